@@ -1,0 +1,76 @@
+# Every target that needs it first brings .venv up to date; nothing else has to be installed or activated.
+#
+#   make search ARGS="digits_smoke --trials 8"      arguments go through ARGS
+#   make test PYTHON=python3.12                     another Python for a new .venv
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+
+.DEFAULT_GOAL := help
+.PHONY: help search test slow check bench format clean FORCE
+
+help: ## this list
+	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_smoke" for one of seconds
+	@$(BIN)/ffsnn search $(ARGS)
+
+test: $(READY) ## run the tests, without the slow ones
+	@$(BIN)/python -m pytest $(ARGS)
+
+slow: $(READY) ## run the slow tests only
+	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
+		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
+
+check: $(READY) ## lint, formatting and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+bench: $(READY) ## run the benchmarks, results in benchmarks/results/
+	@mkdir -p benchmarks/results
+	@$(BIN)/python -m pytest benchmarks/ -m "" --timeout=1800 --benchmark-only \
+		--benchmark-json=benchmarks/results/$$(date -u +%Y%m%d-%H%M%S).json $(ARGS)
+
+format: $(READY) ## write the formatting and the fixes that ruff can make
+	@$(BIN)/python -m ruff check --fix-only .
+	@$(BIN)/python -m ruff format .
+
+clean: ## remove .venv, caches and build artefacts; mlruns/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	find ffsnn spaces search tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv is out of date when pyproject.toml or constraints.txt is newer than the stamp, when its Python is gone, or when
+# the folder was moved (the stamp holds the path: scripts in .venv/bin carry it too).
+ifeq ($(wildcard $(BIN)/python),)
+$(READY): FORCE
+else ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(READY): FORCE
+endif
+
+# The stamp is written last, so an interrupted installation is done again. While it runs, .venv/.installing holds the
+# process id: a second make does not install into the same folder, and leftovers of a killed one are thrown away.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		echo "make: Python 3.11-3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || true); name another: make PYTHON=python3.12" >&2; exit 1; }
+	@if [ -e .venv/.installing ]; then \
+		if kill -0 "$$(cat .venv/.installing)" 2>/dev/null; then \
+			echo "make: process $$(cat .venv/.installing) is installing into .venv; wait for it, then try again" >&2; exit 1; \
+		fi; \
+		rm -rf .venv; \
+	fi; \
+	echo "make: installing PyTorch, Ray, Optuna, MLflow and this project into .venv: 2-5 minutes, about 6.5 GB (log: .venv/install.log)"; \
+	mkdir -p .venv && rm -f $(READY) && echo $$$$ > .venv/.installing && \
+	{ $(PYTHON) -m venv .venv || { \
+		echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; } && \
+	$(BIN)/python -m pip --quiet --no-input --disable-pip-version-check --log .venv/install.log \
+		install -c constraints.txt -e ".[dev]" && \
+	rm .venv/.installing && echo "$(CURDIR)" > $(READY)

@@ -1,0 +1,1 @@
+"""Forward-forward training of spiking neural networks: data, network, trainer."""

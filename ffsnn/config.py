@@ -1,0 +1,241 @@
+"""The whole input of a training run, validated once, here.
+
+A `RunConfig` is a tree of frozen models. Everything downstream takes its own branch of it (`NetworkConfig`,
+`LearningConfig`, ...) and trusts it. YAML in, YAML out, round trip exact.
+
+    config = RunConfig.load("best.yaml")
+    config.network.tau          # LIF membrane time constant, in time steps
+    config.id                   # the same on every machine: sha256 of what defines the method
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class DatasetFacts(NamedTuple):
+    """What the configuration's rules need to know of a data set without opening it."""
+
+    train_images: int
+    side: int
+    classes: int = 10
+
+
+DATASETS = {
+    "mnist": DatasetFacts(60_000, 28),
+    "fashion_mnist": DatasetFacts(60_000, 28),
+    "kmnist": DatasetFacts(60_000, 28),
+    "digits": DatasetFacts(1_437, 8),
+}
+
+
+class ConfigError(ValueError):
+    """A configuration breaks a rule; the message is one line: the rule, the value, the mend."""
+
+
+class Config(BaseModel):
+    """Base of all configuration models: frozen, unknown fields refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Config):
+    """Which images are trained on. The test files are not reachable from here."""
+
+    dataset: Literal["mnist", "fashion_mnist", "kmnist", "digits"] = "mnist"
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
+    train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
+
+    @property
+    def facts(self) -> DatasetFacts:
+        return DATASETS[self.dataset]
+
+    @property
+    def available(self) -> int:
+        """Training images left beside the validation split (before `train_images` limits them)."""
+        return self.facts.train_images - round(self.facts.train_images * self.validation)
+
+    @property
+    def trained_on(self) -> int:
+        return self.available if self.train_images is None else self.train_images
+
+    @model_validator(mode="after")
+    def _slice_fits(self) -> Self:
+        if self.trained_on > self.available:
+            raise ValueError(
+                f"train_images <= {self.available} must hold for {self.dataset} with validation={self.validation}, "
+                f"but got {self.train_images}: lower it, or leave it out to train on all"
+            )
+        return self
+
+
+class NetworkConfig(Config):
+    """Fully connected layers of leaky integrate-and-fire neurons, and what goodness means for them."""
+
+    widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
+    T: int = Field(4, ge=1, description="time steps an image is shown for")
+    encoder: Literal["direct", "poisson"] = Field("direct", description="constant current, or Bernoulli spikes a step")
+    v_threshold: float = Field(0.5, gt=0, description="membrane potential at which a neuron fires; it rests at 0")
+    tau: float = Field(2.0, gt=1, description="membrane time constant, in time steps")
+    decay_input: bool = Field(True, description="input charges by 1/tau (True) or by 1 (False) a step")
+    reset: Literal["soft", "hard"] = Field("soft", description="after a spike: v - v_threshold, or v = 0")
+    detach_reset: bool = Field(False, description="no gradient through the reset")
+    surrogate: Literal[
+        "atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf"
+    ] = Field("atan", description="derivative used for the spike")
+    surrogate_alpha: float = Field(2.0, gt=0, description="sharpness of the surrogate")
+    goodness: Literal["mean_square", "mean"] = Field("mean_square", description="of the firing rates of a layer")
+    normalize: bool = Field(True, description="scale each layer's input to a root mean square of 1, every time step")
+    label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
+
+    @model_validator(mode="after")
+    def _widths_positive(self) -> Self:
+        if min(self.widths) < 1:
+            raise ValueError(f"every width must be at least 1, but got widths={list(self.widths)}")
+        return self
+
+
+class LearningConfig(Config):
+    """The local loss of every layer, its negatives, and its optimiser."""
+
+    loss: Literal["threshold", "swish", "symba"] = "swish"
+    theta: float | None = Field(None, gt=0, description="goodness threshold; only the threshold loss has one")
+    alpha: float = Field(60.0, gt=0, description="sharpness of the loss; its scale is one over goodness")
+    negatives: Literal["table", "uniform"] = Field("table", description="how the wrong label is drawn")
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(512, ge=1, description="images a step; each gives a positive and a negative sample")
+    lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the matrix products; states are float32")
+
+    @model_validator(mode="after")
+    def _theta_belongs_to_the_threshold_loss(self) -> Self:
+        if self.loss == "threshold" and self.theta is None:
+            raise ValueError("loss='threshold' needs theta, but got theta=None: set learning.theta, e.g. 0.1")
+        if self.loss != "threshold" and self.theta is not None:
+            raise ValueError(
+                f"loss={self.loss!r} compares pairs and has no theta, but got theta={self.theta}: "
+                "leave theta out, or take loss='threshold'"
+            )
+        return self
+
+
+class RunConfig(Config):
+    """One training run: data, network, learning; where and with which seed it runs."""
+
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    learning: LearningConfig = LearningConfig()
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
+    data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        images = self.data.trained_on
+        if self.learning.batch_size > images:
+            raise ValueError(
+                f"batch_size <= {images} training images must hold, but got batch_size={self.learning.batch_size}: "
+                "lower learning.batch_size"
+            )
+        return self
+
+    @property
+    def id(self) -> str:
+        """sha256 of the canonical JSON of data, network and learning (not of seed, device and paths)."""
+        method = self.model_dump(mode="json", include={"data", "network", "learning"})
+        return hashlib.sha256(json.dumps(method, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def parse(cls, tree: Mapping[str, Any]) -> "RunConfig":
+        """Build from a nested mapping.
+
+        Raises:
+            ConfigError: one line for every field that breaks a rule.
+        """
+        return parse(cls, tree)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "RunConfig":
+        """Read a YAML (or JSON) file.
+
+        Raises:
+            ConfigError: the file is missing, is no YAML mapping, or breaks a rule.
+        """
+        return cls.parse(read_yaml(path))
+
+    def yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def replaced(self, changes: Mapping[str, Any]) -> "RunConfig":
+        """A copy with dotted fields replaced, e.g. `{"network.tau": 1.5}`, validated anew.
+
+        Raises:
+            ConfigError: a field does not exist, or the result breaks a rule.
+        """
+        tree = self.model_dump(mode="json")
+        for path, value in changes.items():
+            *branches, leaf = path.split(".")
+            node = tree
+            for branch in branches:
+                node = node.setdefault(branch, {})
+            node[leaf] = value
+        return self.parse(tree)
+
+
+def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """Dotted paths of all leaf fields, e.g. `network.tau`."""
+    paths: list[str] = []
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            paths += fields(kind, f"{prefix}{name}.")
+        else:
+            paths.append(prefix + name)
+    return paths
+
+
+def aliases() -> dict[str, str]:
+    """Short names: the last part of every dotted path (`tau` -> `network.tau`); they are all distinct."""
+    return {path.rsplit(".", 1)[-1]: path for path in fields()}
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        ConfigError: missing, unreadable, or not a mapping.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold a YAML mapping, but holds {type(tree).__name__}")
+    return tree
+
+
+def parse(model: type[M], tree: Mapping[str, Any]) -> M:
+    """Validate `tree` as `model`, with errors of one line each instead of pydantic's."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_one_line(item) for item in error.errors())) from error
+
+
+def _one_line(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    if item["type"] == "extra_forbidden":
+        return f"{where}: there is no such field"
+    return f"{where}: {message[0].lower()}{message[1:]}, but got {item['input']!r}"

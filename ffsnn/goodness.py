@@ -1,0 +1,47 @@
+"""Goodness of a layer's activity and the local losses on it: pure functions.
+
+Legend: B samples, F neurons; rates in [0, 1] (spikes / T).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import silu, softplus
+
+from ffsnn.config import LearningConfig
+
+
+def mean_square(rate_BF: torch.Tensor) -> torch.Tensor:
+    """Mean of squared rates (B,): Hinton 2022 (arXiv 2212.13345), section 2, divided by the width."""
+    return rate_BF.square().mean(1)
+
+
+def mean(rate_BF: torch.Tensor) -> torch.Tensor:
+    """Mean rate (B,): linear in the spikes."""
+    return rate_BF.mean(1)
+
+
+GOODNESS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"mean_square": mean_square, "mean": mean}
+
+
+def threshold_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, theta: float, alpha: float) -> torch.Tensor:
+    """softplus(alpha (theta - g+)) + softplus(alpha (g- - theta)), averaged: Hinton 2022, equation 1, as a log likelihood."""
+    return (softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta))).mean()
+
+
+def swish_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float) -> torch.Tensor:
+    """silu(-alpha (g+ - g-)), averaged: the pairwise loss of Ghader et al. (arXiv 2502.20411)."""
+    return silu(-alpha * (good_pos - good_neg)).mean()
+
+
+def symba_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float) -> torch.Tensor:
+    """softplus(-alpha (g+ - g-)), averaged: SymBa (Lee & Song 2023, arXiv 2303.08418)."""
+    return softplus(-alpha * (good_pos - good_neg)).mean()
+
+
+def loss(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    """The local loss of a layer from the goodness of positive and negative samples, (B,) each."""
+    if config.loss == "threshold":
+        assert config.theta is not None
+        return threshold_loss(good_pos, good_neg, config.theta, config.alpha)
+    return {"swish": swish_loss, "symba": symba_loss}[config.loss](good_pos, good_neg, config.alpha)

@@ -1,0 +1,170 @@
+"""Forward-forward training: an iterator that yields what happened in each epoch.
+
+Every layer is stepped on every mini-batch, with inputs that carry no gradient (Hinton 2022, section 3). Resumed from its
+`state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
+(seed, epoch, batch), and the learning rate one of (epoch, batch).
+
+Legend: B images of a batch, N training images, F pixels.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.data import Split
+from ffsnn.labels import GoodnessTable, uniform_negatives
+from ffsnn.layer import Layer
+from ffsnn.network import Network
+from ffsnn.randomness import generator
+
+
+class DivergedError(RuntimeError):
+    """A loss is not finite."""
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch. Tuples hold a value a layer, averaged over the epoch's samples."""
+
+    epoch: int  # counted from 1
+    loss: tuple[float, ...]
+    goodness_pos: tuple[float, ...]
+    goodness_neg: tuple[float, ...]
+    firing_rate: tuple[float, ...]  # spikes a neuron and time step
+    val_accuracy: float
+    images_per_second: float  # training alone
+    seconds: float  # training and validation
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in tree.items()})
+
+
+def resolve_device(name: str) -> torch.device:
+    """A configuration's device on this machine.
+
+    Raises:
+        ConfigError: a GPU is asked for and not there.
+    """
+    found = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if found else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise ConfigError(f"device={name!r} needs a GPU that is there, but {found} were found: take --device cpu or auto")
+    return device
+
+
+class Trainer:
+    """Trains `config` on `split` (which lies on the training device).
+
+        for metrics in Trainer(config, split):
+            print(metrics.epoch, metrics.val_accuracy)
+    """
+
+    def __init__(self, config: RunConfig, split: Split) -> None:
+        self.config, self.learning = config, config.learning
+        self.train, self.validation = split.train, split.validation
+        self.device = split.train.x.device
+        self.network = Network(config).to(self.device)
+        self.layers = cast(list[Layer], list(self.network.layers))
+        self.optimisers = [layer.optimiser() for layer in self.layers]
+        self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
+        self.epoch = 0  # epochs done
+
+    def __iter__(self) -> Iterator[EpochMetrics]:
+        while self.epoch < self.learning.epochs:
+            yield self.train_epoch()
+
+    def train_epoch(self) -> EpochMetrics:
+        """Train one epoch and validate.
+
+        Raises:
+            DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
+        """
+        start = time.perf_counter()
+        order = torch.randperm(len(self.train), generator=generator(self.config.seed, "order", self.epoch)).to(self.device)
+        batches = order.split(self.learning.batch_size)
+        sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
+        for batch, index in enumerate(batches):
+            self._set_learning_rate(self.epoch + batch / len(batches))
+            sums += len(index) * self._step(index, batch)
+        trained = time.perf_counter() - start
+        accuracy = self.network.accuracy(self.validation.x, self.validation.y)
+        self.epoch += 1
+        loss, good_pos, good_neg, rate = (tuple(row) for row in (sums / len(self.train)).tolist())
+        return EpochMetrics(
+            self.epoch, loss, good_pos, good_neg, rate, accuracy,
+            len(self.train) / trained, time.perf_counter() - start,
+        )  # fmt: skip
+
+    def _step(self, index: torch.Tensor, batch: int) -> torch.Tensor:
+        """One mini-batch through all layers: (4, layers) of loss, positive and negative goodness, firing rate."""
+        images = self.train[index]
+        draw = generator(self.config.seed, "negatives", self.epoch, batch, device=self.device)
+        if self.learning.negatives == "table":
+            wrong = self.table.draw(index, images.y, draw)
+        else:
+            wrong = uniform_negatives(images.y, self.network.classes, draw)
+        labels = torch.stack([images.y, wrong])
+        h = self.network.encode(images.x, generator(self.config.seed, "encoding", self.epoch, batch, device=self.device))
+        margin = torch.zeros(len(index), device=self.device)
+        seen = []
+        for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
+            h, rate = layer(h, labels if number == 0 else None)
+            loss, good_pos, good_neg = layer.local_loss(rate)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            margin += good_neg - good_pos
+            seen.append(torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean()]))
+        if self.learning.negatives == "table":
+            self.table.write(index, wrong, margin)
+        result = torch.stack(seen, 1).double().cpu()
+        self._check(result[0], batch)
+        return result
+
+    def _check(self, losses: torch.Tensor, batch: int) -> None:
+        for number, loss in enumerate(losses.tolist()):
+            if not math.isfinite(loss):
+                raise DivergedError(
+                    f"the loss of layer {number} is {loss} in epoch {self.epoch + 1}, batch {batch}: "
+                    f"lower lr={self.learning.lr} or alpha={self.learning.alpha}"
+                )
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        factor = 1.0
+        if self.learning.schedule == "cosine":
+            factor = 0.5 * (1 + math.cos(math.pi * epochs_done / self.learning.epochs))
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning.lr * factor
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """All that the next epoch depends on, flat: weights, optimiser moments, goodness table, epochs done."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for number, optimiser in enumerate(self.optimisers):
+            for name, value in optimiser.state_dict()["state"].get(0, {}).items():
+                state[f"optimiser.{number}.{name}"] = value
+        return state | {"table": self.table.margins_NC, "epoch": torch.tensor(self.epoch)}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a `state_dict` of the same configuration."""
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for name, value in state.items():
+            owner, _, leaf = name.rpartition(".") if name.startswith("optimiser.") else name.partition(".")
+            parts.setdefault(owner, {})[leaf] = value
+        self.network.load_state_dict(parts["network"])
+        for number, optimiser in enumerate(self.optimisers):
+            if moments := parts.get(f"optimiser.{number}"):
+                optimiser.load_state_dict(optimiser.state_dict() | {"state": {0: moments}})
+        self.table.margins_NC.copy_(state["table"])
+        self.epoch = int(state["epoch"])
