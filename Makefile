@@ -57,20 +57,30 @@ $(READY): FORCE
 endif
 
 # The stamp is written last, so an interrupted installation is done again. While it runs, .venv/.installing holds the
-# process id: a second make does not install into the same folder, and leftovers of a killed one are thrown away.
+# process id: a second make does not install into the same folder, and what a killed one left behind is thrown away.
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
-		echo "make: Python 3.11-3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || true); name another: make PYTHON=python3.12" >&2; exit 1; }
-	@if [ -e .venv/.installing ]; then \
-		if kill -0 "$$(cat .venv/.installing)" 2>/dev/null; then \
-			echo "make: process $$(cat .venv/.installing) is installing into .venv; wait for it, then try again" >&2; exit 1; \
+	@set -e; trap 'exit 130' INT TERM; \
+	fail() { echo "make: $$1" >&2; exit 1; }; \
+	if [ -e .venv/.installing ]; then \
+		pid=$$(cat .venv/.installing); \
+		if kill -0 "$$pid" 2>/dev/null; then \
+			fail "process $$pid is installing into .venv: wait for it (if it is none of yours: make clean)"; \
 		fi; \
 		rm -rf .venv; \
 	fi; \
-	echo "make: installing PyTorch, Ray, Optuna, MLflow and this project into .venv: 2-5 minutes, about 6.5 GB (log: .venv/install.log)"; \
-	mkdir -p .venv && rm -f $(READY) && echo $$$$ > .venv/.installing && \
-	{ $(PYTHON) -m venv .venv || { \
-		echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; } && \
-	$(BIN)/python -m pip --quiet --no-input --disable-pip-version-check --log .venv/install.log \
-		install -c constraints.txt -e ".[dev]" && \
-	rm .venv/.installing && echo "$(CURDIR)" > $(READY)
+	if $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "make: bringing .venv up to date: seconds, or minutes if PyTorch has to be exchanged"; \
+	else \
+		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+			fail "Python 3.11-3.13 is needed, $(PYTHON) is '$$($(PYTHON) --version 2>&1)': name another, make PYTHON=python3.12"; \
+		echo "make: installing PyTorch, Ray, Optuna, MLflow and this project into .venv: 2-5 minutes, about 6.5 GB"; \
+		rm -rf .venv; \
+	fi; \
+	mkdir -p .venv; rm -f $(READY); echo $$$$ > .venv/.installing; \
+	if [ ! -e $(BIN)/python ]; then \
+		$(PYTHON) -m venv .venv || { rm -rf .venv; fail "$(PYTHON) -m venv failed (Debian, Ubuntu: apt-get install python3-venv)"; }; \
+	fi; \
+	$(BIN)/python -m pip -qq --no-input --disable-pip-version-check --log .venv/install.log \
+		install -c constraints.txt -e ".[dev]" || \
+		{ rm -f .venv/.installing; fail "pip could not install (see above; all of it: .venv/install.log)"; }; \
+	echo "$(CURDIR)" > .venv/.installing; mv .venv/.installing $(READY)

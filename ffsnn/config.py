@@ -87,9 +87,9 @@ class NetworkConfig(Config):
     decay_input: bool = Field(True, description="input charges by 1/tau (True) or by 1 (False) a step")
     reset: Literal["soft", "hard"] = Field("soft", description="after a spike: v - v_threshold, or v = 0")
     detach_reset: bool = Field(False, description="no gradient through the reset")
-    surrogate: Literal[
-        "atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf"
-    ] = Field("atan", description="derivative used for the spike")
+    surrogate: Literal["atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf"] = (
+        Field("atan", description="derivative used for the spike")
+    )
     surrogate_alpha: float = Field(2.0, gt=0, description="sharpness of the surrogate")
     goodness: Literal["mean_square", "mean"] = Field("mean_square", description="of the firing rates of a layer")
     normalize: bool = Field(True, description="scale each layer's input to a root mean square of 1, every time step")
@@ -114,7 +114,9 @@ class LearningConfig(Config):
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the matrix products; states are float32")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the matrix products; states are float32"
+    )
 
     @model_validator(mode="after")
     def _theta_belongs_to_the_threshold_loss(self) -> Self:

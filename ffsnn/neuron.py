@@ -60,7 +60,12 @@ class LIF:
 
 
 def lif(
-    neuron: LIF, T: int, current: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor | None = None, fused: bool = True
+    neuron: LIF,
+    T: int,
+    current: torch.Tensor,
+    scale: torch.Tensor,
+    offset: torch.Tensor | None = None,
+    fused: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Show an input to a layer for T steps.
 

@@ -59,15 +59,17 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if found else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= found:
-        raise ConfigError(f"device={name!r} needs a GPU that is there, but {found} were found: take --device cpu or auto")
+        raise ConfigError(
+            f"device={name!r} needs a GPU that is there, but {found} were found: take --device cpu or auto"
+        )
     return device
 
 
 class Trainer:
     """Trains `config` on `split` (which lies on the training device).
 
-        for metrics in Trainer(config, split):
-            print(metrics.epoch, metrics.val_accuracy)
+    for metrics in Trainer(config, split):
+        print(metrics.epoch, metrics.val_accuracy)
     """
 
     def __init__(self, config: RunConfig, split: Split) -> None:
@@ -91,7 +93,9 @@ class Trainer:
             DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
         """
         start = time.perf_counter()
-        order = torch.randperm(len(self.train), generator=generator(self.config.seed, "order", self.epoch)).to(self.device)
+        order = torch.randperm(len(self.train), generator=generator(self.config.seed, "order", self.epoch)).to(
+            self.device
+        )
         batches = order.split(self.learning.batch_size)
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for batch, index in enumerate(batches):
@@ -115,7 +119,9 @@ class Trainer:
         else:
             wrong = uniform_negatives(images.y, self.network.classes, draw)
         labels = torch.stack([images.y, wrong])
-        h = self.network.encode(images.x, generator(self.config.seed, "encoding", self.epoch, batch, device=self.device))
+        h = self.network.encode(
+            images.x, generator(self.config.seed, "encoding", self.epoch, batch, device=self.device)
+        )
         margin = torch.zeros(len(index), device=self.device)
         seen = []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):

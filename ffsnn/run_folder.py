@@ -1,0 +1,150 @@
+"""The folder of one training run: what stands there is what happened.
+
+    config.json            the RunConfig
+    history.jsonl          a line an epoch (EpochMetrics)
+    last.safetensors       the Trainer's state after the last epoch, and the history up to it
+    previous.safetensors   the same one epoch earlier, should `last` be damaged
+    best.safetensors       the weights of the best epoch by validation accuracy
+
+The checkpoint is written before the line in the history, each moved or appended whole. Since a checkpoint carries the history
+that led to it, a run stopped anywhere goes on with epochs 1..n each once.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from ffsnn import atomic
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.data import Split
+from ffsnn.network import Network
+from ffsnn.trainer import EpochMetrics, Trainer
+
+CONFIG, HISTORY = "config.json", "history.jsonl"
+LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
+
+
+class RunFolder:
+    """Reads and writes one run's folder; no other code knows its files."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder for `config`; one that is there already must hold the same configuration.
+
+        Raises:
+            ConfigError: it holds another one, or cannot be written.
+        """
+        if (self.path / CONFIG).exists():
+            if self.config().id != config.id or self.config().seed != config.seed:
+                raise ConfigError(f"{self.path} holds a run of another configuration: choose another folder")
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            atomic.write(self.path / CONFIG, config.model_dump_json(indent=2))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to {self.path}: {error.strerror}; choose a folder you may write to"
+            ) from error
+
+    def config(self) -> RunConfig:
+        """The configuration.
+
+        Raises:
+            ConfigError: there is none, or it breaks a rule.
+        """
+        return RunConfig.load(self.path / CONFIG)
+
+    def history(self) -> list[EpochMetrics]:
+        """The epochs done; a torn last line (a kill while it was written) is left out."""
+        try:
+            lines = (self.path / HISTORY).read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        epochs = []
+        for line in lines:
+            try:
+                epochs.append(EpochMetrics.parse(json.loads(line)))
+            except (ValueError, TypeError):
+                break
+        return epochs
+
+    def save(self, trainer: Trainer, history: list[EpochMetrics]) -> None:
+        """Keep the state after the last epoch of `history`; called once an epoch."""
+        state = {name: tensor.contiguous().cpu() for name, tensor in trainer.state_dict().items()}
+        content = save_tensors(state, {HISTORY: json.dumps([epoch.json() for epoch in history])})
+        if (self.path / LAST).exists():
+            os.replace(self.path / LAST, self.path / PREVIOUS)
+        atomic.write(self.path / LAST, content)
+        if history[-1].val_accuracy > max((epoch.val_accuracy for epoch in history[:-1]), default=-1.0):
+            weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.network.state_dict().items()}
+            atomic.write(self.path / BEST, save_tensors(weights, {"epoch": str(history[-1].epoch)}))
+        with (self.path / HISTORY).open("a") as file:
+            file.write(json.dumps(history[-1].json()) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def restore(self, trainer: Trainer) -> list[EpochMetrics]:
+        """Bring a new trainer to the last good checkpoint (or leave it new), and the history file into step with it."""
+        history: list[EpochMetrics] = []
+        for name in (LAST, PREVIOUS):
+            try:
+                content = (self.path / name).read_bytes()
+                state = load_tensors(content)
+                history = [EpochMetrics.parse(epoch) for epoch in json.loads(_metadata(content)[HISTORY])]
+                trainer.load_state_dict(state)
+                break
+            except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+                continue
+        if history != self.history():
+            atomic.write(self.path / HISTORY, "".join(json.dumps(epoch.json()) + "\n" for epoch in history))
+        return history
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The free text part of a safetensors file's header: 8 bytes of length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata
+
+
+def train(config: RunConfig, split: Split, path: str | Path) -> Iterator[EpochMetrics]:
+    """Train in a folder: goes on where that folder stopped; yields the epochs that are new.
+
+    Raises:
+        ConfigError: the folder holds another run, or cannot be written.
+        DivergedError: a loss is not finite.
+    """
+    folder = RunFolder(path)
+    folder.create(config)
+    trainer = Trainer(config, split)
+    history = folder.restore(trainer)
+    for metrics in trainer:
+        history.append(metrics)
+        folder.save(trainer, history)
+        yield metrics
+
+
+def load(path: str | Path) -> Network:
+    """Rebuild a trained network, on the CPU, from a run's folder (its best epoch) or one of its weight files.
+
+    Raises:
+        ConfigError: no such file, or a damaged one.
+    """
+    path = Path(path)
+    weights = path / BEST if path.is_dir() else path
+    network = Network(RunFolder(weights.parent).config())
+    try:
+        state = load_tensors(weights.read_bytes())
+        if any(name.startswith("network.") for name in state):
+            state = {name.removeprefix("network."): t for name, t in state.items() if name.startswith("network.")}
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ConfigError(f"cannot load weights from {weights}: {' '.join(str(error).split())}") from error
+    return network

@@ -1,0 +1,128 @@
+"""What a person watches while a search runs: one live line in a terminal, plain lines elsewhere; and the table at the end."""
+
+import statistics
+import threading
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from search.folder import SearchConfig, SearchFolder, TrialFolder
+
+
+class Board(threading.Thread):
+    """Counts trials as they change and shows them; `changed` is called by the driver, the rest happens in this thread."""
+
+    def __init__(self, folder: SearchFolder, config: SearchConfig, console: Console) -> None:
+        super().__init__(name="progress", daemon=True)
+        self.folder, self.config, self.console = folder, config, console
+        self.started = time.monotonic()
+        self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
+        self.running: set[int] = set()
+        self.ended: set[int] = set()
+        self.best: tuple[float, int] | None = None
+        self.epochs, self.epochs_before = 0, 0
+        self._stop_asked = threading.Event()
+        for trial in folder.trials():
+            self._look(trial)
+        self.epochs_before = self.epochs = sum(len(trial.history()) for trial in folder.trials())
+        self.running.clear()
+
+    def changed(self, number: int) -> None:
+        """A trial has news: an epoch more, or its end."""
+        trial = self.folder.trial(number)
+        self.epochs += 1
+        if self._look(trial):
+            end, history = trial.end(), trial.history()
+            assert end is not None
+            score = f"{history[-1].val_accuracy:.2%} after {len(history)} epochs" if history else "no epoch"
+            sample = describe(self.config.space.read(trial.config()))
+            if not self.console.is_terminal:
+                self.console.print(
+                    f"trial {number:4d}  {end.state:8} {score:24} {sample}  |  {self.line()}", highlight=False
+                )
+
+    def _look(self, trial: TrialFolder) -> bool:
+        """Take in a trial's folder; whether it has just ended."""
+        end, history = trial.end(), trial.history()
+        if history:
+            self.best = max(self.best or (0.0, 0), (history[-1].val_accuracy, trial.number))
+        if end is None or trial.number in self.ended:
+            self.running |= {trial.number} - self.ended
+            return False
+        self.ended.add(trial.number)
+        self.running.discard(trial.number)
+        self.done[end.state] += 1
+        return True
+
+    def line(self) -> str:
+        ended = sum(self.done.values())
+        parts = [
+            f"{ended}/{self.config.trials} trials", f"{len(self.running)} running",
+            f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",
+        ]  # fmt: skip
+        if self.done["failed"]:
+            parts.append(f"{self.done['failed']} failed")
+        if self.best:
+            parts.append(f"best {self.best[0]:.2%} (trial {self.best[1]})")
+        return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} gone{self._left(ended)}"
+
+    def _left(self, ended: int) -> str:
+        """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""
+        pace = (self.epochs - self.epochs_before) / (time.monotonic() - self.started)
+        if not ended or pace <= 0:
+            return ""
+        per_trial = self.epochs / (ended + 0.5 * len(self.running))
+        left = per_trial * (self.config.trials - ended - 0.5 * len(self.running)) / pace
+        if self.config.time_budget:
+            left = min(left, self.config.time_budget * 60 - (time.monotonic() - self.started))
+        return f", about {clock(max(left, 0))} left"
+
+    def run(self) -> None:
+        if not self.console.is_terminal:
+            return
+        with Live(console=self.console, refresh_per_second=4, transient=True) as live:
+            while not self._stop_asked.wait(0.25):
+                live.update(Text(self.line()))
+
+    def close(self) -> None:
+        self._stop_asked.set()
+        self.join()
+
+
+def clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def describe(sample: dict[str, Any]) -> str:
+    """`tau=2.31 T=4 ...`"""
+    short = {path.rsplit(".", 1)[-1]: value for path, value in sample.items()}
+    return " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in short.items()
+    )
+
+
+def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
+    """The best trials, and how the rest compare."""
+    config, ranked = folder.config, folder.ranked()
+    if not ranked:
+        console.print("no trial has finished an epoch")
+        return
+    table = Table(title=f"{folder.name}: best {min(best, len(ranked))} of {len(ranked)} trials")
+    table.add_column("trial", justify="right")
+    table.add_column("val accuracy", justify="right")
+    table.add_column("epochs", justify="right")
+    names = list(config.space.parameters)
+    for name in names:
+        table.add_column(name.rsplit(".", 1)[-1], justify="right")
+    for accuracy, trial in ranked[:best]:
+        sample = config.space.read(trial.config())
+        values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
+        table.add_row(str(trial.number), f"{accuracy:.2%}", str(len(trial.history())), *values)
+    console.print(table)
+    scores = sorted((accuracy for accuracy, _ in ranked), reverse=True)
+    console.print(f"best {scores[0]:.2%}, median {statistics.median(scores):.2%}, worst {scores[-1]:.2%} (validation)")
