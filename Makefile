@@ -36,9 +36,8 @@ check: $(READY) ## lint, formatting and types
 	@$(BIN)/python -m mypy
 
 bench: $(READY) ## run the benchmarks, results in benchmarks/results/
-	@mkdir -p benchmarks/results
 	@$(BIN)/python -m pytest benchmarks/ -m "" --timeout=1800 --benchmark-only \
-		--benchmark-json=benchmarks/results/$$(date -u +%Y%m%d-%H%M%S).json $(ARGS)
+		--benchmark-storage=file://./benchmarks/results --benchmark-autosave $(ARGS)
 
 format: $(READY) ## write the formatting and the fixes that ruff can make
 	@$(BIN)/python -m ruff check --fix-only .

@@ -25,7 +25,7 @@ GOODNESS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"mean_square": me
 
 
 def threshold_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, theta: float, alpha: float) -> torch.Tensor:
-    """softplus(alpha (theta - g+)) + softplus(alpha (g- - theta)), averaged: Hinton 2022, equation 1, as a log likelihood."""
+    """softplus(alpha (theta - g+)) + softplus(alpha (g- - theta)), averaged: Hinton 2022, section 2."""
     return (softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta))).mean()
 
 

@@ -1,7 +1,7 @@
 """Label embedding, and the pairs that forward-forward learns from (Hinton 2022, section 3.3).
 
-The first C inputs carry the label: the image's own pixels there are cleared, and the label's one is set to an amplitude. A
-positive sample carries the true label, a negative one a wrong label; they differ in nothing else.
+The first C inputs carry the label: the image's own pixels there are cleared, and the label's one is set to an
+amplitude. A positive sample carries the true label, a negative one a wrong label; they differ in nothing else.
 
 Legend: B images, F pixels, C classes, N training images.
 """
@@ -31,8 +31,8 @@ def uniform_negatives(y_B: torch.Tensor, classes: int, generator: torch.Generato
 class GoodnessTable:
     """Hard negatives without extra passes: how well each (training image, wrong label) pair last fooled the network.
 
-    An entry is the goodness of the negative less that of the positive sample, summed over layers, written whenever the pair
-    is trained and faded at each visit of its image. Negatives are drawn from softmax(sharpness * entries).
+    An entry is the goodness of the negative less that of the positive sample, summed over layers, written whenever
+    the pair is trained and faded at each visit of its image. Negatives are drawn from softmax(sharpness * entries).
     """
 
     fade = 0.98

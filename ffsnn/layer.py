@@ -1,7 +1,8 @@
 """One fully connected LIF layer that learns alone: its weights, its local loss, its optimiser.
 
-The current into a layer is `scale * (W x + offset)`. For the first layer W acts on the image, which positive and negative
-copies share, and the offset is the label's column of the weights; deeper layers have no offset and see spikes.
+The current into a layer is `scale * (W x + offset)`. For the first layer W acts on the image, which positive and
+negative copies share, and the offset is the label's column of the weights; deeper layers have no offset and see
+spikes.
 
 Legend: T time steps, R rows (images), B samples (copies x R), F inputs, H neurons, C classes.
 """
@@ -22,8 +23,8 @@ EPS = 1e-4  # keeps a silent input's norm away from 0
 class Layer(nn.Module):
     """LIF neurons with weights (H, F), without bias; the first `labels` inputs are the label's.
 
-    Weights start uniform in +-1/sqrt(F), as `nn.Linear`'s; with inputs of root mean square 1 the current then has a standard
-    deviation of 0.58, near any sensible v_threshold.
+    Weights start uniform in +-1/sqrt(F), as `nn.Linear`'s; with inputs of root mean square 1 the current then has a
+    standard deviation of 0.58, near any sensible v_threshold.
     """
 
     def __init__(self, inputs: int, width: int, labels: int, network: NetworkConfig, learning: LearningConfig) -> None:
@@ -68,11 +69,12 @@ class Layer(nn.Module):
         if not self.network.normalize:
             return torch.ones(x.shape[:2], dtype=state, device=x.device)
         if label_power is None:
-            norm = torch.linalg.vector_norm(x, dim=-1, dtype=state)
+            norm: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, dtype=state)
         else:
             norm = torch.linalg.vector_norm(x[..., self.labels :], dim=-1, dtype=state)
             norm = (norm.square() + label_power).sqrt()
-        return math.sqrt(self.inputs) / (norm + EPS)
+        scale: torch.Tensor = math.sqrt(self.inputs) / (norm + EPS)
+        return scale
 
     def local_loss(self, rate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Loss, goodness of the positive and of the negative samples, from rates (2R, H): positives first."""

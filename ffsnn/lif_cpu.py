@@ -1,8 +1,8 @@
 """Fused multi-step LIF for CPUs, compiled by numba: the arithmetic of `neuron.lif_plain`, storing next to nothing.
 
-Why it can be lean: in forward-forward training a layer's loss depends on its spikes through their counts alone, so dL/ds is
-the same at every time step, and no gradient passes to the layer below. Backward then needs only the input current, and
-recomputes the membrane potentials row by row in the first-level cache.
+Why it can be lean: in forward-forward training a layer's loss depends on its spikes through their counts alone, so
+dL/ds is the same at every time step, and no gradient passes to the layer below. Backward then needs only the input
+current, and recomputes the membrane potentials row by row in the first-level cache.
 
 Legend: T time steps, R rows of shared current (images), B samples = copies x R (a copy a label), F neurons.
 Sample b shares row b % R. Currents and spikes are float32, or bfloat16 seen as uint16.
@@ -12,6 +12,7 @@ axis of length 1, and an offset of length 0 is none.
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ SURROGATES = ("atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_s
 ATAN, SIGMOID, PIECEWISE_QUADRATIC, PIECEWISE_EXP, SOFT_SIGN, SUPER_SPIKE, ERF = range(7)
 
 f32, u32 = np.float32, np.uint32
-# Reordering additions would break "same bits on every path"; nothing is summed across neurons here, so it is not needed.
+# Reordering additions would break "same bits on every path"; nothing is summed across neurons here, so it is not
+# needed.
 FASTMATH = {"nsz", "arcp", "contract"}
 
 
@@ -185,13 +187,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _over_rows(kernel: Any, rows: int, *arguments: Any) -> None:
-    """Run a kernel over all rows, shared among torch's threads; rows are independent, so the bits do not depend on it."""
+    """Share the rows among torch's threads; they are independent, so the bits do not depend on how many."""
     threads = min(torch.get_num_threads(), rows)
     if threads == 1:
         kernel(0, rows, *arguments)
         return
     cuts = [rows * i // threads for i in range(threads + 1)]
-    for done in [_pool(threads).submit(kernel, lo, hi, *arguments) for lo, hi in zip(cuts, cuts[1:], strict=False)]:
+    for done in [_pool(threads).submit(kernel, lo, hi, *arguments) for lo, hi in pairwise(cuts)]:
         done.result()
 
 
@@ -204,7 +206,7 @@ class FusedLIF(torch.autograd.Function):
     """`(current, offset, scale) -> (spikes, counts)`; see `neuron.lif` for the meaning. Spikes carry no gradient."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, current: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, T: int, lif: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         copies = offset.shape[0] // current.shape[1] or 1
@@ -213,7 +215,8 @@ class FusedLIF(torch.autograd.Function):
         one = np.uint16(0x3F80) if current.dtype == torch.bfloat16 else f32(1)
         _over_rows(
             _forward, current.shape[1], *map(_numpy, (current, offset, scale)),
-            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", one, _numpy(spikes), _numpy(counts),
+            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", one, _numpy(spikes),
+            _numpy(counts),
         )  # fmt: skip
         ctx.save_for_backward(current, offset, scale)
         ctx.steps, ctx.lif = T, lif
@@ -221,7 +224,7 @@ class FusedLIF(torch.autograd.Function):
         return spikes, counts
 
     @staticmethod
-    def backward(ctx: Any, _d_spikes: torch.Tensor, d_counts: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, _d_spikes: torch.Tensor, d_counts: torch.Tensor) -> Any:
         current, offset, scale = ctx.saved_tensors
         lif = ctx.lif
         d_current, d_offset = torch.empty_like(current), torch.empty_like(offset)

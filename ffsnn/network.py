@@ -3,6 +3,9 @@
 Legend: T time steps, B images, F pixels, C classes, L layers.
 """
 
+from itertools import pairwise
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -28,10 +31,15 @@ class Network(nn.Module):
         sizes = (facts.side**2, *network.widths)
         self.layers = nn.ModuleList(
             Layer(inputs, width, facts.classes if first == 0 else 0, network, config.learning)
-            for first, (inputs, width) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for first, (inputs, width) in enumerate(pairwise(sizes))
         )
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.each_layer):
             layer.initialise(generator(config.seed, "weights", number))
+
+    @property
+    def each_layer(self) -> list[Layer]:
+        """The layers with their type, which `ModuleList` forgets."""
+        return cast(list[Layer], list(self.layers))
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """uint8 images (B, F) -> input (1 or T, B, F), the label's pixels cleared."""
@@ -47,13 +55,13 @@ class Network(nn.Module):
         h = self.encode(x, generator(self.seed, "prediction", batch, device=device))
         y = torch.arange(self.classes, device=device)[:, None].expand(-1, len(x))
         total = torch.zeros(self.classes * len(x), device=device)
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.each_layer):
             h, rate = layer(h, y if number == 0 else None)
             total += layer.goodness_of(rate)
         return total.view(self.classes, len(x)).T
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
-        """Labels (B,) of uint8 images (B, F), in batches: the label under which the layers' summed goodness is largest."""
+        """Labels (B,) of uint8 images (B, F), in batches: each the one with the largest summed goodness."""
         size = max(1, LANES // self.classes)
         return torch.cat([self.goodness(part, number).argmax(1) for number, part in enumerate(x.split(size))])
 

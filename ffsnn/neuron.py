@@ -78,8 +78,8 @@ def lif(
         fused: take the compiled path where there is one for this device and precision.
 
     Returns:
-        spikes (T, B, F) of 0 and 1 in the current's type, without a gradient, and counts (B, F) in float32 (float64 for a
-        float64 current), with one.
+        spikes (T, B, F) of 0 and 1 in the current's type, without a gradient, and counts (B, F) in float32 (float64
+        for a float64 current), with one.
     """
     if offset is None:
         offset = current.new_empty(0, current.shape[2], dtype=scale.dtype)

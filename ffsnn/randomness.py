@@ -1,4 +1,5 @@
-"""Private random streams: every draw is a function of the run's seed and of where it is used, never of what came before.
+"""Private random streams: every draw is a function of the run's seed and of where it is used, never of what came
+before.
 
 So a resumed run need not replay a stream, and a faster path that draws in another order changes nothing elsewhere.
 """

@@ -6,8 +6,8 @@
     previous.safetensors   the same one epoch earlier, should `last` be damaged
     best.safetensors       the weights of the best epoch by validation accuracy
 
-The checkpoint is written before the line in the history, each moved or appended whole. Since a checkpoint carries the history
-that led to it, a run stopped anywhere goes on with epochs 1..n each once.
+The checkpoint is written before the line in the history, each moved or appended whole. Since a checkpoint carries the
+history that led to it, a run stopped anywhere goes on with epochs 1..n each once.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Forward-forward training: an iterator that yields what happened in each epoch.
 
-Every layer is stepped on every mini-batch, with inputs that carry no gradient (Hinton 2022, section 3). Resumed from its
-`state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
+Every layer is stepped on every mini-batch, with inputs that carry no gradient (Hinton 2022, section 3). Resumed from
+its `state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
 (seed, epoch, batch), and the learning rate one of (epoch, batch).
 
 Legend: B images of a batch, N training images, F pixels.
@@ -11,14 +11,13 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
 from ffsnn.labels import GoodnessTable, uniform_negatives
-from ffsnn.layer import Layer
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 
@@ -45,7 +44,8 @@ class EpochMetrics:
 
     @classmethod
     def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in tree.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
+        return cls(**fields)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -77,7 +77,7 @@ class Trainer:
         self.train, self.validation = split.train, split.validation
         self.device = split.train.x.device
         self.network = Network(config).to(self.device)
-        self.layers = cast(list[Layer], list(self.network.layers))
+        self.layers = self.network.each_layer
         self.optimisers = [layer.optimiser() for layer in self.layers]
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
         self.epoch = 0  # epochs done

@@ -111,7 +111,7 @@ class SearchFolder:
         folder = cls(home / SEARCHES / config.name)
         if (folder.path / SEARCH_FILE).exists():
             raise ConfigError(
-                f"there is a search {config.name!r} already: go on with it by --resume {config.name}, or choose a --name"
+                f"there is a search {config.name!r} already: go on by --resume {config.name}, or choose a --name"
             )
         (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
         folder.write(config, data_checksum)

@@ -1,4 +1,5 @@
-"""A search: the study's searcher and ASHA on Tune, on whatever this machine has. A resume is a launch on the same folder.
+"""A search: the study's searcher and ASHA on Tune, on whatever this machine has. A resume is a launch on the same
+folder.
 
 Tune executes and does not remember: its own snapshots are never read, and go to a temporary folder that is deleted.
 """
@@ -6,7 +7,9 @@ Tune executes and does not remember: its own snapshots are never read, and go to
 import logging
 import os
 import shutil
+import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -79,8 +82,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     console.print(
         f"search {folder.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
         f"({base.data.trained_on:,} training images), {share.concurrency} at once with {share.cpus} CPU"
-        + (f" and {share.gpus:g} GPU" if share.gpus else "") + " each",
-        highlight=False,
+        + (f" and {share.gpus:g} GPU" if share.gpus else "") + " each"
     )  # fmt: skip
     tracker = Tracker(home, folder, say=console.print)
     board = Board(folder, config, console)
@@ -91,16 +93,23 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
     tracker.start()
     board.start()
+    # Batch systems end a job by SIGTERM: the same clean stop as Ctrl-C.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         finished = _tune(folder, config, base, share, changed)
+    except KeyboardInterrupt:  # before or after Tune's own loop, which handles it
+        finished = False
     finally:
+        signal.signal(signal.SIGTERM, before)
         board.close()
     if not tracker.close():
         console.print(f"MLflow lacks a part of this search; catch up with: ffsnn sync {folder.name}")
     return finished
 
 
-def _tune(folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Share, changed) -> bool:  # type: ignore[no-untyped-def]
+def _tune(
+    folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Share, changed: Callable[[int], None]
+) -> bool:
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.umask(0o077)
     import ray
@@ -120,7 +129,7 @@ def _tune(folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Sh
             logging_level=logging.ERROR, object_store_memory=128 * 2**20,
         )  # fmt: skip
         logging.getLogger("ray").setLevel(logging.ERROR)
-        results = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
@@ -129,7 +138,6 @@ def _tune(folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Sh
             ),
             run_config=tune.RunConfig(name=folder.name, storage_path=scratch, verbose=0),
         ).fit()  # fmt: skip
-        del results
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them.
 
-To resume is to start again on the same folder: `StudySearcher` first brings the study up to date, then hands back the trials
-that had not ended, then asks for new ones until the budget is met.
+To resume is to start again on the same folder: `StudySearcher` first brings the study up to date, then hands back the
+trials that had not ended, then asks for new ones until the budget is met.
 """
 
 import time
@@ -27,9 +27,9 @@ TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": 
 def open_study(folder: SearchFolder, seed: int) -> optuna.Study:
     """The search's study: TPE over all active parameters jointly, in groups where conditions make them differ."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, constant_liar=True, warn_independent_sampling=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is still called experimental
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(folder.study_file))),
         study_name=folder.name, sampler=sampler, direction="maximize", load_if_exists=True,
@@ -38,7 +38,7 @@ def open_study(folder: SearchFolder, seed: int) -> optuna.Study:
 
 def suggest(space: Space, trial: optuna.Trial) -> Sample:
     """A sample of the space, parameter by parameter, leaving out those whose condition does not hold."""
-    sample: Sample = {}
+    sample: dict[str, Any] = {}
     for path, parameter in space.parameters.items():
         if not space.active(path, sample):
             continue
@@ -79,7 +79,7 @@ def tell(study: optuna.Study, trial: TrialFolder) -> None:
     study.tell(trial.number, history[-1].val_accuracy if end.state == "complete" else None, TOLD[end.state])
 
 
-class StudySearcher(Searcher):  # type: ignore[misc]
+class StudySearcher(Searcher):
     """Tune's searcher over a search folder; single-threaded, in the driver.
 
     Args:
@@ -105,16 +105,16 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
         if self.out_of_time:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         if self.unfinished:
             number = self.unfinished.pop(0)
         elif self.asked < self.search.trials:
             number = self.study.ask().number
             self.asked += 1
         else:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         trial = self.folder.trial(number)
         if not (trial.path / "config.json").exists():
             live = optuna.trial.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)

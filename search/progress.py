@@ -1,4 +1,4 @@
-"""What a person watches while a search runs: one live line in a terminal, plain lines elsewhere; and the table at the end."""
+"""What a person watches while a search runs: a live line in a terminal, plain lines elsewhere; at the end, a table."""
 
 import statistics
 import threading
@@ -14,7 +14,7 @@ from search.folder import SearchConfig, SearchFolder, TrialFolder
 
 
 class Board(threading.Thread):
-    """Counts trials as they change and shows them; `changed` is called by the driver, the rest happens in this thread."""
+    """Counts trials as they change and shows them; the driver calls `changed`, the rest happens in this thread."""
 
     def __init__(self, folder: SearchFolder, config: SearchConfig, console: Console) -> None:
         super().__init__(name="progress", daemon=True)
@@ -41,9 +41,7 @@ class Board(threading.Thread):
             score = f"{history[-1].val_accuracy:.2%} after {len(history)} epochs" if history else "no epoch"
             sample = describe(self.config.space.read(trial.config()))
             if not self.console.is_terminal:
-                self.console.print(
-                    f"trial {number:4d}  {end.state:8} {score:24} {sample}  |  {self.line()}", highlight=False
-                )
+                self.console.print(f"trial {number:4d}  {end.state:8} {score:24} {sample}  |  {self.line()}")
 
     def _look(self, trial: TrialFolder) -> bool:
         """Take in a trial's folder; whether it has just ended."""

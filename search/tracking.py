@@ -1,7 +1,7 @@
 """Search folder -> MLflow: a projection, written by one background thread, never in the search's way.
 
-Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are added, so that
-any part can be repeated at any time. A store that fails is said once and caught up with later.
+Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are
+added, so that any part can be repeated at any time. A store that fails is said once and caught up with later.
 """
 
 import logging
@@ -228,6 +228,5 @@ class Tracker(threading.Thread):
     def _complain(self, error: Exception) -> None:
         if not self.complained:
             self.complained = True
-            self.say(
-                f"MLflow does not answer ({' '.join(str(error).split())[:200]}); the search goes on, `ffsnn sync` catches up"
-            )
+            reason = " ".join(str(error).split())[:200]
+            self.say(f"MLflow does not answer ({reason}); the search goes on, and `ffsnn sync` catches up")

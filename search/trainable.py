@@ -1,7 +1,7 @@
 """The trainable: a trial's configuration in, an epoch a step, its own folder as the record.
 
-It never talks to MLflow or Optuna. Actors are reused from trial to trial, so the imports, the data and the compiled kernels are
-paid for once.
+It never talks to MLflow or Optuna. Actors are reused from trial to trial, so the imports, the data and the compiled
+kernels are paid for once.
 """
 
 from functools import lru_cache

@@ -29,7 +29,7 @@ PROBES = 256  # at most so many combinations of choices are tried out when a spa
 class Parameter(Config):
     """One axis. `when` names other parameters and the value (or values) they must have for this one to exist."""
 
-    when: dict[str, Value | list[Value]] = {}
+    when: dict[str, Value | list[Value]] = Field({}, description="conditions, all of which must hold")
 
     def ends(self) -> list[Value]:
         """The values that a space is tried out with."""

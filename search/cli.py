@@ -1,0 +1,227 @@
+"""The command line: `ffsnn train | search | best | ui | sync`.
+
+Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
+"""
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from ffsnn.config import ConfigError, RunConfig, aliases
+
+app = typer.Typer(
+    help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
+    add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+console = Console(highlight=False, soft_wrap=True)
+
+Home = Annotated[
+    Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")
+]
+
+
+def main() -> None:
+    """Run a command; a broken rule is one line and exit code 2."""
+    try:
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except (ConfigError, TyperException) as error:
+        print(f"ffsnn: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+
+
+def field_options(arguments: list[str]) -> dict[str, Any]:
+    """`--tau 1.5 --network.T=8` -> changes to a RunConfig, by short or dotted name.
+
+    Raises:
+        ConfigError: no such field, or a value is missing.
+    """
+    known = aliases()
+    changes: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        name, equals, value = option.removeprefix("--").replace("-", "_").partition("=")
+        if not option.startswith("--"):
+            raise ConfigError(f"unexpected argument {option!r}: fields are given as --tau 1.5")
+        path = known.get(name, name if name in known.values() else "")
+        if not path:
+            near = difflib.get_close_matches(name, known, n=1) or ["--help"]
+            raise ConfigError(f"there is no option --{name}: did you mean --{near[0].removeprefix('--')}?")
+        if not equals:
+            if not rest:
+                raise ConfigError(f"--{name} needs a value")
+            value = rest.pop(0)
+        else:
+            value = option.partition("=")[2]
+        changes[path] = yaml.safe_load(value)
+    return changes
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    config: Annotated[
+        str | None, typer.Argument(help="YAML file, such as `ffsnn best` writes [default: the defaults]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the run; one that is there goes on [default: a new one]")
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
+    home: Home = None,
+) -> None:
+    """Train one configuration. Every field is an option: `ffsnn train --dataset digits --tau 1.5 --widths [64,64]`."""
+    arguments = list(context.args)
+    if config is not None and config.startswith("--"):
+        arguments, config = [config, *arguments], None
+    run = (RunConfig.load(config) if config else RunConfig()).replaced(field_options(arguments))
+
+    from ffsnn import data
+    from ffsnn.run_folder import load, train
+    from ffsnn.trainer import DivergedError, resolve_device
+    from search.home import find_home
+
+    device = resolve_device(run.device)
+    folder = out or _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
+    split = data.load(run.data, run.seed, run.data_dir, device)
+    console.print(f"training on {len(split.train):,} images, {device}, in {folder}")
+    try:
+        for epoch in train(run, split, folder):
+            console.print(
+                f"epoch {epoch.epoch}/{run.learning.epochs}  validation {epoch.val_accuracy:.2%}  "
+                f"loss {' '.join(f'{loss:.4f}' for loss in epoch.loss)}  "
+                f"firing rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
+                f"{epoch.images_per_second:,.0f} images/s"
+            )  # fmt: skip
+    except DivergedError as error:
+        console.print(f"diverged: {error}")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print(f"stopped; go on with: ffsnn train {folder}/config.json --out {folder}")
+        raise typer.Exit(130) from None
+    if test:
+        images = data.load_test(run.data, run.data_dir, device)
+        accuracy = load(folder).to(device).accuracy(images.x, images.y)
+        console.print(f"test accuracy {accuracy:.2%} on {len(images):,} images (best epoch by validation)")
+
+
+@app.command()
+def search(
+    space: Annotated[
+        str | None, typer.Argument(help="name of a shipped space, or a YAML file [default: mnist]")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="trials in all [default: the space's]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="epochs of a trial at full length [default: the space's]")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="trials at once [default: one a CPU or GPU share]")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
+    time_budget: Annotated[float | None, typer.Option(help="minutes after which no trial goes on")] = None,
+    seed: Annotated[int, typer.Option(help="of the sampler and of every trial")] = 0,
+    name: Annotated[str | None, typer.Option(help="of the search [default: SPACE-1, SPACE-2, ...]")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    home: Home = None,
+) -> None:
+    """Search a space. Ctrl-C stops; `--resume NAME` goes on."""
+    from ffsnn.config import parse
+    from search.folder import SearchConfig, SearchFolder, free_name
+    from search.home import find_home
+    from spaces.space import Space
+
+    mlruns = find_home(home)
+    if resume:
+        if space or name:
+            raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
+        config = SearchFolder.open(mlruns, resume).config
+        given = {
+            "trials": trials,
+            "concurrency": concurrency,
+            "gpus_per_trial": gpus_per_trial,
+            "time_budget": time_budget,
+        }
+        if epochs not in (None, config.epochs):
+            raise ConfigError(f"a resumed search keeps its epochs={config.epochs}, but got --epochs {epochs}")
+        changes = {key: value for key, value in given.items() if value is not None}
+        config = parse(SearchConfig, config.model_dump(mode="json") | changes)
+    else:
+        space = space or "mnist"
+        loaded = Space.load(space)
+        stem = Path(space).stem
+        config = parse(SearchConfig, {
+            "name": name or free_name(mlruns, stem), "space": loaded.model_dump(mode="json"), "space_name": stem,
+            "trials": loaded.budget.trials if trials is None else trials,
+            "epochs": loaded.budget.epochs if epochs is None else epochs,
+            "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "time_budget": time_budget, "seed": seed,
+            "device": device, "data_dir": data_dir,
+        })  # fmt: skip
+
+    from search.launch import launch
+    from search.progress import summary
+
+    finished = launch(mlruns, config, console, resume=resume is not None)
+    folder = SearchFolder.open(mlruns, config.name)
+    summary(folder, console)
+    console.print(f"results: {folder.path}")
+    if not finished:
+        console.print(f"stopped; go on with: ffsnn search --resume {config.name}")
+        raise typer.Exit(130)
+    console.print(f"next: ffsnn best {config.name}")
+
+
+@app.command()
+def best(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
+    """Print the best configuration as YAML, and write it where `ffsnn train` can take it."""
+    from ffsnn import atomic
+    from search.folder import SearchFolder
+    from search.home import find_home
+    from search.names import BEST_FILE
+
+    folder = SearchFolder.open(find_home(home), name)
+    ranked = folder.ranked()
+    if not ranked:
+        raise ConfigError(f"no trial of {name} has finished an epoch yet: go on with ffsnn search --resume {name}")
+    accuracy, trial = ranked[0]
+    head = f"# search {name}, trial {trial.number}: {accuracy:.2%} validation after {len(trial.history())} epochs\n"
+    atomic.write(folder.path / BEST_FILE, head + trial.config().yaml())
+    print(head + trial.config().yaml(), end="")
+    print(f"next: ffsnn train {folder.path / BEST_FILE} --test", file=sys.stderr)
+
+
+@app.command()
+def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
+    """Bring a search into the MLflow store; can be repeated at any time."""
+    from search import tracking
+    from search.folder import SearchFolder
+    from search.home import find_home
+
+    mlruns = find_home(home)
+    count = tracking.sync(mlruns, SearchFolder.open(mlruns, name))
+    console.print(f"{count} trials of {name} are in {tracking.store_uri(mlruns)}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
+    home: Home = None,
+) -> None:
+    """Open the MLflow UI on this store: loopback only; stops with Ctrl-C."""
+    from search.home import find_home
+    from search.ui import serve
+
+    serve(find_home(home), port, console)
+
+
+def _fresh(parent: Path, stem: str) -> Path:
+    """A folder that is not there yet."""
+    number, folder = 1, parent / stem
+    while folder.exists():
+        number += 1
+        folder = parent / f"{stem}-{number}"
+    return folder

@@ -1,0 +1,81 @@
+"""The whole chain on real digits: Ray, Optuna, MLflow, as a user runs it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ffsnn.config import RunConfig
+from tests.search.conftest import FFSNN, check, ffsnn, read
+
+
+def test_a_search_ends_with_every_trial_told_once(searched):
+    home, result = searched
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "next: ffsnn best smoke" in result.stdout
+    seen = read(home / "mlruns", "smoke")
+    check(seen, trials=8)
+    assert {"COMPLETE", "PRUNED"} <= set(seen.study.values())
+
+
+def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
+    home, _ = searched
+    best = ffsnn("best", "smoke", home=home)
+    assert best.returncode == 0, best.stderr
+    written = home / "mlruns" / "searches" / "smoke" / "best.yaml"
+    assert RunConfig.parse(yaml.safe_load(best.stdout)) == RunConfig.load(written)
+    trained = ffsnn("train", str(written), "--test", "--out", str(tmp_path / "run"), home=home)
+    assert trained.returncode == 0, trained.stderr
+    assert "test accuracy" in trained.stdout
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_mlflow_can_be_rebuilt_and_synced_again(searched, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(searched[0], home)
+    before = read(home / "mlruns", "smoke")
+    for file in (home / "mlruns").glob("mlflow.db*"):
+        file.unlink()
+    for _ in range(2):
+        assert ffsnn("sync", "smoke", home=home).returncode == 0
+        assert read(home / "mlruns", "smoke") == before
+
+
+def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(searched[0], home)
+    before = read(home / "mlruns", "smoke")
+    result = ffsnn("search", "--resume", "smoke", "--trials", "10", home=home)
+    assert result.returncode == 0, result.stderr
+    seen = read(home / "mlruns", "smoke")
+    check(seen, trials=10)
+    assert {number: seen.histories[number] for number in range(8)} == before.histories
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path, signal_number: int):
+    home = tmp_path / "home"
+    (home / "mlruns").mkdir(parents=True)
+    log = (tmp_path / "log").open("w")
+    driver = subprocess.Popen(
+        [FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "6"],
+        env={**os.environ, "FFSNN_HOME": str(home)}, stdout=log, stderr=log,
+    )  # fmt: skip
+    trials = home / "mlruns" / "searches" / "hurt" / "trials"
+    deadline = time.monotonic() + 120
+    while sum(1 for _ in trials.glob("*/history.jsonl")) < 3:
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        assert driver.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    driver.send_signal(signal_number)
+    assert driver.wait(timeout=60) == (-signal.SIGKILL if signal_number == signal.SIGKILL else 130)
+    assert sum(1 for _ in trials.glob("*/end.json")) < 6, "the search had ended before it could be stopped"
+    result = ffsnn("search", "--resume", "hurt", home=home)
+    assert result.returncode == 0, result.stderr
+    check(read(home / "mlruns", "hurt"), trials=6)
