@@ -227,7 +227,9 @@ class FusedLIF(torch.autograd.Function):
     def backward(ctx: Any, _d_spikes: torch.Tensor, d_counts: torch.Tensor) -> Any:
         current, offset, scale = ctx.saved_tensors
         lif = ctx.lif
-        d_current, d_offset = torch.empty_like(current), torch.empty_like(offset)
+        d_current, d_offset = (
+            torch.empty(x.shape, dtype=x.dtype) for x in (current, offset)
+        )  # contiguous, whatever x is
         _over_rows(
             _backward, current.shape[1], ctx.steps, *map(_numpy, (current, offset, scale)),
             f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", lif.detach_reset,

@@ -167,7 +167,7 @@ class Trainer:
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
             owner, _, leaf = name.rpartition(".") if name.startswith("optimiser.") else name.partition(".")
-            parts.setdefault(owner, {})[leaf] = value
+            parts.setdefault(owner, {})[leaf] = value.clone()  # torch's optimisers keep the tensors they load
         self.network.load_state_dict(parts["network"])
         for number, optimiser in enumerate(self.optimisers):
             if moments := parts.get(f"optimiser.{number}"):

@@ -69,6 +69,12 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     base = config.space.base.replaced(
         {"learning.epochs": config.epochs, "seed": config.seed, "device": config.device, "data_dir": config.data_dir}
     )
+    console.print(
+        f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
+        f"({base.data.trained_on:,} training images), {share.concurrency} at once with {share.cpus} CPU"
+        + (f" and {share.gpus:g} GPU" if share.gpus else "")
+        + " each"
+    )
     checksum = load(base.data, base.seed, base.data_dir).checksum
     if resume:
         folder = SearchFolder.open(home, config.name)
@@ -79,11 +85,6 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder.write(config, checksum)
     else:
         folder = SearchFolder.create(home, config, checksum)
-    console.print(
-        f"search {folder.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
-        f"({base.data.trained_on:,} training images), {share.concurrency} at once with {share.cpus} CPU"
-        + (f" and {share.gpus:g} GPU" if share.gpus else "") + " each"
-    )  # fmt: skip
     tracker = Tracker(home, folder, say=console.print)
     board = Board(folder, config, console)
 

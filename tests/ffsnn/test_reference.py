@@ -6,12 +6,8 @@ sample's share, not by rounding. So float32 and bfloat16 are compared over singl
 small (1,536 potentials) that a flip has a chance below one in a thousand.
 """
 
-import importlib.util
 import itertools
 import math
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,21 +21,8 @@ from ffsnn.network import Network
 from ffsnn.neuron import SURROGATES
 from ffsnn.randomness import generator
 from ffsnn.trainer import Trainer
+from tests.reference import Reference
 
-
-def reference_module() -> ModuleType:
-    """`tests/reference.py`, whether or not the root stands in sys.path."""
-    path = Path(__file__).parents[1] / "reference.py"
-    spec = importlib.util.spec_from_file_location("reference_step", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = reference_module()
 
 CHOICES: dict[str, list[Any]] = {
     "network.surrogate": list(SURROGATES),
@@ -112,7 +95,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer = Trainer(config, split)
     trainer.network.double()
     trainer.network.dtype = torch.float64
-    slow = reference.Reference([layer.weight for layer in trainer.layers], 10, config.network, config.learning)
+    slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, config.learning)
     table = GoodnessTable(320, 10, config.learning.alpha, torch.device("cpu"))
 
     for epoch in range(2):
@@ -168,8 +151,8 @@ def single_step(config: RunConfig, split: Split) -> tuple[Network, torch.Tensor,
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
 def test_a_fused_step_agrees_with_a_plain_one(changes: dict[str, Any], precision: str, split: Split) -> None:
-    """The tolerances: 1e-3 in float32 is far above rounding and below one flipped spike; a bfloat16 has 8 bits."""
-    tolerance = {"float32": 1e-3, "bfloat16": 1e-2}[precision]
+    """1e-4 lies between rounding (3e-7 seen) and a flipped spike (about 1e-2); a gradient in bfloat16 has 8 bits."""
+    tolerance = {"float32": 1e-4, "bfloat16": 5e-3}[precision]
     network, h, labels = single_step(config_of(changes | {"learning.precision": precision}), split)
     for number, layer in enumerate(network.layers):
         y = labels if number == 0 else None
@@ -190,7 +173,7 @@ def test_a_bfloat16_step_points_where_the_reference_does(changes: dict[str, Any]
     network, h, labels = single_step(config, split)
     layer = network.layers[0]
     exact = single_step(config_of(changes), split)[1].double()
-    slow = reference.Reference([layer.weight.double()], 10, config.network, config.learning)
+    slow = Reference([layer.weight.double()], 10, config.network, config.learning)
     expected = slow.step(exact, *labels, lr=0.0).gradients[0]
     got = gradient(layer, h, labels, fused=True)[1].double()
     print(
@@ -198,5 +181,5 @@ def test_a_bfloat16_step_points_where_the_reference_does(changes: dict[str, Any]
         torch.cosine_similarity(got.flatten(), expected.flatten(), 0).item(),
         (got.norm() / expected.norm()).item(),
     )
-    assert torch.cosine_similarity(got.flatten(), expected.flatten(), 0) > 0.9
-    assert got.norm().item() == pytest.approx(expected.norm().item(), rel=0.3)
+    assert torch.cosine_similarity(got.flatten(), expected.flatten(), 0) > 0.95
+    assert got.norm().item() == pytest.approx(expected.norm().item(), rel=0.15)

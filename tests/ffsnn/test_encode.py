@@ -1,0 +1,57 @@
+"""One contract for all encoders, and what Poisson spikes must be like."""
+
+import pytest
+import torch
+
+from ffsnn.encode import ENCODERS
+
+EVERY_ENCODER = pytest.mark.parametrize("name", ENCODERS)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@EVERY_ENCODER
+@DTYPES
+@pytest.mark.parametrize("T", [1, 4])
+def test_contract(name: str, dtype: torch.dtype, T: int) -> None:
+    """(1 or T, B, F), same type, in [0, 1], black stays black, images untouched, same generator same bits."""
+    images = torch.rand(5, 7, generator=seeded(0)).to(dtype)
+    images[:, 0] = 0
+    before = images.clone()
+    encoded = ENCODERS[name](images, T, seeded(1))
+    assert encoded.shape in {(1, 5, 7), (T, 5, 7)}
+    assert encoded.dtype == dtype
+    assert encoded.min() >= 0
+    assert encoded.max() <= 1
+    assert not encoded[..., 0].any()
+    assert torch.equal(images, before)
+    assert torch.equal(encoded, ENCODERS[name](images, T, seeded(1)))
+
+
+def test_direct_is_the_image() -> None:
+    images = torch.rand(3, 4, generator=seeded(0))
+    assert torch.equal(ENCODERS["direct"](images, 6, seeded(1)), images[None])
+
+
+def test_poisson_spikes_at_the_rate_of_the_intensity() -> None:
+    intensities = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
+    spikes = ENCODERS["poisson"](intensities.expand(1000, 5), 20, seeded(0))
+    assert set(spikes.unique().tolist()) == {0.0, 1.0}
+    means = spikes.mean((0, 1))
+    assert (means - intensities).abs().max() < 5 * 0.5 / 20_000**0.5  # 5 standard deviations at the most
+    assert means[0] == 0
+    assert means[-1] == 1
+
+
+def test_poisson_draws_every_step_and_image_afresh() -> None:
+    spikes = ENCODERS["poisson"](torch.full((2, 4000), 0.5), 3, seeded(0)).flatten(0, 1)
+    correlations = torch.corrcoef(spikes) - torch.eye(6)
+    assert correlations.abs().max() < 5 / 4000**0.5
+
+
+def test_poisson_of_two_seeds_differs() -> None:
+    images = torch.full((2, 50), 0.5)
+    assert not torch.equal(ENCODERS["poisson"](images, 3, seeded(0)), ENCODERS["poisson"](images, 3, seeded(1)))
