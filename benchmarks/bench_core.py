@@ -56,12 +56,12 @@ def measure(benchmark: Any, precision: str) -> float:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def bench_training(benchmark: Any, precision: str) -> None:
+def test_training(benchmark: Any, precision: str) -> None:
     rate = measure(benchmark, precision)
     print(f"\ntraining, {precision}: {rate:,.0f} images/s")
 
 
-def bench_training_is_fast_enough(benchmark: Any) -> None:
+def test_training_is_fast_enough(benchmark: Any) -> None:
     """The better precision on this machine must reach `REQUIRED`."""
     tried = {precision: trainer(precision).train_epoch().images_per_second for precision in PRECISIONS}
     better = max(tried, key=lambda precision: tried[precision])
@@ -71,7 +71,7 @@ def bench_training_is_fast_enough(benchmark: Any) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def bench_prediction(benchmark: Any, precision: str) -> None:
+def test_prediction(benchmark: Any, precision: str) -> None:
     network, x = Network(config(precision)), images(2048).x
     network.predict(x[:BATCH])
     benchmark.pedantic(network.predict, args=(x,), rounds=5)

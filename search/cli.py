@@ -19,7 +19,7 @@ app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
     add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 Home = Annotated[
     Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")

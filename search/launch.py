@@ -94,14 +94,13 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
     tracker.start()
     board.start()
-    # Batch systems end a job by SIGTERM: the same clean stop as Ctrl-C.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sigterm = signal.getsignal(signal.SIGTERM)
     try:
         finished = _tune(folder, config, base, share, changed)
     except KeyboardInterrupt:  # before or after Tune's own loop, which handles it
         finished = False
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, sigterm)
         board.close()
     if not tracker.close():
         console.print(f"MLflow lacks a part of this search; catch up with: ffsnn sync {folder.name}")
@@ -130,6 +129,8 @@ def _tune(
             logging_level=logging.ERROR, object_store_memory=128 * 2**20,
         )  # fmt: skip
         logging.getLogger("ray").setLevel(logging.ERROR)
+        # Batch systems end a job by SIGTERM: the same clean stop as Ctrl-C. Ray's own handler, which aborts, goes.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         tune.Tuner(
             tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),
             tune_config=tune.TuneConfig(

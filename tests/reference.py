@@ -1,8 +1,8 @@
 """One forward-forward step, slow and obvious, to be stepped beside the fast one.
 
 What `ffsnn` does in one go is done here in the plainest way known: the label is written into the image, positive and
-negative samples pass one after the other, every time step is normalised, multiplied and shown to SpikingJelly's `LIFNode`
-alone, and autograd does the rest. Nothing is shared, fused or cast.
+negative samples pass one after the other, every time step is normalised, multiplied and shown to SpikingJelly's
+`LIFNode` alone, and autograd does the rest. Nothing is shared, fused or cast.
 
 Legend: T time steps, B samples, F inputs, H neurons, C classes.
 """

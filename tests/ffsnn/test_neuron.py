@@ -1,7 +1,7 @@
 """The neuron by hand, fused against plain, and its gradient against finite differences.
 
-Currents are multiples of 1/16 and tau is 2 where spikes are compared: float32 then holds every membrane potential exactly,
-so both paths must give the same bits on any machine, and potentials that lie on the threshold are met, not avoided.
+Currents are multiples of 1/16 and tau is 2 where spikes are compared: float32 then holds every membrane potential
+exactly, so both paths must give the same bits on any machine, and potentials on the threshold are met, not avoided.
 """
 
 import itertools

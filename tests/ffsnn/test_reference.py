@@ -1,9 +1,9 @@
 """The fast path against the slow, obvious one of `tests/reference.py`.
 
-In float64 the two differ in the order of additions alone, so they stay together over many updates. In float32 they need
-not: where a membrane potential is within rounding of the threshold, a spike may flip, and a flip changes a gradient by one
-sample's share, not by rounding. So float32 and bfloat16 are compared over single steps from the same state, on layers so
-small (1,536 potentials) that a flip has a chance below one in a thousand.
+In float64 the two differ in the order of additions alone, so they stay together over many updates. In float32 they
+need not: where a membrane potential is within rounding of the threshold, a spike may flip, and a flip changes a
+gradient by one sample's share, not by rounding. So float32 and bfloat16 are compared over single steps from the same
+state, on layers so small (at most 1,920 potentials) that a flip has a chance below one in a thousand.
 """
 
 import itertools
@@ -22,7 +22,6 @@ from ffsnn.neuron import SURROGATES
 from ffsnn.randomness import generator
 from ffsnn.trainer import Trainer
 from tests.reference import Reference
-
 
 CHOICES: dict[str, list[Any]] = {
     "network.surrogate": list(SURROGATES),
@@ -52,7 +51,7 @@ def pairwise(choices: dict[str, list[Any]]) -> list[dict[str, Any]]:
             if name not in row:
                 row[name] = max(
                     choices[name],
-                    key=lambda value: sum(frozenset([(name, value), other]) in wanted for other in row.items()),  # noqa: B023
+                    key=lambda value: sum(frozenset([(name, value), other]) in wanted for other in row.items()),
                 )
         wanted -= {frozenset(pair) for pair in itertools.combinations(row.items(), 2)}
         rows.append({name: row[name] for name in names})
@@ -66,7 +65,14 @@ def config_of(changes: dict[str, Any]) -> RunConfig:
     """20 updates on digits; with Poisson spikes and without normalisation the currents are small: a low threshold."""
     base = {
         "data": {"dataset": "digits", "train_images": 320},
-        "network": {"widths": [20, 15], "T": 3, "tau": 1.7, "v_threshold": 0.3, "surrogate_alpha": 1.6},
+        "network": {
+            "widths": [20, 15],
+            "T": 3,
+            "tau": 1.7,
+            "v_threshold": 0.3,
+            "surrogate_alpha": 1.6,
+            "label_amplitude": 1.3,
+        },
         "learning": {"epochs": 2, "batch_size": 32, "lr": 0.01, "alpha": 15.0, "weight_decay": 1e-3},
         "seed": 3,
     }
@@ -124,7 +130,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
             assert mine == pytest.approx(expected, rel=1e-6)  # the trainer adds up in float32
         for layer, weight in zip(trainer.layers, slow.weights, strict=True):
             torch.testing.assert_close(layer.weight, weight, rtol=0, atol=1e-9)
-    assert min(metrics.firing_rate) > 0.01  # neither was compared silent
+    assert min(metrics.firing_rate) > 0.003  # no layer fell silent: at least 80 spikes in the last epoch
 
 
 def gradient(layer: Layer, x: torch.Tensor, y: torch.Tensor | None, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:

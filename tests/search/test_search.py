@@ -58,15 +58,17 @@ def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
     assert {number: seen.histories[number] for number in range(8)} == before.histories
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path, signal_number: int):
     home = tmp_path / "home"
     (home / "mlruns").mkdir(parents=True)
-    log = (tmp_path / "log").open("w")
-    driver = subprocess.Popen(
-        [FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "6"],
-        env={**os.environ, "FFSNN_HOME": str(home)}, stdout=log, stderr=log,
-    )  # fmt: skip
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(
+            [FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "6"],
+            env={**os.environ, "FFSNN_HOME": str(home)}, stdout=log, stderr=log,
+        )  # fmt: skip
     trials = home / "mlruns" / "searches" / "hurt" / "trials"
     deadline = time.monotonic() + 120
     while sum(1 for _ in trials.glob("*/history.jsonl")) < 3:
