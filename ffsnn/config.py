@@ -68,6 +68,10 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _slice_fits(self) -> Self:
+        if self.available == self.facts.train_images:
+            raise ValueError(
+                f"validation must hold out one of {self.facts.train_images} images at least, but got {self.validation}"
+            )
         if self.trained_on > self.available:
             raise ValueError(
                 f"train_images <= {self.available} must hold for {self.dataset} with validation={self.validation}, "
@@ -189,6 +193,8 @@ class RunConfig(Config):
             node = tree
             for branch in branches:
                 node = node.setdefault(branch, {})
+                if not isinstance(node, dict):
+                    raise ConfigError(f"{path}: there is no such field")
             node[leaf] = value
         return self.parse(tree)
 

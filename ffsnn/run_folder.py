@@ -86,7 +86,7 @@ class RunFolder:
             weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.network.state_dict().items()}
             atomic.write(self.path / BEST, save_tensors(weights, {"epoch": str(history[-1].epoch)}))
         with (self.path / HISTORY).open("a") as file:
-            file.write(json.dumps(history[-1].json()) + "\n")
+            file.write(_line(history[-1]))
             file.flush()
             os.fsync(file.fileno())
 
@@ -102,9 +102,14 @@ class RunFolder:
                 break
             except (FileNotFoundError, SafetensorError, KeyError, ValueError):
                 continue
-        if history != self.history():
-            atomic.write(self.path / HISTORY, "".join(json.dumps(epoch.json()) + "\n" for epoch in history))
+        lines = "".join(_line(epoch) for epoch in history)
+        if not (self.path / HISTORY).exists() or (self.path / HISTORY).read_text() != lines:
+            atomic.write(self.path / HISTORY, lines)
         return history
+
+
+def _line(epoch: EpochMetrics) -> str:
+    return json.dumps(epoch.json()) + "\n"
 
 
 def _metadata(content: bytes) -> dict[str, str]:

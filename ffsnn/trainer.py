@@ -131,18 +131,20 @@ class Trainer:
             loss.backward()
             optimiser.step()
             margin += good_neg - good_pos
-            seen.append(torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean()]))
+            weights = layer.weight.detach().sum()  # a NaN current fires no spike: the loss alone would not show it
+            seen.append(torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean(), weights]))
         if self.learning.negatives == "table":
             self.table.write(index, wrong, margin)
-        result = torch.stack(seen, 1).double().cpu()
-        self._check(result[0], batch)
-        return result
+        *result, weight_sums = torch.stack(seen, 1).double().cpu()
+        self._check(result[0], weight_sums, batch)
+        return torch.stack(result)
 
-    def _check(self, losses: torch.Tensor, batch: int) -> None:
-        for number, loss in enumerate(losses.tolist()):
-            if not math.isfinite(loss):
+    def _check(self, losses: torch.Tensor, weight_sums: torch.Tensor, batch: int) -> None:
+        for number, (loss, weight_sum) in enumerate(zip(losses.tolist(), weight_sums.tolist(), strict=True)):
+            if not math.isfinite(loss + weight_sum):
                 raise DivergedError(
-                    f"the loss of layer {number} is {loss} in epoch {self.epoch + 1}, batch {batch}: "
+                    f"layer {number} diverged in epoch {self.epoch + 1}, batch {batch} "
+                    f"(loss {loss}, sum of weights {weight_sum}): "
                     f"lower lr={self.learning.lr} or alpha={self.learning.alpha}"
                 )
 

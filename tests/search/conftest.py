@@ -71,9 +71,8 @@ def check(seen: Seen, trials: int) -> None:
 
 def ffsnn(*arguments: str, home: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run the command as its user would."""
-    return subprocess.run(
-        [FFSNN, *arguments], env={**os.environ, "FFSNN_HOME": str(home)}, text=True, capture_output=True, timeout=timeout,
-    )  # fmt: skip
+    environment = {**os.environ, "FFSNN_HOME": str(home)}
+    return subprocess.run([FFSNN, *arguments], env=environment, text=True, capture_output=True, timeout=timeout)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """The whole chain on real digits: Ray, Optuna, MLflow, as a user runs it."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,31 @@ def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path,
     result = ffsnn("search", "--resume", "hurt", home=home)
     assert result.returncode == 0, result.stderr
     check(read(home / "mlruns", "hurt"), trials=6)
+
+
+def test_the_ui_answers_on_loopback_and_stops(searched):
+    home, _ = searched
+    server = subprocess.Popen(
+        [FFSNN, "ui", "--port", "0"], env={**os.environ, "FFSNN_HOME": str(home)}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = server.stdout.readline().split("/#/")[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(
+            f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=ffsnn"
+        ) as answer:
+            assert json.load(answer)["experiment"]["name"] == "ffsnn"
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+        server.stdout.close()
+
+
+def test_a_time_budget_ends_a_search(tmp_path: Path):
+    (tmp_path / "mlruns").mkdir()
+    result = ffsnn(
+        "search", "digits_smoke", "--name", "brief", "--trials", "500", "--time-budget", "0.5", home=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "mlruns" / "searches" / "brief" / "trials"
+    check(read(tmp_path / "mlruns", "brief"), trials=len(list(folder.iterdir())))

@@ -1,0 +1,114 @@
+"""A run's folder under accidents: epochs 1..n stand there once, with the bits of a calm run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from ffsnn import data
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, RunFolder, load, train
+
+RUN = RunConfig.parse(
+    {
+        "data": {"dataset": "digits"},
+        "network": {"widths": [32, 32], "T": 3, "encoder": "poisson"},
+        "learning": {"batch_size": 128, "epochs": 4, "lr": 0.01, "alpha": 20},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return data.load(RUN.data, RUN.seed)
+
+
+@pytest.fixture(scope="module")
+def calm(split, tmp_path_factory):
+    """The folder of a run that nothing happened to."""
+    path = tmp_path_factory.mktemp("calm")
+    assert [epoch.epoch for epoch in train(RUN, split, path)] == [1, 2, 3, 4]
+    return path
+
+
+def stopped(path: Path, split, epochs: int) -> Path:
+    """The folder of a run that was stopped after some epochs."""
+    run = train(RUN, split, path)
+    for _ in range(epochs):
+        next(run)
+    return path
+
+
+def same(path: Path, calm: Path) -> None:
+    def stable(folder: Path) -> list[dict]:
+        lines = [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
+        return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_second")} for line in lines]
+
+    assert stable(path) == stable(calm)
+    for file in (LAST, BEST):
+        ours, theirs = load_file(path / file), load_file(calm / file)
+        assert ours.keys() == theirs.keys()
+        assert all(ours[name].equal(theirs[name]) for name in ours)
+
+
+def test_a_torn_history_line(split, calm, tmp_path):
+    stopped(tmp_path, split, 2)
+    with (tmp_path / HISTORY).open("a") as file:
+        file.write('{"epoch": 3, "loss": [0.1')
+    assert [epoch.epoch for epoch in RunFolder(tmp_path).history()] == [1, 2]
+    assert [epoch.epoch for epoch in train(RUN, split, tmp_path)] == [3, 4]
+    same(tmp_path, calm)
+
+
+def test_killed_between_checkpoint_and_history(split, calm, tmp_path):
+    stopped(tmp_path, split, 2)
+    lines = (tmp_path / HISTORY).read_text().splitlines(keepends=True)
+    (tmp_path / HISTORY).write_text(lines[0])
+    assert [epoch.epoch for epoch in train(RUN, split, tmp_path)] == [3, 4]
+    same(tmp_path, calm)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "missing", "garbage"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(split, calm, tmp_path, harm):
+    last = stopped(tmp_path, split, 3) / LAST
+    if harm == "missing":
+        last.unlink()
+    else:
+        last.write_bytes(last.read_bytes()[:1000] if harm == "truncated" else b"x" * 1000)
+    assert [epoch.epoch for epoch in train(RUN, split, tmp_path)] == [3, 4]
+    same(tmp_path, calm)
+
+
+def test_both_checkpoints_lost_starts_over(split, calm, tmp_path):
+    stopped(tmp_path, split, 3)
+    (tmp_path / LAST).unlink()
+    (tmp_path / PREVIOUS).unlink()
+    assert [epoch.epoch for epoch in train(RUN, split, tmp_path)] == [1, 2, 3, 4]
+    same(tmp_path, calm)
+
+
+def test_a_finished_run_trains_nothing_more(split, calm):
+    assert list(train(RUN, split, calm)) == []
+
+
+def test_another_configuration_is_refused(split, calm):
+    with pytest.raises(ConfigError, match="holds a run of another configuration"):
+        next(train(RUN.replaced({"network.tau": 3.0}), split, calm))
+
+
+def test_load_rebuilds_the_network(split, calm):
+    best = max(RunFolder(calm).history(), key=lambda epoch: epoch.val_accuracy)
+    for path in (calm, calm / BEST):
+        assert load(path).accuracy(split.validation.x, split.validation.y) == best.val_accuracy
+    final = RunFolder(calm).history()[-1]
+    assert load(calm / LAST).accuracy(split.validation.x, split.validation.y) == final.val_accuracy
+
+
+def test_load_refuses_what_is_no_checkpoint(calm, tmp_path):
+    with pytest.raises(ConfigError, match="cannot read"):
+        load(tmp_path)
+    (tmp_path / CONFIG).write_text((calm / CONFIG).read_text())
+    (tmp_path / BEST).write_bytes(b"x" * 100)
+    with pytest.raises(ConfigError, match="cannot load weights"):
+        load(tmp_path)
