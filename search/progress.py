@@ -24,17 +24,16 @@ class Board(threading.Thread):
         self.running: set[int] = set()
         self.ended: set[int] = set()
         self.best: tuple[float, int] | None = None
-        self.epochs, self.epochs_before = 0, 0
+        self.epochs: dict[int, int] = {}  # of each trial
         self._stop_asked = threading.Event()
         for trial in folder.trials():
             self._look(trial)
-        self.epochs_before = self.epochs = sum(len(trial.history()) for trial in folder.trials())
+        self.epochs_before = sum(self.epochs.values())
         self.running.clear()
 
     def changed(self, number: int) -> None:
         """A trial has news: an epoch more, or its end."""
         trial = self.folder.trial(number)
-        self.epochs += 1
         if self._look(trial):
             end, history = trial.end(), trial.history()
             assert end is not None
@@ -46,6 +45,7 @@ class Board(threading.Thread):
     def _look(self, trial: TrialFolder) -> bool:
         """Take in a trial's folder; whether it has just ended."""
         end, history = trial.end(), trial.history()
+        self.epochs[trial.number] = len(history)
         if history:
             self.best = max(self.best or (0.0, 0), (history[-1].val_accuracy, trial.number))
         if end is None or trial.number in self.ended:
@@ -70,11 +70,12 @@ class Board(threading.Thread):
 
     def _left(self, ended: int) -> str:
         """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""
-        pace = (self.epochs - self.epochs_before) / (time.monotonic() - self.started)
+        done = sum(self.epochs.values())
+        pace = (done - self.epochs_before) / (time.monotonic() - self.started)
         if not ended or pace <= 0:
             return ""
-        per_trial = self.epochs / (ended + 0.5 * len(self.running))
-        left = per_trial * (self.config.trials - ended - 0.5 * len(self.running)) / pace
+        started = ended + 0.5 * len(self.running)  # a running trial is half done, on average
+        left = done / started * (self.config.trials - started) / pace
         if self.config.time_budget:
             left = min(left, self.config.time_budget * 60 - (time.monotonic() - self.started))
         return f", about {clock(max(left, 0))} left"
