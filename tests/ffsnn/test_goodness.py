@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig
-from ffsnn.goodness import GOODNESS, loss, mean, mean_square, swish_loss, symba_loss, threshold_loss
+from ffsnn.goodness import GOODNESS, mean, mean_square, pair_loss, swish_loss, symba_loss, threshold_loss
 
 LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
@@ -52,14 +52,14 @@ def test_the_configuration_picks_the_loss(config: LearningConfig) -> None:
     good = torch.tensor([0.3, 0.1]), torch.tensor([0.1, 0.4])
     arguments: dict[str, Any] = {"alpha": 10.0} | ({"theta": 0.2} if config.loss == "threshold" else {})
     function = {"threshold": threshold_loss, "swish": swish_loss, "symba": symba_loss}[config.loss]
-    assert torch.equal(loss(config, *good), function(*good, **arguments))
+    assert torch.equal(pair_loss(config, *good), function(*good, **arguments))
 
 
 @EVERY_LOSS
 def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: LearningConfig) -> None:
     """Near the boundary (swish turns where the pair is right by more than 1.28 / alpha)."""
     good_pos, good_neg = (torch.tensor(g, requires_grad=True) for g in ([0.1, 0.2, 0.25], [0.3, 0.2, 0.2]))
-    loss(config, good_pos, good_neg).backward()
+    pair_loss(config, good_pos, good_neg).backward()
     assert good_pos.grad is not None
     assert good_neg.grad is not None
     assert (good_pos.grad < 0).all()
@@ -70,13 +70,13 @@ def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: Learni
 def test_every_loss_has_the_gradient_of_its_values(config: LearningConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     pair = [torch.rand(5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    assert torch.autograd.gradcheck(lambda p, n: loss(config, p, n), pair)
+    assert torch.autograd.gradcheck(lambda p, n: pair_loss(config, p, n), pair)
 
 
 @EVERY_LOSS
 def test_every_loss_stays_finite_where_goodness_is_extreme(config: LearningConfig) -> None:
     sharp = config.model_copy(update={"alpha": 1e6})
     pair = [torch.tensor(g, requires_grad=True) for g in ([0.0, 1.0, 0.5], [1.0, 0.0, 0.5])]
-    value = loss(sharp, *pair)
+    value = pair_loss(sharp, *pair)
     assert value.isfinite()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value, pair))

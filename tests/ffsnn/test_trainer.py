@@ -209,7 +209,7 @@ def test_goodness_is_that_of_a_naive_loop_over_labels(encoder: str, trained: dic
     noise = generator(BASE.seed, "prediction", 0)
     encoded = network.encoder(clear(x.float() / 255, 10), network.T, noise).double()
     expected = Reference(weights, 10, config.network, config.learning).goodness(encoded)
-    goodness = network.goodness(x).double()
+    goodness = network.scores(x).double()
     assert goodness.shape == (60, 10)
     # One flipped spike of 30 neurons in 4 steps moves a goodness by up to (1 - 9/16) / 30: seen none, allow three.
     assert ((goodness - expected).abs() > 1e-6).sum() <= 3
@@ -226,10 +226,10 @@ def test_prediction_takes_the_best_label_batch_by_batch(
     network, x, y = trained[encoder], split.train.x[:500], split.train.y[:500]
     size = LANES // 10
     assert size < 500
-    parts = [network.goodness(x[:size], 0), network.goodness(x[size:], 1)]
+    parts = [network.scores(x[:size], 0), network.scores(x[size:], 1)]
     predicted = network.predict(x)
     assert torch.equal(predicted, torch.cat(parts).argmax(1))
     assert network.accuracy(x, y) == pytest.approx((predicted == y).sum().item() / 500)
     assert torch.equal(network.predict(x), predicted)  # the noise, too, is the same
-    same_in_every_batch = torch.equal(network.goodness(x[:20], 0), network.goodness(x[:20], 1))
+    same_in_every_batch = torch.equal(network.scores(x[:20], 0), network.scores(x[:20], 1))
     assert same_in_every_batch == (encoder == "direct")
