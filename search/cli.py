@@ -3,17 +3,16 @@
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
-import difflib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from ffsnn.config import ConfigError, RunConfig, aliases
+from ffsnn.config import ConfigError, RunConfig
+from search.train_options import parse_train_options
 
 app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
@@ -37,51 +36,20 @@ def main() -> None:
         sys.exit(130)
 
 
-def field_options(arguments: list[str]) -> dict[str, Any]:
-    """`--tau 1.5 --network.T=8` -> changes to a RunConfig, by short or dotted name.
-
-    Raises:
-        ConfigError: no such field, or a value is missing.
-    """
-    known = aliases()
-    changes: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        option = rest.pop(0)
-        name, equals, value = option.removeprefix("--").replace("-", "_").partition("=")
-        if not option.startswith("--"):
-            raise ConfigError(f"unexpected argument {option!r}: fields are given as --tau 1.5")
-        path = known.get(name, name if name in known.values() else "")
-        if not path:
-            near = difflib.get_close_matches(name, known, n=1) or ["--help"]
-            raise ConfigError(f"there is no option --{name}: did you mean --{near[0].removeprefix('--')}?")
-        if not equals:
-            if not rest:
-                raise ConfigError(f"--{name} needs a value")
-            value = rest.pop(0)
-        else:
-            value = option.partition("=")[2]
-        changes[path] = yaml.safe_load(value)
-    return changes
-
-
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
     context: typer.Context,
-    config: Annotated[
-        str | None, typer.Argument(help="YAML file, such as `ffsnn best` writes [default: the defaults]")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="folder of the run; one that is there goes on [default: a new one]")
-    ] = None,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     home: Home = None,
 ) -> None:
-    """Train one configuration. Every field is an option: `ffsnn train --dataset digits --tau 1.5 --widths [64,64]`."""
-    arguments = list(context.args)
-    if config is not None and config.startswith("--"):
-        arguments, config = [config, *arguments], None
-    run = (RunConfig.load(config) if config else RunConfig()).replaced(field_options(arguments))
+    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`.
+
+    `--out FOLDER` names the run's folder; one that is there goes on where it stopped.
+    """
+    asked = parse_train_options(context.args)
+    run = (RunConfig.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    for remark in asked.remarks:
+        console.print(remark)
 
     from ffsnn import data
     from ffsnn.run_folder import load, train
@@ -89,7 +57,11 @@ def train(
     from search.home import find_home
 
     device = resolve_device(run.device)
-    folder = out or _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
+    folder = (
+        Path(asked.out)
+        if asked.out
+        else _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
+    )
     split = data.load(run.data, run.seed, run.data_dir, device)
     console.print(f"training on {len(split.train):,} images, {device}, in {folder}")
     try:
