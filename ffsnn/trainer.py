@@ -74,7 +74,8 @@ class Trainer:
         print(metrics.epoch, metrics.val_accuracy)
     """
 
-    def __init__(self, config: RunConfig, split: Split) -> None:
+    def __init__(self, config: RunConfig, split: Split, frozen: frozenset[int] = frozenset()) -> None:
+        """`frozen` layers keep the weights they start with: the control for what training them brings."""
         self.config, self.learning = config, config.learning
         self.train, self.validation = split.train, split.validation
         self.device = split.train.x.device
@@ -82,6 +83,7 @@ class Trainer:
         self.layers = self.network.each_layer
         self.optimisers = [layer.optimiser() for layer in self.layers]
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
+        self.frozen = frozen
         self.epoch = 0  # epochs done
 
     def __iter__(self) -> Iterator[EpochMetrics]:
@@ -124,7 +126,7 @@ class Trainer:
         seen = torch.zeros(len(self.layers), 5, device=self.device)
         learner = self._greedy_layer()
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
-            with torch.set_grad_enabled(learner in (None, number)):
+            with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
                 spikes, rate = layer(h, labels)
                 loss, good_pos, good_neg = layer.local_loss(rate, images.y)
             if loss.requires_grad:
