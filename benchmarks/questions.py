@@ -10,7 +10,6 @@ All accuracies are on the validation images; mean and standard deviation over th
 import json
 import statistics
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from rich.table import Table
 from ffsnn import atomic, data
 from ffsnn.config import RunConfig
 from ffsnn.network import Network
-from ffsnn.randomness import generator
+from ffsnn.trace import trace
 from ffsnn.trainer import Trainer
 
 SEEDS = range(3)
@@ -68,20 +67,10 @@ def neurons_firing_at_once(seed: int) -> dict[str, dict[str, float]]:
     rows = {}
     for name, (changes, frozen) in cases.items():
         trainer, network = trained(changes, seed, frozen)
-        spikes = output_spikes(network, trainer.validation).sum(-1)
+        x, y = trainer.validation.x, trainer.validation.y
+        spikes = trace(network, x, y)[-1].spikes.float().sum(-1)
         rows[name] = {"neurons": spikes.mean().item(), "one": (spikes == 1).float().mean().item()}
     return rows
-
-
-@torch.no_grad()
-def output_spikes(network: Network, images: data.Images) -> torch.Tensor:
-    """(T, B, C) of the last layer."""
-    noise = partial(generator, 0, "questions")
-    h = network.encode(images.x, noise(0))
-    for number, layer in enumerate(network.each_layer):
-        spikes, rate = layer(h, images.y[None])
-        h = network.hand_on(spikes, rate, noise(number + 1))
-    return spikes.float()
 
 
 def passes(seed: int) -> dict[str, dict[str, float]]:

@@ -56,15 +56,15 @@ class Network(nn.Module):
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """uint8 images (B, F) -> input (1 or T, B, inputs); the label's inputs come first and are 0."""
-        x = x.to(self.dtype) / 255
+        x = x.to(torch.promote_types(self.dtype, torch.float32)) / 255  # a rounded intensity spikes at another time
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
-        return self.encoder(x, self.T, noise)
+        return self.encoder(x, self.T, noise).to(self.dtype)
 
     def hand_on(self, spikes: torch.Tensor, rate: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """What the next layer sees: spikes (T, B, H) as they are, or the rates (B, H) encoded again."""
         if self.between == "spikes":
             return spikes
-        return self.encoder(rate.detach().to(self.dtype), self.T, noise)
+        return self.encoder(rate.detach(), self.T, noise).to(self.dtype)
 
     def rates(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise) -> list[torch.Tensor]:
         """Each layer's rates (copies x B, H) for uint8 images (B, F) under labels (copies, B), or the neutral one."""
@@ -94,7 +94,7 @@ class Network(nn.Module):
         if prediction == "two_pass":
             best = self.rates(x, None, noise)[-1].topk(2, 1).indices
             good = self.goodness(self.rates(x, best.T, noise)).view(2, len(x)).T
-            return torch.full((len(x), self.classes), float("-inf"), device=x.device).scatter(1, best, good)
+            return good.new_full((len(x), self.classes), float("-inf")).scatter(1, best, good)
         every = torch.arange(self.classes, device=x.device)[:, None].expand(-1, len(x))
         rates = self.rates(x, every, noise)
         if prediction == "largest_rate":

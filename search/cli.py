@@ -1,4 +1,4 @@
-"""The command line: `ffsnn train | search | best | ui | sync`.
+"""The command line: `ffsnn train | search | best | show | predict | seed-table | ui | sync`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
     add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 Home = Annotated[
     Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")
@@ -164,6 +164,49 @@ def best(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
     atomic.write(folder.path / BEST_FILE, head + trial.config().yaml())
     print(head + trial.config().yaml(), end="")
     print(f"next: ffsnn train {folder.path / BEST_FILE} --test", file=sys.stderr)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    out: Annotated[Path | None, typer.Option(help="folder of the pictures [default: pictures/ in the run's]")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+) -> None:
+    """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
+    from ffsnn import energy
+    from ffsnn.show import show, trained
+
+    for picture in show(run, out, data_dir):
+        print(picture)
+    network, images = trained(run, data_dir)
+    print(energy.measure(network, images).table())
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+) -> None:
+    """Print each image's label, and its margin: the best label's score less the second best's."""
+    from ffsnn.show import predict
+
+    for answer in predict(run, images):
+        print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+
+
+@app.command()
+def seed_table(
+    seeds: Annotated[int, typer.Option(help="of each group")] = 3,
+    out: Annotated[Path | None, typer.Option(help="folder of the results; an interrupted table goes on")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    home: Home = None,
+) -> None:
+    """Train the method notes' own eight groups as they did, and print their figures beside ours."""
+    from ffsnn.seed_table import seed_table_command
+
+    from search.home import find_home
+
+    seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console)
 
 
 @app.command()
