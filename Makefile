@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow check bench format clean FORCE
+.PHONY: help search test slow check bench questions format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -38,6 +38,9 @@ check: $(READY) ## lint, formatting and types
 bench: $(READY) ## run the benchmarks, results in benchmarks/results/
 	@$(BIN)/python -m pytest benchmarks/ -m "" --timeout=1800 --benchmark-only \
 		--benchmark-storage=file://./benchmarks/results --benchmark-autosave $(ARGS)
+
+questions: $(READY) ## answer the method notes' three questions by measurement (about 15 minutes)
+	@$(BIN)/python -m benchmarks.questions
 
 format: $(READY) ## write the formatting and the fixes that ruff can make
 	@$(BIN)/python -m ruff check --fix-only .

@@ -1,20 +1,20 @@
 """Files that are there whole or not at all."""
 
 import os
-import tempfile
+import threading
 from pathlib import Path
 
 
 def write(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same folder, flush to disk, move into place."""
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")  # by open(): the umask holds
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -85,7 +85,12 @@ class NetworkConfig(Config):
 
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
     T: int = Field(4, ge=1, description="time steps an image is shown for")
-    encoder: Literal["direct", "poisson"] = Field("direct", description="constant current, or Bernoulli spikes a step")
+    encoder: Literal["direct", "poisson", "latency"] = Field(
+        "direct", description="constant current, Bernoulli spikes a step, or one spike, the earlier the brighter"
+    )
+    label: Literal["in_place", "appended"] = Field(
+        "in_place", description="over the first C pixels, or on inputs of its own"
+    )
     v_threshold: float = Field(0.5, gt=0, description="membrane potential at which a neuron fires; it rests at 0")
     tau: float = Field(2.0, gt=1, description="membrane time constant, in time steps")
     decay_input: bool = Field(True, description="input charges by 1/tau (True) or by 1 (False) a step")
@@ -96,13 +101,47 @@ class NetworkConfig(Config):
     )
     surrogate_alpha: float = Field(2.0, gt=0, description="sharpness of the surrogate")
     goodness: Literal["mean_square", "mean"] = Field("mean_square", description="of the firing rates of a layer")
-    normalize: bool = Field(True, description="scale each layer's input to a root mean square of 1, every time step")
+    activity: Literal["rate", "count"] = Field("rate", description="what goodness is of: spikes / T, or spikes")
+    between: Literal["spikes", "rate"] = Field(
+        "spikes", description="what a layer hands on: its spikes as they are, or its rate, encoded again"
+    )
+    normalize: bool | tuple[bool, ...] = Field(
+        True, description="scale the input of every layer, or of each, to a root mean square of 1, every time step"
+    )
     label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
+    prediction: Literal["goodness", "goodness_after_first", "largest_rate", "one_pass", "two_pass"] = Field(
+        "goodness", description="how a label is read from the network; see ffsnn/network.py"
+    )
 
     @model_validator(mode="after")
     def _widths_positive(self) -> Self:
         if min(self.widths) < 1:
             raise ValueError(f"every width must be at least 1, but got widths={list(self.widths)}")
+        return self
+
+    @model_validator(mode="after")
+    def _latency_has_time(self) -> Self:
+        if self.encoder == "latency" and self.T < 2:
+            raise ValueError(f"encoder='latency' tells intensities by their time and needs T >= 2, but got T={self.T}")
+        return self
+
+    @model_validator(mode="after")
+    def _normalize_per_layer(self) -> Self:
+        if isinstance(self.normalize, tuple) and len(self.normalize) != len(self.widths):
+            raise ValueError(
+                f"normalize must be one value, or one a layer: {len(self.widths)} widths, but got {len(self.normalize)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _prediction_fits(self) -> Self:
+        if self.prediction == "goodness_after_first" and len(self.widths) < 2:
+            raise ValueError(f"prediction='goodness_after_first' needs two layers, but got widths={list(self.widths)}")
+        if self.prediction in ("one_pass", "two_pass") and self.label == "appended":
+            raise ValueError(
+                f"prediction={self.prediction!r} shows a neutral label in place, but got label='appended': "
+                "take label='in_place' or another prediction"
+            )
         return self
 
 
@@ -112,9 +151,23 @@ class LearningConfig(Config):
     loss: Literal["threshold", "swish", "symba"] = "swish"
     theta: float | None = Field(None, gt=0, description="goodness threshold; only the threshold loss has one")
     alpha: float = Field(60.0, gt=0, description="sharpness of the loss; its scale is one over goodness")
-    negatives: Literal["table", "uniform"] = Field("table", description="how the wrong label is drawn")
+    output: Literal["goodness", "mse"] = Field(
+        "goodness",
+        description="loss of the last layer: as the others', or squared error of its rates to the true label",
+    )
+    negatives: Literal["table", "fresh", "uniform"] = Field(
+        "table", description="how the wrong label is drawn: by remembered goodness, by fresh goodness, or all alike"
+    )
+    shift: int = Field(
+        0, ge=0, le=4, description="pixels by which training images are moved at random, each its own way"
+    )
+    layers: Literal["together", "greedy"] = Field(
+        "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
+    )
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(512, ge=1, description="images a step; each gives a positive and a negative sample")
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float | None = Field(None, ge=0, lt=1, description="of sgd; None: 0")
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
@@ -130,6 +183,15 @@ class LearningConfig(Config):
             raise ValueError(
                 f"loss={self.loss!r} compares pairs and has no theta, but got theta={self.theta}: "
                 "leave theta out, or take loss='threshold'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _momentum_belongs_to_sgd(self) -> Self:
+        if self.momentum is not None and self.optimiser != "sgd":
+            raise ValueError(
+                f"optimiser={self.optimiser!r} has no momentum, but got momentum={self.momentum}: "
+                "leave momentum out, or take optimiser='sgd'"
             )
         return self
 
@@ -151,6 +213,51 @@ class RunConfig(Config):
             raise ValueError(
                 f"batch_size <= {images} training images must hold, but got batch_size={self.learning.batch_size}: "
                 "lower learning.batch_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _output_layer_fits(self) -> Self:
+        classes, last = self.data.facts.classes, self.network.widths[-1]
+        mse, prediction = self.learning.output == "mse", self.network.prediction
+        if mse and last != classes:
+            raise ValueError(
+                f"output='mse' needs a last layer of {classes} neurons, one a class, "
+                f"but got widths={list(self.network.widths)}"
+            )
+        if prediction in ("largest_rate", "one_pass", "two_pass") and last != classes:
+            raise ValueError(
+                f"prediction={prediction!r} reads one neuron a class and needs a last layer of {classes}, "
+                f"but got widths={list(self.network.widths)}"
+            )
+        if prediction in ("one_pass", "two_pass") and not mse:
+            raise ValueError(
+                f"prediction={prediction!r} reads a trained output layer and needs output='mse', "
+                f"but got output={self.learning.output!r}"
+            )
+        if mse and len(self.network.widths) == 1 and prediction in ("goodness", "two_pass"):
+            raise ValueError(
+                f"prediction={prediction!r} sums the goodness of hidden layers, but output='mse' with "
+                f"widths={list(self.network.widths)} has none: add a layer, or take prediction='one_pass'"
+            )
+        if mse and len(self.network.widths) == 1 and self.learning.negatives == "fresh":
+            raise ValueError(
+                f"negatives='fresh' needs a layer with goodness, but output='mse' with "
+                f"widths={list(self.network.widths)} has none: take negatives='uniform'"
+            )
+        if mse and len(self.network.widths) < 3 and prediction == "goodness_after_first":
+            raise ValueError(
+                "prediction='goodness_after_first' with output='mse' needs two hidden layers, "
+                f"but got widths={list(self.network.widths)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_layer_has_an_epoch(self) -> Self:
+        if self.learning.layers == "greedy" and self.learning.epochs < len(self.network.widths):
+            raise ValueError(
+                f"layers='greedy' needs an epoch a layer, but got epochs={self.learning.epochs} "
+                f"for widths={list(self.network.widths)}"
             )
         return self
 

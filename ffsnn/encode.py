@@ -3,6 +3,9 @@
 `direct` shows the intensity itself as a constant current; `poisson` draws a Bernoulli spike with the intensity as its
 probability, afresh each time step (rate coding). What does not change in time keeps a time axis of length 1.
 
+`latency` sends one spike a pixel, at step (T - 1)(1 - x), rounded: the brighter, the earlier (SpikingJelly's
+`LatencyEncoder`; unlike there, a black pixel sends none).
+
 Legend: T time steps, B images, F pixels in [0, 1].
 """
 
@@ -20,4 +23,12 @@ def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Ten
     return (noise < x_BF).to(x_BF.dtype)
 
 
-ENCODERS = {"direct": direct, "poisson": poisson}
+def latency(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
+    """(T, B, F): one spike for every pixel that is not black, at a time that falls linearly with its intensity."""
+    when = ((T - 1) * (1 - x_BF.float())).round()
+    when[x_BF <= 0] = T  # never
+    steps = torch.arange(T, device=x_BF.device, dtype=when.dtype)
+    return (when == steps[:, None, None]).to(x_BF.dtype)
+
+
+ENCODERS = {"direct": direct, "poisson": poisson, "latency": latency}

@@ -1,12 +1,16 @@
 """Goodness of a layer's activity and the local losses on it: pure functions.
 
-Legend: B samples, F neurons; rates in [0, 1] (spikes / T).
+Of counts instead of rates, `mean_square` grows by T^2 and `mean` by T. theta is compared with goodness and alpha
+multiplies it, so both mean something only with their goodness and activity: for the same loss, theta grows by that
+factor and alpha shrinks by it.
+
+Legend: B samples, F neurons, C classes; rates in [0, 1] (spikes / T).
 """
 
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import mse_loss, one_hot, silu, softplus
 
 from ffsnn.config import LearningConfig
 
@@ -39,7 +43,12 @@ def symba_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float) -> 
     return softplus(-alpha * (good_pos - good_neg)).mean()
 
 
-def loss(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of an output layer's rates (B, C) to the one-hot labels (B,)."""
+    return mse_loss(rate_BC, one_hot(y_B, rate_BC.shape[1]).to(rate_BC.dtype))
+
+
+def pair_loss(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
     """The local loss of a layer from the goodness of positive and negative samples, (B,) each."""
     if config.loss == "threshold":
         assert config.theta is not None

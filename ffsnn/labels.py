@@ -22,6 +22,13 @@ def embed(x_BF: torch.Tensor, y_B: torch.Tensor, classes: int, amplitude: float)
     return x_BF
 
 
+def hard_negatives(scores_BC: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A wrong label for each true one, drawn from softmax(scores) without the true label."""
+    logits = scores_BC.scatter(1, y_B[:, None], float("-inf"))
+    noise = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_min_(1e-20)
+    return (logits - noise.log().neg().log()).argmax(1)  # Gumbel's trick: a sample of the softmax
+
+
 def uniform_negatives(y_B: torch.Tensor, classes: int, generator: torch.Generator) -> torch.Tensor:
     """A wrong label for each true one, all wrong ones alike."""
     shift = torch.randint(1, classes, y_B.shape, generator=generator, device=y_B.device)
@@ -43,10 +50,7 @@ class GoodnessTable:
 
     def draw(self, index_B: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Wrong labels (B,) for the training images `index_B` with true labels `y_B`."""
-        logits = self.sharpness * self.margins_NC[index_B]
-        logits.scatter_(1, y_B[:, None], float("-inf"))
-        noise = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_min_(1e-20)
-        return (logits - noise.log().neg().log()).argmax(1)  # Gumbel's trick: a sample of the softmax
+        return hard_negatives(self.sharpness * self.margins_NC[index_B], y_B, generator)
 
     def write(self, index_B: torch.Tensor, wrong_B: torch.Tensor, margin_B: torch.Tensor) -> None:
         rows = self.margins_NC[index_B] * self.fade

@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
+from ffsnn.augment import shifted
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
-from ffsnn.labels import GoodnessTable, uniform_negatives
+from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 
@@ -72,7 +74,8 @@ class Trainer:
         print(metrics.epoch, metrics.val_accuracy)
     """
 
-    def __init__(self, config: RunConfig, split: Split) -> None:
+    def __init__(self, config: RunConfig, split: Split, frozen: frozenset[int] = frozenset()) -> None:
+        """`frozen` layers keep the weights they start with: the control for what training them brings."""
         self.config, self.learning = config, config.learning
         self.train, self.validation = split.train, split.validation
         self.device = split.train.x.device
@@ -80,6 +83,7 @@ class Trainer:
         self.layers = self.network.each_layer
         self.optimisers = [layer.optimiser() for layer in self.layers]
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
+        self.frozen = frozen
         self.epoch = 0  # epochs done
 
     def __iter__(self) -> Iterator[EpochMetrics]:
@@ -93,9 +97,8 @@ class Trainer:
             DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
         """
         start = time.perf_counter()
-        order = torch.randperm(len(self.train), generator=generator(self.config.seed, "order", self.epoch)).to(
-            self.device
-        )
+        draw = generator(self.config.seed, "order", self.epoch)
+        order = torch.randperm(len(self.train), generator=draw).to(self.device)
         batches = order.split(self.learning.batch_size)
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for batch, index in enumerate(batches):
@@ -111,33 +114,55 @@ class Trainer:
         )  # fmt: skip
 
     def _step(self, index: torch.Tensor, batch: int) -> torch.Tensor:
-        """One mini-batch through all layers: (4, layers) of loss, positive and negative goodness, firing rate."""
+        """One mini-batch through the layers: (4, layers) of loss, positive and negative goodness, firing rate."""
         images = self.train[index]
-        draw = generator(self.config.seed, "negatives", self.epoch, batch, device=self.device)
-        if self.learning.negatives == "table":
-            wrong = self.table.draw(index, images.y, draw)
-        else:
-            wrong = uniform_negatives(images.y, self.network.classes, draw)
-        labels = torch.stack([images.y, wrong])
-        h = self.network.encode(
-            images.x, generator(self.config.seed, "encoding", self.epoch, batch, device=self.device)
-        )
+        noise = partial(self._random, "encoding", batch)
+        x = images.x
+        if self.learning.shift:
+            x = shifted(x, self.config.data.facts.side, self.learning.shift, self._random("shift", batch))
+        wrong = self._wrong_labels(index, x, images.y, batch)
+        h, labels = self.network.encode(x, noise(0)), torch.stack([images.y, wrong])
         margin = torch.zeros(len(index), device=self.device)
-        seen = []
+        seen = torch.zeros(len(self.layers), 5, device=self.device)
+        learner = self._greedy_layer()
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
-            h, rate = layer(h, labels if number == 0 else None)
-            loss, good_pos, good_neg = layer.local_loss(rate)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            margin += good_neg - good_pos
+            with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
+                spikes, rate = layer(h, labels)
+                loss, good_pos, good_neg = layer.local_loss(rate, images.y)
+            if loss.requires_grad:
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+            if not layer.reads_out:
+                margin += good_neg - good_pos
             weights = layer.weight.detach().sum()  # a NaN current fires no spike: the loss alone would not show it
-            seen.append(torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean(), weights]))
+            seen[number] = torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean(), weights])
+            if number == learner:
+                break
+            h = self.network.hand_on(spikes, rate, noise(number + 1))
         if self.learning.negatives == "table":
             self.table.write(index, wrong, margin)
-        *result, weight_sums = torch.stack(seen, 1).double().cpu()
+        *result, weight_sums = seen.T.double().cpu()
         self._check(result[0], weight_sums, batch)
         return torch.stack(result)
+
+    def _random(self, name: str, batch: int, *where: int) -> torch.Generator:
+        return generator(self.config.seed, name, self.epoch, batch, *where, device=self.device)
+
+    def _wrong_labels(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor, batch: int) -> torch.Tensor:
+        """The label (B,) of each negative sample."""
+        draw = self._random("negatives", batch)
+        if self.learning.negatives == "table":
+            return self.table.draw(index, y, draw)
+        if self.learning.negatives == "fresh":
+            return hard_negatives(self.learning.alpha * self.network.scores(x, batch, "goodness"), y, draw)
+        return uniform_negatives(y, self.network.classes, draw)
+
+    def _greedy_layer(self) -> int | None:
+        """The layer whose turn it is, where they learn one after another."""
+        if self.learning.layers == "together":
+            return None
+        return self.epoch * len(self.layers) // self.learning.epochs
 
     def _check(self, losses: torch.Tensor, weight_sums: torch.Tensor, batch: int) -> None:
         for number, (loss, weight_sum) in enumerate(zip(losses.tolist(), weight_sums.tolist(), strict=True)):
@@ -149,9 +174,13 @@ class Trainer:
                 )
 
     def _set_learning_rate(self, epochs_done: float) -> None:
+        """By the schedule, which is each layer's own where they learn one after another."""
+        first, last = 0.0, float(self.learning.epochs)
+        if (learner := self._greedy_layer()) is not None:
+            first, last = (math.ceil(n * self.learning.epochs / len(self.layers)) for n in (learner, learner + 1))
         factor = 1.0
         if self.learning.schedule == "cosine":
-            factor = 0.5 * (1 + math.cos(math.pi * epochs_done / self.learning.epochs))
+            factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (last - first)))
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning.lr * factor

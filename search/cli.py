@@ -1,25 +1,24 @@
-"""The command line: `ffsnn train | search | best | ui | sync`.
+"""The command line: `ffsnn train | search | best | show | predict | seed-table | ui | sync`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
-import difflib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from ffsnn.config import ConfigError, RunConfig, aliases
+from ffsnn.config import ConfigError, RunConfig
+from search.train_options import parse_train_options
 
 app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
     add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 Home = Annotated[
     Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")
@@ -37,51 +36,20 @@ def main() -> None:
         sys.exit(130)
 
 
-def field_options(arguments: list[str]) -> dict[str, Any]:
-    """`--tau 1.5 --network.T=8` -> changes to a RunConfig, by short or dotted name.
-
-    Raises:
-        ConfigError: no such field, or a value is missing.
-    """
-    known = aliases()
-    changes: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        option = rest.pop(0)
-        name, equals, value = option.removeprefix("--").replace("-", "_").partition("=")
-        if not option.startswith("--"):
-            raise ConfigError(f"unexpected argument {option!r}: fields are given as --tau 1.5")
-        path = known.get(name, name if name in known.values() else "")
-        if not path:
-            near = difflib.get_close_matches(name, known, n=1) or ["--help"]
-            raise ConfigError(f"there is no option --{name}: did you mean --{near[0].removeprefix('--')}?")
-        if not equals:
-            if not rest:
-                raise ConfigError(f"--{name} needs a value")
-            value = rest.pop(0)
-        else:
-            value = option.partition("=")[2]
-        changes[path] = yaml.safe_load(value)
-    return changes
-
-
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
     context: typer.Context,
-    config: Annotated[
-        str | None, typer.Argument(help="YAML file, such as `ffsnn best` writes [default: the defaults]")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="folder of the run; one that is there goes on [default: a new one]")
-    ] = None,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     home: Home = None,
 ) -> None:
-    """Train one configuration. Every field is an option: `ffsnn train --dataset digits --tau 1.5 --widths [64,64]`."""
-    arguments = list(context.args)
-    if config is not None and config.startswith("--"):
-        arguments, config = [config, *arguments], None
-    run = (RunConfig.load(config) if config else RunConfig()).replaced(field_options(arguments))
+    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`.
+
+    `--out FOLDER` names the run's folder; one that is there goes on where it stopped.
+    """
+    asked = parse_train_options(context.args)
+    run = (RunConfig.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    for remark in asked.remarks:
+        console.print(remark)
 
     from ffsnn import data
     from ffsnn.run_folder import load, train
@@ -89,7 +57,11 @@ def train(
     from search.home import find_home
 
     device = resolve_device(run.device)
-    folder = out or _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
+    folder = (
+        Path(asked.out)
+        if asked.out
+        else _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
+    )
     split = data.load(run.data, run.seed, run.data_dir, device)
     console.print(f"training on {len(split.train):,} images, {device}, in {folder}")
     try:
@@ -192,6 +164,49 @@ def best(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
     atomic.write(folder.path / BEST_FILE, head + trial.config().yaml())
     print(head + trial.config().yaml(), end="")
     print(f"next: ffsnn train {folder.path / BEST_FILE} --test", file=sys.stderr)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    out: Annotated[Path | None, typer.Option(help="folder of the pictures [default: pictures/ in the run's]")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+) -> None:
+    """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
+    from ffsnn import energy
+    from ffsnn.show import show, trained
+
+    for picture in show(run, out, data_dir):
+        print(picture)
+    network, images = trained(run, data_dir)
+    print(energy.measure(network, images).table())
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+) -> None:
+    """Print each image's label, and its margin: the best label's score less the second best's."""
+    from ffsnn.show import predict
+
+    for answer in predict(run, images):
+        print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+
+
+@app.command()
+def seed_table(
+    seeds: Annotated[int, typer.Option(help="of each group")] = 3,
+    out: Annotated[Path | None, typer.Option(help="folder of the results; an interrupted table goes on")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    home: Home = None,
+) -> None:
+    """Train the method notes' own eight groups as they did, and print their figures beside ours."""
+    from ffsnn.seed_table import seed_table_command
+
+    from search.home import find_home
+
+    seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console)
 
 
 @app.command()

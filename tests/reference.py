@@ -1,10 +1,13 @@
-"""One forward-forward step, slow and obvious, to be stepped beside the fast one.
+"""The forward-forward step and the five ways to read a label, slow and obvious, to stand beside the fast ones.
 
-What `ffsnn` does in one go is done here in the plainest way known: the label is written into the image, positive and
+What `ffsnn` does in one go is done here in the plainest way known: the label is written into the input, positive and
 negative samples pass one after the other, every time step is normalised, multiplied and shown to SpikingJelly's
 `LIFNode` alone, and autograd does the rest. Nothing is shared, fused or cast.
 
-Legend: T time steps, B samples, F inputs, H neurons, C classes.
+Noise is given, not drawn: for the image and for each layer a tensor of uniform numbers in [0, 1), of the shape of what
+is encoded. Only Poisson spikes look at it.
+
+Legend: T time steps, B images, F inputs, H neurons, C classes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,6 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch.nn.functional import silu, softplus
 
 from ffsnn.config import LearningConfig, NetworkConfig
-from ffsnn.labels import embed
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -35,7 +37,6 @@ class Step:
     good_pos: list[float]
     good_neg: list[float]
     rate: list[float]
-    gradients: list[torch.Tensor]
     margin_B: torch.Tensor
 
 
@@ -47,51 +48,132 @@ class Reference:
     ) -> None:
         self.weights = [weight.detach().clone().requires_grad_() for weight in weights]
         self.classes, self.network, self.learning = classes, network, learning
-        self.optimisers = [
-            torch.optim.Adam([weight], lr=learning.lr, weight_decay=learning.weight_decay) for weight in self.weights
-        ]
+        self.optimisers = [self.optimiser(weight) for weight in self.weights]
 
-    def step(self, x_TBF: torch.Tensor, true_B: torch.Tensor, wrong_B: torch.Tensor, lr: float) -> Step:
-        """One update of every layer; `x_TBF` is the encoded input of all T time steps, or of one for all."""
-        positive, negative = self.labelled(x_TBF, true_B), self.labelled(x_TBF, wrong_B)
-        done = Step([], [], [], [], [], torch.zeros(len(true_B), dtype=x_TBF.dtype))
-        for weight, optimiser in zip(self.weights, self.optimisers, strict=True):
-            positive, good_pos = self.layer(weight, positive)
-            negative, good_neg = self.layer(weight, negative)
-            loss = self.loss(good_pos, good_neg)
-            optimiser.param_groups[0]["lr"] = lr
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            positive, negative = positive.detach(), negative.detach()
-            done.loss.append(loss.item())
-            done.good_pos.append(good_pos.mean().item())
-            done.good_neg.append(good_neg.mean().item())
-            done.rate.append((positive.mean().item() + negative.mean().item()) / 2)
-            done.gradients.append(weight.grad.clone())
-            done.margin_B += (good_neg - good_pos).detach()
+    def optimiser(self, weight: torch.Tensor) -> torch.optim.Optimizer:
+        learning = self.learning
+        if learning.optimiser == "adam":
+            return torch.optim.Adam([weight], lr=0.0, weight_decay=learning.weight_decay)
+        return torch.optim.SGD([weight], lr=0.0, momentum=learning.momentum, weight_decay=learning.weight_decay)
+
+    def step(
+        self,
+        images_BF: torch.Tensor,
+        true_B: torch.Tensor,
+        wrong_B: torch.Tensor,
+        lr: float,
+        noise: list[torch.Tensor],
+        learner: int | None = None,
+    ) -> Step:
+        """One update of every layer, or of one: then the layers below it only pass on, those above are not asked.
+
+        Args:
+            noise: (T, B, inputs) for the images; (T, 2 B, H) behind each layer, positive samples first.
+        """
+        x_TBF = self.encoded(self.pixels(images_BF), noise[0])
+        positive, negative = self.labelled(x_TBF, self.one_hot(true_B)), self.labelled(x_TBF, self.one_hot(wrong_B))
+        done = Step(*([0.0] * len(self.weights) for _ in range(4)), torch.zeros(len(true_B), dtype=positive.dtype))
+        for number, weight in enumerate(self.weights):
+            pos_spikes, neg_spikes = self.layer(number, positive), self.layer(number, negative)
+            pos_rate, neg_rate = pos_spikes.mean(0), neg_spikes.mean(0)
+            good_pos, good_neg = self.goodness(pos_rate), self.goodness(neg_rate)
+            if self.reads_out(number):
+                errors = [(rate - self.one_hot(true_B)) ** 2 for rate in (pos_rate, neg_rate)]
+                loss = torch.cat(errors).mean()
+            else:
+                loss = self.loss(good_pos, good_neg)
+                done.margin_B += (good_neg - good_pos).detach()
+            if learner is None or number == learner:
+                self.optimisers[number].param_groups[0]["lr"] = lr
+                weight.grad = None
+                loss.backward()
+                self.optimisers[number].step()
+            done.loss[number] = loss.item()
+            done.good_pos[number] = good_pos.mean().item()
+            done.good_neg[number] = good_neg.mean().item()
+            done.rate[number] = (pos_rate.mean().item() + neg_rate.mean().item()) / 2
+            if number == learner:
+                break
+            noise_pos, noise_neg = noise[number + 1].chunk(2, 1)
+            positive, negative = self.handed_on(pos_spikes, noise_pos), self.handed_on(neg_spikes, noise_neg)
         return done
 
-    @torch.no_grad()
-    def goodness(self, x_TBF: torch.Tensor) -> torch.Tensor:
-        """Summed goodness (B, C) of every sample under every label, one label after the other."""
+    def scores(self, images_BF: torch.Tensor, prediction: str, noise: list[torch.Tensor]) -> torch.Tensor:
+        """(B, C) by any of the ways to read a label but `two_pass`; one label after the other.
+
+        Args:
+            noise: (T, B, inputs) for the images; (T, C B, H) behind each layer, the samples under label 0 first; for
+                `one_pass` (T, B, H).
+        """
+        if prediction == "one_pass":
+            neutral = torch.ones(len(images_BF), self.classes) / self.classes
+            return self.rates(images_BF, neutral, noise)[-1]
+        behind = [layer.chunk(self.classes, 1) for layer in noise[1:]]
         columns = []
         for label in range(self.classes):
-            h = self.labelled(x_TBF, torch.full(x_TBF.shape[1:2], label))
-            total = torch.zeros(x_TBF.shape[1], dtype=x_TBF.dtype)
-            for weight in self.weights:
-                h, goodness = self.layer(weight, h)
-                total = total + goodness
+            labels = self.one_hot(torch.full((len(images_BF),), label))
+            rates = self.rates(images_BF, labels, [noise[0], *(layer[label] for layer in behind)])
+            if prediction == "largest_rate":
+                columns.append(rates[-1])
+                continue
+            total = torch.zeros(len(images_BF), dtype=noise[0].dtype)
+            for number, rate in enumerate(rates):
+                if not self.reads_out(number) and not (prediction == "goodness_after_first" and number == 0):
+                    total = total + self.goodness(rate)
             columns.append(total)
-        return torch.stack(columns, 1)
+        return sum(columns) if prediction == "largest_rate" else torch.stack(columns, 1)
 
-    def labelled(self, x_TBF: torch.Tensor, label_B: torch.Tensor) -> torch.Tensor:
-        """The input of all T time steps, the label written into each."""
-        steps = list(x_TBF) if len(x_TBF) > 1 else [x_TBF[0]] * self.network.T
-        return torch.stack([embed(x_BF, label_B, self.classes, self.network.label_amplitude) for x_BF in steps])
+    @torch.no_grad()
+    def rates(self, images_BF: torch.Tensor, label_BC: torch.Tensor, noise: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Every layer's rates (B, H) under label inputs that the amplitude scales."""
+        h, rates = self.labelled(self.encoded(self.pixels(images_BF), noise[0]), label_BC), []
+        for number in range(len(self.weights)):
+            spikes = self.layer(number, h)
+            rates.append(spikes.mean(0))
+            h = self.handed_on(spikes, noise[number + 1])
+        return rates
 
-    def layer(self, weight_HF: torch.Tensor, x_TBF: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spikes (T, B, H) and goodness (B,) of one layer."""
+    def pixels(self, images_BF: torch.Tensor) -> torch.Tensor:
+        """uint8 images as inputs in [0, 1]; those of the label come first and are 0 so far."""
+        x = images_BF.to(self.weights[0].dtype) / 255
+        if self.network.label == "appended":
+            return torch.cat([torch.zeros(len(x), self.classes, dtype=x.dtype), x], 1)
+        x[:, : self.classes] = 0
+        return x
+
+    def encoded(self, x_BF: torch.Tensor, noise_TBF: torch.Tensor) -> torch.Tensor:
+        """(T, B, F): what is shown at each time step."""
+        T, steps = self.network.T, []
+        for t in range(T):
+            if self.network.encoder == "direct":
+                steps.append(x_BF)
+            elif self.network.encoder == "poisson":
+                steps.append((noise_TBF[t] < x_BF).to(x_BF.dtype))
+            else:
+                its_time = ((T - 1) * (1 - x_BF)).round() == t
+                steps.append((its_time & (x_BF > 0)).to(x_BF.dtype))
+        return torch.stack(steps)
+
+    def one_hot(self, label_B: torch.Tensor) -> torch.Tensor:
+        rows = torch.zeros(len(label_B), self.classes, dtype=self.weights[0].dtype)
+        for row, label in zip(rows, label_B.tolist(), strict=True):
+            row[label] = 1
+        return rows
+
+    def labelled(self, x_TBF: torch.Tensor, label_BC: torch.Tensor) -> torch.Tensor:
+        """The label, scaled by its amplitude, on the first C inputs of every time step."""
+        label_inputs = self.network.label_amplitude * label_BC.to(x_TBF.dtype)
+        return torch.stack([torch.cat([label_inputs, x_BF[:, self.classes :]], 1) for x_BF in x_TBF])
+
+    def handed_on(self, spikes_TBH: torch.Tensor, noise_TBH: torch.Tensor) -> torch.Tensor:
+        """What the next layer sees, without a gradient: the spikes as they are, or the rate encoded again."""
+        spikes_TBH = spikes_TBH.detach()
+        if self.network.between == "spikes":
+            return spikes_TBH
+        return self.encoded(spikes_TBH.mean(0), noise_TBH)
+
+    def layer(self, number: int, x_TBF: torch.Tensor) -> torch.Tensor:
+        """Spikes (T, B, H) of one layer."""
         network = self.network
         neurons = neuron.LIFNode(
             tau=network.tau,
@@ -102,16 +184,23 @@ class Reference:
             detach_reset=network.detach_reset,
             step_mode="s",
         )
-        spikes_TBH = torch.stack([neurons(self.normalised(x_BF) @ weight_HF.T) for x_BF in x_TBF])
-        rate_BH = spikes_TBH.mean(0)
-        goodness_B = (rate_BH**2).mean(1) if network.goodness == "mean_square" else rate_BH.mean(1)
-        return spikes_TBH, goodness_B
+        return torch.stack([neurons(self.normalised(number, x_BF) @ self.weights[number].T) for x_BF in x_TBF])
 
-    def normalised(self, x_BF: torch.Tensor) -> torch.Tensor:
+    def normalised(self, number: int, x_BF: torch.Tensor) -> torch.Tensor:
         """Root mean square 1; the 1e-4 keeps a silent sample at 0."""
-        if not self.network.normalize:
+        normalize = self.network.normalize
+        if not (normalize[number] if isinstance(normalize, tuple) else normalize):
             return x_BF
         return x_BF / (x_BF.norm(dim=1, keepdim=True) + 1e-4) * x_BF.shape[1] ** 0.5
+
+    def goodness(self, rate_BH: torch.Tensor) -> torch.Tensor:
+        """(B,) of one layer's rates, or of its spike counts."""
+        activity = rate_BH * self.network.T if self.network.activity == "count" else rate_BH
+        return (activity**2).mean(1) if self.network.goodness == "mean_square" else activity.mean(1)
+
+    def reads_out(self, number: int) -> bool:
+        """Is this an output layer that learns the labels and has no goodness to speak of?"""
+        return self.learning.output == "mse" and number == len(self.network.widths) - 1
 
     def loss(self, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
         alpha, theta = self.learning.alpha, self.learning.theta

@@ -8,16 +8,17 @@ import pytest
 from ffsnn.config import ConfigError, RunConfig, aliases, fields
 
 DIGITS: dict[str, Any] = {"data": {"dataset": "digits"}, "learning": {"batch_size": 64}}
-DEFAULT_ID = "5ee5269d01b02f9e2e66b081e5554215914f45830534cf0ba588a0ed7d1254e5"
+DEFAULT_ID = "dc2d5de376c8adfe88a8189d7cb178cf179995d109ecc185a47a030be82670c2"
 
 # A valid change of every field that defines the method.
 METHOD: dict[str, Any] = {
     "data.dataset": "kmnist",
     "data.validation": 0.2,
     "data.train_images": 1000,
-    "network.widths": [500, 501],
+    "network.widths": [500, 10],
     "network.T": 5,
-    "network.encoder": "poisson",
+    "network.encoder": "latency",
+    "network.label": "appended",
     "network.v_threshold": 0.5000000000000001,
     "network.tau": 1.5,
     "network.decay_input": False,
@@ -26,18 +27,33 @@ METHOD: dict[str, Any] = {
     "network.surrogate": "erf",
     "network.surrogate_alpha": 2.5,
     "network.goodness": "mean",
-    "network.normalize": False,
+    "network.activity": "count",
+    "network.between": "rate",
+    "network.normalize": (True, False),
     "network.label_amplitude": 2.0,
+    "network.prediction": "largest_rate",
     "learning.loss": "symba",
     "learning.theta": 0.1,
     "learning.alpha": 61.0,
-    "learning.negatives": "uniform",
+    "learning.output": "mse",
+    "learning.negatives": "fresh",
+    "learning.shift": 2,
+    "learning.layers": "greedy",
     "learning.epochs": 21,
     "learning.batch_size": 513,
+    "learning.optimiser": "sgd",
+    "learning.momentum": 0.9,
     "learning.lr": 2e-3,
     "learning.schedule": "constant",
     "learning.weight_decay": 1e-4,
     "learning.precision": "bfloat16",
+}
+# What some of them need of other fields.
+NEEDS: dict[str, dict[str, Any]] = {
+    "learning.theta": {"learning.loss": "threshold", "learning.theta": 0.2},
+    "learning.momentum": {"learning.optimiser": "sgd"},
+    "learning.output": {"network.widths": [500, 10]},
+    "network.prediction": {"network.widths": [500, 10]},
 }
 NOT_METHOD: dict[str, Any] = {"seed": 7, "device": "cpu", "data_dir": "/data"}
 
@@ -46,13 +62,6 @@ def tree(path: str, value: Any) -> dict[str, Any]:
     for part in reversed(path.split(".")):
         value = {part: value}
     return dict(value)
-
-
-def base_for(path: str) -> RunConfig:
-    """The default; theta needs the loss that has one."""
-    return RunConfig().replaced(
-        {"learning.loss": "threshold", "learning.theta": 0.2} if path == "learning.theta" else {}
-    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,7 @@ def test_the_id_ignores_where_and_how_often_it_runs(path: str) -> None:
 
 @pytest.mark.parametrize("path", METHOD)
 def test_the_id_knows_every_field_of_the_method(path: str) -> None:
-    base = base_for(path)
+    base = RunConfig().replaced(NEEDS.get(path, {}))
     assert base.replaced({path: METHOD[path]}).id != base.id
 
 
@@ -124,7 +133,8 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("network.widths", "500", r"^network\.widths: .*but got '500'$"),
         ("network.T", 0, r"^network\.T: .*greater than or equal to 1, but got 0$"),
         ("network.T", 2.5, r"^network\.T: .*integer.*but got 2\.5$"),
-        ("network.encoder", "latency", r"^network\.encoder: .*but got 'latency'$"),
+        ("network.encoder", "rate", r"^network\.encoder: .*'direct', 'poisson' or 'latency', but got 'rate'$"),
+        ("network.label", "top_left", r"^network\.label: .*'in_place' or 'appended', but got 'top_left'$"),
         ("network.v_threshold", 0, r"^network\.v_threshold: .*greater than 0, but got 0$"),
         ("network.tau", 1.0, r"^network\.tau: .*greater than 1, but got 1\.0$"),
         ("network.tau", "fast", r"^network\.tau: .*number.*but got 'fast'$"),
@@ -133,6 +143,10 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("network.surrogate", "relu", r"^network\.surrogate: .*but got 'relu'$"),
         ("network.surrogate_alpha", 0, r"^network\.surrogate_alpha: .*greater than 0"),
         ("network.goodness", "sum", r"^network\.goodness: .*but got 'sum'$"),
+        ("network.activity", "sum", r"^network\.activity: .*'rate' or 'count', but got 'sum'$"),
+        ("network.between", "counts", r"^network\.between: .*'spikes' or 'rate', but got 'counts'$"),
+        ("network.normalize", "maybe", r"^network\.normalize.*but got 'maybe'"),
+        ("network.prediction", "softmax", r"^network\.prediction: .*'two_pass', but got 'softmax'$"),
         ("network.label_amplitude", 0, r"^network\.label_amplitude: .*greater than 0"),
         ("learning.loss", "hinge", r"^learning\.loss: .*but got 'hinge'$"),
         ("learning.theta", 0.1, r"loss='swish' compares pairs and has no theta, but got theta=0\.1: leave theta out"),
@@ -140,6 +154,14 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("learning.loss", "threshold", r"loss='threshold' needs theta, but got theta=None: set learning\.theta"),
         ("learning", {"loss": "threshold", "theta": 0}, r"^learning\.theta: .*greater than 0, but got 0$"),
         ("learning.alpha", -1, r"^learning\.alpha: .*greater than 0, but got -1$"),
+        ("learning.output", "softmax", r"^learning\.output: .*'goodness' or 'mse', but got 'softmax'$"),
+        ("learning.negatives", "hard", r"^learning\.negatives: .*'table', 'fresh' or 'uniform', but got 'hard'$"),
+        ("learning.shift", -1, r"^learning\.shift: .*greater than or equal to 0, but got -1$"),
+        ("learning.shift", 5, r"^learning\.shift: .*less than or equal to 4, but got 5$"),
+        ("learning.shift", 0.5, r"^learning\.shift: .*integer.*but got 0\.5$"),
+        ("learning.layers", "alone", r"^learning\.layers: .*'together' or 'greedy', but got 'alone'$"),
+        ("learning.optimiser", "adamw", r"^learning\.optimiser: .*'adam' or 'sgd', but got 'adamw'$"),
+        ("learning", {"optimiser": "sgd", "momentum": 1.0}, r"^learning\.momentum: .*less than 1, but got 1\.0$"),
         ("learning.epochs", 0, r"^learning\.epochs: .*but got 0$"),
         ("learning.batch_size", 0, r"^learning\.batch_size: .*but got 0$"),
         ("learning.batch_size", 1294, r"batch_size <= 1293 training images must hold, but got batch_size=1294: lower"),
@@ -162,6 +184,94 @@ def test_a_broken_rule_says_the_field_the_rule_and_the_value(path: str, value: A
     with pytest.raises(ConfigError, match=message) as error:
         RunConfig.parse(broken | merged)
     assert "\n" not in str(error.value)
+
+
+MSE: dict[str, Any] = {"learning.output": "mse"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning.momentum": 0.9}, r"optimiser='adam' has no momentum, but got momentum=0\.9: .*optimiser='sgd'$"),
+        ({"learning.momentum": 0.0}, r"optimiser='adam' has no momentum, but got momentum=0\.0: "),
+        ({"network.encoder": "latency", "network.T": 1}, r"encoder='latency' .* needs T >= 2, but got T=1$"),
+        ({"network.normalize": [True]}, r"normalize must be one value, or one a layer: 2 widths, but got 1$"),
+        ({"network.normalize": [True] * 3}, r"normalize must be one value, or one a layer: 2 widths, but got 3$"),
+        (MSE, r"output='mse' needs a last layer of 10 neurons, one a class, but got widths=\[500, 500\]$"),
+        *(
+            (
+                {"network.prediction": prediction},
+                rf"prediction='{prediction}' .* needs a last layer of 10, but got widths=\[500, 500\]$",
+            )
+            for prediction in ("largest_rate", "one_pass", "two_pass")
+        ),
+        *(
+            (
+                {"network.prediction": prediction, "network.widths": [500, 10]},
+                rf"prediction='{prediction}' .* needs output='mse', but got output='goodness'$",
+            )
+            for prediction in ("one_pass", "two_pass")
+        ),
+        *(
+            (
+                MSE | {"network.prediction": prediction, "network.widths": [500, 10], "network.label": "appended"},
+                rf"prediction='{prediction}' .* but got label='appended': take label='in_place' or another prediction$",
+            )
+            for prediction in ("one_pass", "two_pass")
+        ),
+        *(
+            (
+                MSE | {"network.prediction": prediction, "network.widths": [10]},
+                rf"prediction='{prediction}' .* but output='mse' with widths=\[10\] has none: add a layer, or take",
+            )
+            for prediction in ("goodness", "two_pass")
+        ),
+        (
+            {"network.prediction": "goodness_after_first", "network.widths": [500]},
+            r"prediction='goodness_after_first' needs two layers, but got widths=\[500\]$",
+        ),
+        (
+            MSE | {"network.prediction": "goodness_after_first", "network.widths": [500, 10]},
+            r"prediction='goodness_after_first' with output='mse' needs two hidden layers, "
+            r"but got widths=\[500, 10\]$",
+        ),
+        (
+            MSE | {"network.prediction": "one_pass", "network.widths": [10], "learning.negatives": "fresh"},
+            r"negatives='fresh' needs a layer with goodness, but output='mse' with widths=\[10\] has none: "
+            r"take negatives='uniform'$",
+        ),
+        (
+            {"learning.layers": "greedy", "learning.epochs": 1},
+            r"layers='greedy' needs an epoch a layer, but got epochs=1 for widths=\[500, 500\]$",
+        ),
+    ],
+)
+def test_choices_that_exclude_each_other_are_refused_naming_both(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        RunConfig().replaced(changes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network.encoder": "latency", "network.T": 2},
+        {"network.normalize": [False, True]},
+        {"network.prediction": "goodness_after_first"},
+        {"network.prediction": "largest_rate", "network.widths": [10]},
+        {"network.prediction": "largest_rate", "network.widths": [10], "network.label": "appended"},
+        MSE | {"network.prediction": "one_pass", "network.widths": [10]},
+        MSE | {"network.prediction": "largest_rate", "network.widths": [10]},
+        MSE | {"network.prediction": "two_pass", "network.widths": [500, 10], "learning.negatives": "fresh"},
+        MSE | {"network.prediction": "goodness_after_first", "network.widths": [500, 500, 10]},
+        {"learning.layers": "greedy", "learning.epochs": 2},
+        {"learning.optimiser": "sgd"},
+        {"learning.optimiser": "sgd", "learning.momentum": 0.0},
+    ],
+)
+def test_what_just_fits_is_taken(changes: dict[str, Any]) -> None:
+    config = RunConfig().replaced(changes)
+    assert RunConfig.parse(config.model_dump(mode="json")) == config
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "-inf"])

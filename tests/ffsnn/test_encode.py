@@ -1,9 +1,12 @@
-"""One contract for all encoders, and what Poisson spikes must be like."""
+"""One contract for all encoders, and what Poisson spikes and latencies must be like."""
 
 import pytest
 import torch
+from spikingjelly.activation_based.encoding import LatencyEncoder
 
+from ffsnn.config import RunConfig
 from ffsnn.encode import ENCODERS
+from ffsnn.network import Network
 
 EVERY_ENCODER = pytest.mark.parametrize("name", ENCODERS)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
@@ -55,3 +58,43 @@ def test_poisson_draws_every_step_and_image_afresh() -> None:
 def test_poisson_of_two_seeds_differs() -> None:
     images = torch.full((2, 50), 0.5)
     assert not torch.equal(ENCODERS["poisson"](images, 3, seeded(0)), ENCODERS["poisson"](images, 3, seeded(1)))
+
+
+def test_latency_by_hand() -> None:
+    """T = 5: white at step 0, then a step later for each quarter less; black never."""
+    spikes = ENCODERS["latency"](torch.tensor([[1.0, 0.75, 0.5, 0.25, 0.01, 0.0]]), 5, seeded(0))[:, 0]
+    assert spikes.T.tolist() == [
+        [1, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("T", [2, 3, 4, 9])
+def test_latency_is_spikingjellys_but_for_black(T: int) -> None:
+    images = torch.arange(256.0).view(2, 128) / 255
+    encoder = LatencyEncoder(T)
+    theirs = torch.stack([encoder(images) for _ in range(T)])
+    spikes = ENCODERS["latency"](images, T, seeded(0))
+    assert torch.equal(spikes, theirs * (images > 0))
+    assert spikes.sum(0).flatten().tolist() == [0] + [1] * 255
+    when = spikes.argmax(0).flatten()[1:]
+    assert (when.diff() <= 0).all()  # the brighter, the earlier
+
+
+@pytest.mark.parametrize("name", ["poisson", "latency"])
+@pytest.mark.parametrize("T", [2, 3, 4, 9])
+def test_rounding_to_bfloat16_moves_no_spike(name: str, T: int) -> None:
+    """Intensities are rounded after they are encoded: 191/255 would become 0.75, and its spike one step early."""
+    spikes = []
+    for precision in ("float32", "bfloat16"):
+        changes = {"network.encoder": name, "network.between": "rate", "network.T": T, "learning.precision": precision}
+        network = Network(RunConfig.parse({"network": {"widths": [2]}}).replaced(changes))
+        encoded = network.encode(torch.arange(784).remainder(256).byte()[None], seeded(0))
+        handed_on = network.hand_on(encoded, torch.arange(785.0)[None] / 784, seeded(1))
+        assert encoded.dtype == handed_on.dtype == network.dtype
+        spikes.append([encoded.float(), handed_on.float()])
+    assert all(torch.equal(a, b) for a, b in zip(*spikes, strict=True))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from ffsnn.config import LearningConfig
-from ffsnn.goodness import GOODNESS, loss, mean, mean_square, swish_loss, symba_loss, threshold_loss
+from ffsnn.config import LearningConfig, NetworkConfig
+from ffsnn.goodness import GOODNESS, mean, mean_square, pair_loss, readout_loss, swish_loss, symba_loss, threshold_loss
+from ffsnn.layer import Layer
 
 LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
@@ -47,19 +48,47 @@ def test_losses_by_hand() -> None:
     assert symba_loss(good_pos, good_neg, 10.0).item() == pytest.approx(sum(map(softplus, margins)) / 2)
 
 
+@pytest.mark.parametrize("activity", ["rate", "count"])
+@pytest.mark.parametrize("name", GOODNESS)
+def test_goodness_of_counts_is_that_of_rates_times_a_power_of_T(name: str, activity: str) -> None:
+    """As documented: T^2 for the mean square, T for the mean; and counts are what the formula is then of."""
+    counts = torch.tensor([[0.0, 2.0, 4.0], [1.0, 1.0, 3.0]])
+    network = NetworkConfig(T=4, goodness=name, activity=activity, widths=(3, 3))
+    by_hand = {"mean_square": [20 / 3, 11 / 3], "mean": [2.0, 5 / 3]}[name]
+    scale = {"rate": {"mean_square": 16, "mean": 4}[name], "count": 1}[activity]
+    goodness = Layer(1, 3, 3, 0, network, LearningConfig()).goodness_of(counts / 4)
+    assert (scale * goodness).tolist() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("name", GOODNESS)
+@EVERY_LOSS
+def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: LearningConfig, name: str) -> None:
+    """theta grows and alpha shrinks by the factor that goodness grows by."""
+    T, rates = 4, torch.tensor([[0.25, 0.5], [1.0, 0.75], [0.5, 0.5], [0.25, 0.0]])
+    factor = {"mean_square": T**2, "mean": T}[name]
+    theta = None if config.theta is None else config.theta * factor
+    scaled = config.model_copy(update={"alpha": config.alpha / factor, "theta": theta})
+    y = torch.tensor([1, 0])
+    losses = []
+    for activity, learning in (("rate", config), ("count", scaled)):
+        network = NetworkConfig(T=T, goodness=name, activity=activity, widths=(2, 2))
+        losses.append(Layer(1, 2, 2, 0, network, learning).local_loss(rates, y)[0].item())
+    assert losses[1] == pytest.approx(losses[0])
+
+
 @EVERY_LOSS
 def test_the_configuration_picks_the_loss(config: LearningConfig) -> None:
     good = torch.tensor([0.3, 0.1]), torch.tensor([0.1, 0.4])
     arguments: dict[str, Any] = {"alpha": 10.0} | ({"theta": 0.2} if config.loss == "threshold" else {})
     function = {"threshold": threshold_loss, "swish": swish_loss, "symba": symba_loss}[config.loss]
-    assert torch.equal(loss(config, *good), function(*good, **arguments))
+    assert torch.equal(pair_loss(config, *good), function(*good, **arguments))
 
 
 @EVERY_LOSS
 def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: LearningConfig) -> None:
     """Near the boundary (swish turns where the pair is right by more than 1.28 / alpha)."""
     good_pos, good_neg = (torch.tensor(g, requires_grad=True) for g in ([0.1, 0.2, 0.25], [0.3, 0.2, 0.2]))
-    loss(config, good_pos, good_neg).backward()
+    pair_loss(config, good_pos, good_neg).backward()
     assert good_pos.grad is not None
     assert good_neg.grad is not None
     assert (good_pos.grad < 0).all()
@@ -70,13 +99,46 @@ def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: Learni
 def test_every_loss_has_the_gradient_of_its_values(config: LearningConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     pair = [torch.rand(5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    assert torch.autograd.gradcheck(lambda p, n: loss(config, p, n), pair)
+    assert torch.autograd.gradcheck(lambda p, n: pair_loss(config, p, n), pair)
 
 
 @EVERY_LOSS
 def test_every_loss_stays_finite_where_goodness_is_extreme(config: LearningConfig) -> None:
     sharp = config.model_copy(update={"alpha": 1e6})
     pair = [torch.tensor(g, requires_grad=True) for g in ([0.0, 1.0, 0.5], [1.0, 0.0, 0.5])]
-    value = loss(sharp, *pair)
+    value = pair_loss(sharp, *pair)
     assert value.isfinite()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value, pair))
+
+
+def test_the_readout_loss_by_hand() -> None:
+    """Rates (1/2, 0, 1/4) to (1, 0, 0), and (0, 1, 1/2) to (0, 0, 1): squares 1/4, 1/16; 1, 1/4; six in all."""
+    rates = torch.tensor([[0.5, 0.0, 0.25], [0.0, 1.0, 0.5]], requires_grad=True)
+    loss = readout_loss(rates, torch.tensor([0, 2]))
+    assert loss.item() == pytest.approx((1 / 4 + 1 / 16 + 1 + 1 / 4) / 6)
+    loss.backward()
+    assert rates.grad is not None
+    torch.testing.assert_close(rates.grad, torch.tensor([[-1 / 6, 0, 1 / 12], [0, 1 / 3, -1 / 6]]))
+
+
+def output_layer(**learning: Any) -> Layer:
+    return Layer(1, 3, 3, 0, NetworkConfig(widths=(3, 3)), LearningConfig(**learning))
+
+
+@EVERY_LOSS
+def test_an_output_layer_learns_the_true_label_from_both_samples(config: LearningConfig) -> None:
+    """Whatever the hidden layers' loss; the same loss when positive and negative samples change places."""
+    layer = output_layer(**config.model_dump() | {"output": "mse"})
+    assert layer.reads_out
+    rates, y = torch.rand(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([2, 0])
+    loss, good_pos, good_neg = layer.local_loss(rates, y)
+    expected = sum(((rates[row] - torch.eye(3)[y[row % 2]]) ** 2).sum() for row in range(4)) / 12
+    assert loss.item() == pytest.approx(float(expected))
+    assert layer.local_loss(rates.roll(2, 0), y)[0].item() == pytest.approx(loss.item())
+    assert torch.equal(torch.cat([good_pos, good_neg]), mean_square(rates))
+
+
+def test_only_the_last_layer_reads_out_and_only_if_asked() -> None:
+    network = NetworkConfig(widths=(3, 3))
+    assert not Layer(0, 3, 3, 0, network, LearningConfig(output="mse")).reads_out
+    assert not output_layer(output="goodness").reads_out

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ffsnn.labels import GoodnessTable, clear, embed, uniform_negatives
+from ffsnn.labels import GoodnessTable, clear, embed, hard_negatives, uniform_negatives
 
 CPU = torch.device("cpu")
 N, C = 20_000, 10
@@ -24,6 +24,16 @@ def full_table(y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return table.draw(torch.arange(len(y)), y, generator)
 
 
+def by_score(y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Fresh scores that know nothing."""
+    return hard_negatives(torch.full((len(y), C), 0.25), y, generator)
+
+
+def by_a_true_score(y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Scores of a network that is right and sure."""
+    return hard_negatives(1e6 * torch.eye(C)[y], y, generator)
+
+
 def uniform(y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return uniform_negatives(y, C, generator)
 
@@ -33,7 +43,7 @@ def y() -> torch.Tensor:
     return torch.randint(C, (N,), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("draw", [uniform, empty_table, full_table])
+@pytest.mark.parametrize("draw", [uniform, empty_table, full_table, by_score, by_a_true_score])
 def test_a_negative_is_a_label_and_never_the_true_one(draw: Draw, y: torch.Tensor) -> None:
     wrong = draw(y, torch.Generator().manual_seed(0))
     assert wrong.shape == y.shape
@@ -42,7 +52,7 @@ def test_a_negative_is_a_label_and_never_the_true_one(draw: Draw, y: torch.Tenso
     assert not (wrong == y).any()
 
 
-@pytest.mark.parametrize("draw", [uniform, empty_table])
+@pytest.mark.parametrize("draw", [uniform, empty_table, by_score])
 def test_without_experience_all_wrong_labels_are_alike(draw: Draw) -> None:
     """2,222 expected of each of 9; their standard deviation is 44, so 5 of those."""
     wrong = draw(torch.full((N,), 3), torch.Generator().manual_seed(0))
@@ -51,7 +61,7 @@ def test_without_experience_all_wrong_labels_are_alike(draw: Draw) -> None:
     assert (counts[counts > 0] - N / 9).abs().max() < 5 * 44
 
 
-@pytest.mark.parametrize("draw", [uniform, empty_table])
+@pytest.mark.parametrize("draw", [uniform, empty_table, by_score])
 def test_the_same_generator_gives_the_same_labels(draw: Draw, y: torch.Tensor) -> None:
     first, again, other = (draw(y, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert torch.equal(first, again)
@@ -66,6 +76,29 @@ def test_a_table_draws_from_the_softmax_of_its_margins() -> None:
     expected = (40 * margins).index_fill(0, torch.tensor([3]), float("-inf")).softmax(0)
     shares = torch.bincount(wrong, minlength=C) / N
     assert (shares - expected).abs().max() < 5 * 0.5 / N**0.5  # 5 standard deviations at the most
+
+
+def test_hard_negatives_are_drawn_from_the_softmax_of_their_own_scores() -> None:
+    """Two kinds of images by turns, each with its own scores and its own true label."""
+    scores = torch.tensor([[0.5, -1.0, 0.2, 2.0], [0.0, 0.0, -3.0, 1.0]]).repeat(N // 2, 1)
+    wrong = hard_negatives(scores, torch.tensor([3, 0]).repeat(N // 2), torch.Generator().manual_seed(0))
+    for kind, true in enumerate([3, 0]):
+        expected = scores[kind].index_fill(0, torch.tensor([true]), float("-inf")).softmax(0)
+        shares = torch.bincount(wrong[kind::2], minlength=4) / (N // 2)
+        assert (shares - expected).abs().max() < 5 * 0.5 / (N // 2) ** 0.5  # 5 standard deviations at the most
+
+
+def test_a_clear_favourite_is_always_the_hard_negative() -> None:
+    scores = torch.zeros(1000, C).index_fill(1, torch.tensor([4]), 1e4)
+    wrong = hard_negatives(scores, torch.arange(1000) % 3, torch.Generator().manual_seed(0))
+    assert (wrong == 4).all()
+
+
+def test_hard_negatives_leave_the_scores_alone() -> None:
+    scores = torch.rand(5, C, generator=torch.Generator().manual_seed(0))
+    before = scores.clone()
+    hard_negatives(scores, torch.arange(5), torch.Generator().manual_seed(0))
+    assert torch.equal(scores, before)
 
 
 def test_a_draw_looks_at_the_rows_of_its_own_images() -> None:

@@ -1,6 +1,7 @@
 """Training on digits: that it learns, that it repeats and resumes to the bit, and how it fails."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split, load
-from ffsnn.labels import clear
-from ffsnn.network import LANES, Network
-from ffsnn.randomness import generator
 from ffsnn.trainer import DivergedError, EpochMetrics, Trainer, resolve_device
-from tests.reference import Reference
 
 BASE = RunConfig.parse(
     {
@@ -35,8 +32,24 @@ RESUMED = BASE.replaced(
         "learning.negatives": "table",
         "learning.schedule": "cosine",
         "learning.epochs": 4,
+        "learning.batch_size": 64,
     }
 )
+# The same for what else the core can do; layer 0 learns for two epochs, then layer 1.
+RESUMED_GREEDILY = RESUMED.replaced(
+    {
+        "network.encoder": "latency",
+        "network.between": "rate",
+        "learning.layers": "greedy",
+        "learning.negatives": "fresh",
+        "learning.shift": 1,
+        "learning.optimiser": "sgd",
+        "learning.momentum": 0.9,
+        "learning.lr": 0.1,
+        "network.v_threshold": 0.25,
+    }
+)
+RESUMED_CONFIGS = {"together": RESUMED, "greedy": RESUMED_GREEDILY}
 TIMES = {"seconds", "images_per_second"}
 
 ANOTHER_PROCESS = """
@@ -47,16 +60,16 @@ from ffsnn.config import RunConfig
 from ffsnn.data import load
 from ffsnn.trainer import Trainer
 
-folder = Path(sys.argv[1])
-config = RunConfig.load(folder / "config.yaml")
-split = load(config.data, config.seed)
-for start in reversed(range(config.learning.epochs)):
-    trainer = Trainer(config, split)
-    if start:
-        trainer.load_state_dict(load_file(folder / f"{start}.safetensors"))
-    metrics = [epoch.json() for epoch in trainer]
-    save_file(trainer.state_dict(), folder / f"end_from_{start}.safetensors")
-    (folder / f"end_from_{start}.json").write_text(json.dumps(metrics))
+for folder in map(Path, sys.argv[1:]):
+    config = RunConfig.load(folder / "config.yaml")
+    split = load(config.data, config.seed)
+    for start in reversed(range(config.learning.epochs)):
+        trainer = Trainer(config, split)
+        if start:
+            trainer.load_state_dict(load_file(folder / f"{start}.safetensors"))
+        metrics = [epoch.json() for epoch in trainer]
+        save_file(trainer.state_dict(), folder / f"end_from_{start}.safetensors")
+        (folder / f"end_from_{start}.json").write_text(json.dumps(metrics))
 """
 
 
@@ -98,6 +111,95 @@ def test_it_learns(changes: dict[str, Any], split: Split) -> None:
         assert 0 < len(split.train) / metrics.images_per_second < metrics.seconds
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network.encoder": "latency", "network.v_threshold": 0.3},
+        {"network.label": "appended"},
+        {"learning.negatives": "fresh"},
+        {"learning.shift": 1, "learning.epochs": 10},
+        {"learning.layers": "greedy", "learning.epochs": 6},
+        {"learning.output": "mse", "network.widths": [100, 10], "network.prediction": "one_pass"},
+        {"network.between": "rate"},
+        {"learning.optimiser": "sgd", "learning.momentum": 0.9, "learning.lr": 0.1},
+    ],
+    ids=lambda changes: "-".join(str(value) for value in changes.values()),
+)
+def test_it_learns_with(changes: dict[str, Any], split: Split) -> None:
+    history = list(Trainer(BASE.replaced(changes), split))
+    assert history[-1].val_accuracy > 0.75
+
+
+def test_a_greedy_layer_learns_alone_while_the_others_stand_still(split: Split) -> None:
+    """Seven epochs for three layers: three, two and two."""
+    changes = {"learning.layers": "greedy", "learning.epochs": 7, "network.widths": [20, 15, 12]}
+    trainer = Trainer(BASE.replaced(changes | {"learning.weight_decay": 1e-3}), split)
+    learners = []
+    for _ in range(7):
+        before = [layer.weight.detach().clone() for layer in trainer.layers]
+        metrics = trainer.train_epoch()
+        changed = [not torch.equal(layer.weight, old) for layer, old in zip(trainer.layers, before, strict=True)]
+        assert sum(changed) == 1
+        learners.append(changed.index(True))
+        reached = [number <= learners[-1] for number in range(3)]
+        assert [loss != 0 for loss in metrics.loss] == reached  # layers above are not asked
+        assert [rate > 0 for rate in metrics.firing_rate] == reached
+    assert learners == [0, 0, 0, 1, 1, 2, 2]
+
+
+def learning_rates(config: RunConfig, split: Split) -> list[list[tuple[float, ...]]]:
+    """Of each epoch, each batch: the layers' learning rates."""
+    trainer, seen = Trainer(config, split), []
+    step = trainer._step
+
+    def spying(index: torch.Tensor, batch: int) -> torch.Tensor:
+        seen[-1].append(tuple(optimiser.param_groups[0]["lr"] for optimiser in trainer.optimisers))
+        return step(index, batch)
+
+    trainer._step = spying  # type: ignore[method-assign]
+    for _ in range(config.learning.epochs):
+        seen.append([])
+        trainer.train_epoch()
+    return seen
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize(("layers", "shares"), [("together", [5]), ("greedy", [3, 2])], ids=["together", "greedy"])
+def test_a_cosine_runs_from_lr_to_nothing_over_each_share_of_the_epochs(
+    layers: str, shares: list[int], optimiser: str, split: Split
+) -> None:
+    changes = {"network.widths": [10, 10], "learning.batch_size": 200}
+    config = BASE.replaced(changes | {"learning.layers": layers, "learning.optimiser": optimiser})
+    epochs = learning_rates(config, split)
+    for learner, share in enumerate(shares):
+        batches = [rates[learner] for epoch in epochs[:share] for rates in epoch]
+        epochs = epochs[share:]
+        count = 7 * share  # of 1,293 images
+        expected = [0.003 * 0.5 * (1 + math.cos(math.pi * batch / count)) for batch in range(count)]
+        assert batches == pytest.approx(expected)
+        assert batches[0] == 0.003
+        assert batches[-1] < 0.02 * 0.003
+    assert epochs == []
+
+
+def test_a_constant_learning_rate_stays(split: Split) -> None:
+    config = BASE.replaced({"learning.schedule": "constant", "learning.epochs": 2, "learning.layers": "greedy"})
+    assert {rate for epoch in learning_rates(config, split) for rates in epoch for rate in rates} == {0.003}
+
+
+def test_fresh_negatives_are_those_that_fool_the_network_of_the_moment(split: Split) -> None:
+    """With a sharp softmax, the best wrong label by the goodness of the network as it stands."""
+    trainer = Trainer(BASE.replaced({"learning.negatives": "fresh", "learning.alpha": 1e7}), split)
+    index = torch.arange(60)
+    x, y = split.train.x[index], split.train.y[index]
+    scores = trainer.network.scores(x, 0, "goodness")
+    best_wrong = scores.scatter(1, y[:, None], -1.0).max(1).values
+    drawn = trainer._wrong_labels(index, x, y, 0)
+    assert (drawn != y).all()
+    assert torch.equal(scores.gather(1, drawn[:, None])[:, 0], best_wrong)  # the same goodness for two labels happens
+    assert not trainer.table.margins_NC.any()
+
+
 def test_a_finished_run_yields_nothing_more(split: Split) -> None:
     trainer = Trainer(BASE.replaced({"learning.epochs": 1}), split)
     assert len(list(trainer)) == 1
@@ -114,28 +216,46 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(precision: s
     assert_same_bits(trainers[0].state_dict(), trainers[1].state_dict())
 
 
+Runs = dict[str, tuple[Path, list[dict[str, Any]]]]
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(split: Split, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """A folder with the state after every epoch of a run, and the run's metrics; another process went on from each."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    (folder / "config.yaml").write_text(RESUMED.yaml())
-    trainer, history = Trainer(RESUMED, split), []
-    for metrics in trainer:
-        save_file(trainer.state_dict(), folder / f"{metrics.epoch}.safetensors")
-        history.append(timeless(metrics))
-    subprocess.run([sys.executable, "-c", ANOTHER_PROCESS, str(folder)], check=True, timeout=120)
-    return folder, history
+def uninterrupted(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Folders with the state after every epoch of a run, and the run's metrics; another process went on from each."""
+    runs = {}
+    for name, config in RESUMED_CONFIGS.items():
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "config.yaml").write_text(config.yaml())
+        trainer, history = Trainer(config, split), []
+        for metrics in trainer:
+            save_file(trainer.state_dict(), folder / f"{metrics.epoch}.safetensors")
+            history.append(timeless(metrics))
+        runs[name] = folder, history
+    folders = [str(folder) for folder, _ in runs.values()]
+    subprocess.run([sys.executable, "-c", ANOTHER_PROCESS, *folders], check=True, timeout=120)
+    return runs
 
 
+@pytest.mark.parametrize("name", RESUMED_CONFIGS)
 @pytest.mark.parametrize("start", range(RESUMED.learning.epochs), ids=lambda start: f"after_epoch_{start}")
-def test_another_process_goes_on_to_the_same_bits(start: int, uninterrupted: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_another_process_goes_on_to_the_same_bits(name: str, start: int, uninterrupted: Runs) -> None:
     """From the state after every epoch; from none, a second process repeats the whole run."""
-    folder, history = uninterrupted
+    folder, history = uninterrupted[name]
     assert_same_bits(
         load_file(folder / f"end_from_{start}.safetensors"), load_file(folder / f"{len(history)}.safetensors")
     )
     resumed = json.loads((folder / f"end_from_{start}.json").read_text())
     assert [timeless(EpochMetrics.parse(metrics)) for metrics in resumed] == history[start:]
+
+
+def test_what_is_resumed_has_moved(uninterrupted: Runs) -> None:
+    """Else resuming it to the bit would say little: every layer learns, and the moments are kept."""
+    for folder, history in uninterrupted.values():
+        first, last = (load_file(folder / f"{epoch}.safetensors") for epoch in (1, len(history)))
+        for layer in (0, 1):
+            assert not torch.equal(first[f"network.layers.{layer}.weight"], last[f"network.layers.{layer}.weight"])
+            assert any(name.startswith(f"optimiser.{layer}.") for name in last)
+        assert min(history[-1]["firing_rate"]) > 0.01
 
 
 def test_a_trainer_that_was_copied_from_another_shares_nothing_with_it(split: Split) -> None:
@@ -187,49 +307,3 @@ def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
         ConfigError, match=rf"^device='{name}' needs a GPU that is there, but 0 were found: take --device cpu"
     ):
         resolve_device(name)
-
-
-@pytest.fixture(scope="module")
-def trained(split: Split) -> dict[str, Network]:
-    """A network an encoder, one epoch old: no longer random, still unsure."""
-    networks = {}
-    for encoder in ("direct", "poisson"):
-        trainer = Trainer(BASE.replaced({"network.encoder": encoder, "network.widths": [40, 30]}), split)
-        trainer.train_epoch()
-        networks[encoder] = trainer.network
-    return networks
-
-
-@pytest.mark.parametrize("encoder", ["direct", "poisson"])
-def test_goodness_is_that_of_a_naive_loop_over_labels(encoder: str, trained: dict[str, Network], split: Split) -> None:
-    """In float64, where no spike flips: each label written into the image, and a pass for each."""
-    network, x = trained[encoder], split.validation.x[:60]
-    weights = [layer.weight.double() for layer in network.layers]
-    config = BASE.replaced({"network.encoder": encoder})
-    noise = generator(BASE.seed, "prediction", 0)
-    encoded = network.encoder(clear(x.float() / 255, 10), network.T, noise).double()
-    expected = Reference(weights, 10, config.network, config.learning).goodness(encoded)
-    goodness = network.goodness(x).double()
-    assert goodness.shape == (60, 10)
-    # One flipped spike of 30 neurons in 4 steps moves a goodness by up to (1 - 9/16) / 30: seen none, allow three.
-    assert ((goodness - expected).abs() > 1e-6).sum() <= 3
-    best = expected.topk(2, 1).values
-    clear_cut = best[:, 0] - best[:, 1] > 1e-6
-    assert clear_cut.sum() > 50
-    assert torch.equal(network.predict(x)[clear_cut], expected.argmax(1)[clear_cut])
-
-
-@pytest.mark.parametrize("encoder", ["direct", "poisson"])
-def test_prediction_takes_the_best_label_batch_by_batch(
-    encoder: str, trained: dict[str, Network], split: Split
-) -> None:
-    network, x, y = trained[encoder], split.train.x[:500], split.train.y[:500]
-    size = LANES // 10
-    assert size < 500
-    parts = [network.goodness(x[:size], 0), network.goodness(x[size:], 1)]
-    predicted = network.predict(x)
-    assert torch.equal(predicted, torch.cat(parts).argmax(1))
-    assert network.accuracy(x, y) == pytest.approx((predicted == y).sum().item() / 500)
-    assert torch.equal(network.predict(x), predicted)  # the noise, too, is the same
-    same_in_every_batch = torch.equal(network.goodness(x[:20], 0), network.goodness(x[:20], 1))
-    assert same_in_every_batch == (encoder == "direct")

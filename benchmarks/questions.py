@@ -1,0 +1,127 @@
+"""The three questions of the method's notes, answered by measurement: `make questions`.
+
+1. Is what an MSE output layer gains "perhaps only the gain of one back-propagated linear layer"?
+2. How many output neurons fire in one time step, before and after the MSE loss?
+3. Ten passes, two, or one: accuracy and speed.
+
+All accuracies are on the validation images; mean and standard deviation over three seeds.
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ffsnn import atomic, data
+from ffsnn.config import RunConfig
+from ffsnn.network import Network
+from ffsnn.trace import trace
+from ffsnn.trainer import Trainer
+
+SEEDS = range(3)
+RESULTS = Path(__file__).parent / "results" / "questions.json"
+BASE = RunConfig.parse(
+    {
+        "network": {"widths": [500, 10], "label_amplitude": 3, "prediction": "one_pass"},
+        "learning": {"output": "mse", "batch_size": 128, "epochs": 5},
+    }
+)
+Case = tuple[dict[str, Any], tuple[int, ...]]  # changes to BASE, frozen layers
+Answers = dict[str, list[dict[str, float]]]  # row -> what each seed measured
+
+
+def trained(changes: dict[str, Any], seed: int, frozen: tuple[int, ...] = ()) -> tuple[Trainer, Network]:
+    config = BASE.replaced(changes | {"seed": seed})
+    trainer = Trainer(config, data.load(config.data, seed), frozenset(frozen))
+    for _ in trainer:
+        pass
+    return trainer, trainer.network
+
+
+def gain_of_the_output_layer(seed: int) -> dict[str, dict[str, float]]:
+    """The same output layer on three inputs."""
+    cases: dict[str, Case] = {
+        "MSE layer on the pixels": ({"network.widths": [10]}, ()),
+        "MSE layer on a frozen, random hidden layer": ({}, (0,)),
+        "MSE layer on a hidden layer trained forward-forward": ({}, ()),
+    }
+    rows = {}
+    for name, (changes, frozen) in cases.items():
+        trainer, network = trained(changes, seed, frozen)
+        rows[name] = {"accuracy": network.accuracy(trainer.validation.x, trainer.validation.y)}
+    return rows
+
+
+def neurons_firing_at_once(seed: int) -> dict[str, dict[str, float]]:
+    """Output spikes a time step, each image under its own label."""
+    cases: dict[str, Case] = {
+        "before training": ({}, (0, 1)),
+        "output layer trained by goodness": ({"learning.output": "goodness", "network.prediction": "largest_rate"}, ()),
+        "output layer trained by MSE": ({}, ()),
+    }
+    rows = {}
+    for name, (changes, frozen) in cases.items():
+        trainer, network = trained(changes, seed, frozen)
+        x, y = trainer.validation.x, trainer.validation.y
+        spikes = trace(network, x, y)[-1].spikes.float().sum(-1)
+        rows[name] = {"neurons": spikes.mean().item(), "one": (spikes == 1).float().mean().item()}
+    return rows
+
+
+def passes(seed: int) -> dict[str, dict[str, float]]:
+    """One network, read in four ways."""
+    trainer, network = trained({"network.widths": [500, 500, 10]}, seed)
+    x, y = trainer.validation.x, trainer.validation.y
+    rows = {}
+    for name, prediction in {
+        "10 passes, goodness": "goodness",
+        "10 passes, largest rate": "largest_rate",
+        "2 passes": "two_pass",
+        "1 pass": "one_pass",
+    }.items():
+        start = time.perf_counter()
+        accuracy = network.accuracy(x, y, prediction)
+        rows[name] = {"accuracy": accuracy, "images_per_second": len(x) / (time.perf_counter() - start)}
+    return rows
+
+
+QUESTIONS = {
+    "1. What does the output layer gain?": gain_of_the_output_layer,
+    "2. How many output neurons fire in one time step?": neurons_firing_at_once,
+    "3. Ten passes, two, or one?": passes,
+}
+FORMATS = {"accuracy": "{:.2%}", "one": "{:.1%}", "neurons": "{:.2f}", "images_per_second": "{:,.0f}"}
+TITLES = {"one": "steps with exactly one", "neurons": "neurons a step", "images_per_second": "images/s"}
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    console = Console(highlight=False, width=120)
+    answers: dict[str, Answers] = {question: {} for question in QUESTIONS}
+    for question, measure in QUESTIONS.items():
+        for seed in SEEDS:
+            for row, values in measure(seed).items():
+                answers[question].setdefault(row, []).append(values)
+        table = Table(title=question)
+        names = list(next(iter(answers[question].values()))[0])
+        for column in ("", *(TITLES.get(name, name) for name in names)):
+            table.add_column(column, justify="right" if column else "left")
+        for row, seeds in answers[question].items():
+            cells = []
+            for name in names:
+                values = [seed[name] for seed in seeds]
+                shown = FORMATS[name].format
+                cells.append(f"{shown(statistics.mean(values))} ± {shown(statistics.stdev(values))}")
+            table.add_row(row, *cells)
+        console.print(table)
+        RESULTS.parent.mkdir(exist_ok=True)
+        atomic.write(RESULTS, json.dumps(answers, indent=2))
+
+
+if __name__ == "__main__":
+    main()

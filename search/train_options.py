@@ -1,0 +1,71 @@
+"""The options of `ffsnn train`: every field of a configuration, and the names that the method's first script used."""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ffsnn.config import ConfigError, aliases
+
+# The first script's options, where their names are not ours: `-b 64 -opt sgd -out-dir runs/a`.
+OTHER_NAMES = {"b": "batch_size", "opt": "optimiser", "out_dir": "out", "resume": "out"}
+FLAGS = {"amp", "save_model"}
+NO_MEANING = {
+    "j": "-j has no meaning here: the data set is one tensor on the training device, so there are no loading workers",
+    "save_model": "--save-model has no meaning here: the last and the best weights are always kept in the run's folder",
+}
+
+
+@dataclass
+class TrainOptions:
+    """What was asked for: a configuration file, changes to its fields (dotted), the run's folder, remarks to print."""
+
+    config: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    out: str | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+def parse_train_options(arguments: list[str]) -> TrainOptions:
+    """`best.yaml --tau 1.5 --network.T=8 -b 64 -amp`; one dash or two, `-` or `_` alike.
+
+    Raises:
+        ConfigError: no such field, a value is missing, or a second file.
+    """
+    known = aliases()
+    asked = TrainOptions()
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            if asked.config is not None:
+                raise ConfigError(f"one configuration file is taken, but got {asked.config!r} and {argument!r}")
+            asked.config = argument
+            continue
+        option, equals, value = argument.partition("=")
+        name = option.lstrip("-").replace("-", "_")
+        if name in FLAGS:
+            if name == "amp":
+                asked.changes["learning.precision"] = "bfloat16"
+        elif not equals:
+            if not rest:
+                raise ConfigError(f"{option} needs a value")
+            value = rest.pop(0)
+        if name in NO_MEANING:
+            asked.remarks.append(NO_MEANING[name])
+        name = OTHER_NAMES.get(name, name)
+        if name == "out":
+            asked.out = value
+        elif name not in FLAGS and name != "j":
+            asked.changes[_path(name, option, known)] = yaml.safe_load(value)
+    return asked
+
+
+def _path(name: str, option: str, known: dict[str, str]) -> str:
+    if name in known:
+        return known[name]
+    if name in known.values():
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    raise ConfigError(f"there is no option {option}: " + (f"did you mean --{near[0]}?" if near else "see --help"))
