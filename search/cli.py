@@ -203,7 +203,6 @@ def seed_table(
 ) -> None:
     """Train the method notes' own eight groups as they did, and print their figures beside ours."""
     from ffsnn.seed_table import seed_table_command
-
     from search.home import find_home
 
     seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console)
