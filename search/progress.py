@@ -23,7 +23,7 @@ class Board(threading.Thread):
         self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
         self.running: set[int] = set()
         self.ended: set[int] = set()
-        self.best: tuple[float, int] | None = None
+        self.last: dict[int, float] = {}  # each trial's last validation accuracy
         self.epochs: dict[int, int] = {}  # of each trial
         self._stop_asked = threading.Event()
         for trial in folder.trials():
@@ -47,7 +47,7 @@ class Board(threading.Thread):
         end, history = trial.end(), trial.history()
         self.epochs[trial.number] = len(history)
         if history:
-            self.best = max(self.best or (0.0, 0), (history[-1].val_accuracy, trial.number))
+            self.last[trial.number] = history[-1].val_accuracy
         if end is None or trial.number in self.ended:
             self.running |= {trial.number} - self.ended
             return False
@@ -64,8 +64,9 @@ class Board(threading.Thread):
         ]  # fmt: skip
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
-        if self.best:
-            parts.append(f"best {self.best[0]:.2%} (trial {self.best[1]})")
+        if self.last:
+            best = max(self.last, key=lambda number: self.last[number])
+            parts.append(f"best {self.last[best]:.2%} (trial {best})")
         return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} gone{self._left(ended)}"
 
     def _left(self, ended: int) -> str:
