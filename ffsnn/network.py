@@ -85,7 +85,7 @@ class Network(nn.Module):
     def scores(self, x: torch.Tensor, batch: int = 0, prediction: str | None = None) -> torch.Tensor:
         """How much speaks for each label: (B, C) for uint8 images (B, F); the largest is the prediction.
 
-        Encoding noise is a function of (seed, batch) and the same for all labels of an image.
+        Encoding noise is a function of (seed, batch); the image's is the same under all labels.
         """
         prediction = prediction or self.prediction
         noise = partial(generator, self.seed, "prediction", batch, device=x.device)
