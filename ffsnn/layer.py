@@ -49,8 +49,8 @@ class Layer(nn.Module):
 
         Args:
             x: (1 or T, R, F) intensities or spikes; the label's inputs, the first ones, are ignored.
-            y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer looks
-                at it.
+            y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
+                looks at it.
 
         Returns:
             spikes (T, B, H), without a gradient, and rates (B, H).

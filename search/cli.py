@@ -28,7 +28,7 @@ Home = Annotated[
 
 def main() -> None:
     """Run a command; a broken rule is one line and exit code 2."""
-    # Torch's threads would otherwise spin while they wait: beside any other busy process training is then 4-6 times slower.
+    # Torch's threads would otherwise spin while they wait, and beside another busy process cost a factor of 4 and more.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
