@@ -1,4 +1,4 @@
-"""The notes' results table beside ours: eight groups, and this project's recipe at the same widths.
+"""The results of the notes' table: their eight groups, and this project's recipe at the same widths.
 
 Each (line, seed) is one JSON file in a folder, written whole, so an interrupted table goes on where it stopped. The
 work is done by a few processes of one thread each; they talk to the table through that folder alone.
@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import signal
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,32 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from ffsnn import atomic, run_folder
-from ffsnn.config import ConfigError, DataConfig, RunConfig
+from ffsnn.config import DataConfig, RunConfig
 from ffsnn.data import Images, load, load_test
 from ffsnn.fetch import Folder
-from ffsnn.seed_method import FORMULAS, GROUPS, NOTES, Group, Protocol, Result, run_group, theta_matters
+from ffsnn.seed_method import GROUPS, NOTES, Protocol, Result, run_group
 
 RECIPE_LINE = len(GROUPS) + 1
-RECIPE = RunConfig.parse(
-    {"network": {"widths": [500, 10], "T": 4}, "learning": {"epochs": 20, "precision": "bfloat16"}, "device": "cpu"}
-)
+RECIPE_WIDTHS = [500, 10]  # of the notes' groups
 PROCESSES = min(2, os.cpu_count() or 1)
 POLL_S = 0.5
-
-ASSUMPTIONS = """\
-Ours: mean and standard deviation over the seeds; train: the batch of 64 trained on; test 64: the first 64 test images,
-as the notes had it.
-Where the notes are silent or contradict themselves, we took:
-- Groups 1-2: formula 1 as it stands in the text, log(exp(theta - g+)) + log(exp(g- - theta)). Group 3: "changed to
-  log(1 + exp)", taken at its word. Groups 4-8: what the code computes, log(1 + (1 + exp)).
-- Groups 6-7 ("loss 2"): the last layer learns mean squared error between the positive samples' rates and the one-hot
-  true label; the code has the line commented out, and no y reaches it. The hidden layer learns by groups 4-8's formula.
-- "epochs" are iterations on the one batch, 100 a layer, layer after layer. Surrogates have SpikingJelly's defaults.
-- The notes' figures are single runs. One image of 64 is 1.6 points, so some (9.94, 78.79) cannot be of one batch."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +40,7 @@ class Setting:
     """What every result of a table was made with; a kept result made otherwise is made again."""
 
     protocol: Protocol = NOTES
-    recipe: RunConfig | None = RECIPE  # None: no ninth line
+    recipe: RunConfig | None = None  # the ninth line; None: there is none
     test_images: int | None = None  # None: all of them
 
     def json(self, line: int) -> dict[str, Any]:
@@ -65,7 +49,8 @@ class Setting:
         return {"protocol": asdict(self.protocol), "test_images": self.test_images}
 
 
-WHOLE = Setting()
+class ProcessDied(RuntimeError):
+    """A process that makes results ended before its time."""
 
 
 class ResultFolder:
@@ -137,7 +122,7 @@ def make(seeds: int, folder: ResultFolder, data_dir: Folder, processes: int) -> 
     """Make the results that are not there yet; yields each as it comes.
 
     Raises:
-        RuntimeError: a process died.
+        ProcessDied: killed, or out of memory; what is made is kept.
     """
     waiting = [task for task in tasks(seeds, folder.setting) if folder.read(task) is None]
     spawn = multiprocessing.get_context("spawn")
@@ -155,104 +140,9 @@ def make(seeds: int, folder: ResultFolder, data_dir: Folder, processes: int) -> 
                     waiting.remove(task)
                     yield task, result
             if waiting and (not alive or any(process.exitcode for process in lanes)):
-                raise RuntimeError(f"a process of the table died, {len(waiting)} results are missing; start it again")
+                raise ProcessDied(f"a process of the table died, {len(waiting)} results are missing; start it again")
     finally:
         for process in lanes:
             if process.pid is not None:
                 process.terminate()
                 process.join()
-
-
-def render(seeds: int, folder: ResultFolder) -> Table:
-    """Lines whose results are missing show a dash."""
-    table = Table(title=f"The notes' results and ours, {seeds} seed{'s' if seeds > 1 else ''}, accuracies in %")
-    table.add_column("group")
-    table.add_column("network, neuron, loss, goodness, prediction")
-    for name in ("notes\ntrain", "notes\ntest", "ours\ntrain", "ours\ntest 64", "ours\ntest all"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for group in GROUPS:
-        noted = (f"{100 * accuracy:.4g}" for accuracy in (group.noted_train, group.noted_test))
-        table.add_row(str(group.number), describe(group), *noted, *figures(group.number, seeds, folder))
-    if recipe := folder.setting.recipe:
-        network = recipe.network
-        how = [layers(network.widths), network.surrogate, recipe.learning.loss, network.goodness, "goodness"]
-        table.add_section()
-        table.add_row("ffsnn", ", ".join(how), "", "", *figures(RECIPE_LINE, seeds, folder))
-    return table
-
-
-def layers(widths: tuple[int, ...]) -> str:
-    return "-".join(map(str, (784, *widths)))
-
-
-def describe(group: Group) -> str:
-    loss = "MSE output over " * group.mse_output + group.formula
-    return (
-        f"{layers(group.widths)}, v_th {group.v_threshold:g}, theta {group.theta:g}, {group.surrogate}, {loss}, "
-        f"{group.goodness}, {group.prediction.replace('_', ' ')}"
-    )
-
-
-def figures(line: int, seeds: int, folder: ResultFolder) -> list[str]:
-    """Mean and spread of the three accuracies of a line."""
-    results = [result for seed in range(seeds) if (result := folder.read(Task(line, seed)))]
-    if len(results) < seeds:
-        return ["-"] * 3
-    columns = zip(*((r.train, r.test_batch, r.test_all) for r in results), strict=True)
-    return [
-        f"{100 * statistics.mean(column):.1f}" + (f" ±{100 * statistics.stdev(column):4.1f}" if seeds > 1 else "")
-        for column in columns
-    ]
-
-
-def footnotes(setting: Setting, train: Images) -> str:
-    """The assumptions, what theta does, and what the ninth line is."""
-    batch = train[torch.arange(NOTES.batch)]
-    moved = {formula: theta_matters(formula, batch) for formula in FORMULAS}
-    lines = [
-        ASSUMPTIONS,
-        "Theta cancels in formula 1: log(exp(theta - g+)) + log(exp(g- - theta)) = g- - g+. Computed on group 2's",
-        "untrained layer, theta 0.35 against 0.5 moves the gradient of a weight by at most (share of the largest):",
-        "  "
-        + ", ".join(f"{formula} {share:.1e}" for formula, share in moved.items())
-        + " (1e-7 is float32's rounding).",
-    ]
-    if recipe := setting.recipe:
-        lines.append(
-            f"ffsnn: the same widths with this project's method: {recipe.data.trained_on:,} training images (its train "
-            f"column is all of them), T={recipe.network.T}, {recipe.learning.epochs} epochs,\n"
-            "the best one by validation; both layers are forward-forward, stepped together, and goodness decides."
-        )
-    return "\n".join(lines)
-
-
-def seed_table_command(
-    seeds: int, out: Path, data_dir: Folder, console: Console, processes: int = PROCESSES, setting: Setting = WHOLE
-) -> None:
-    """`ffsnn seed-table`: make what is missing, then print the table.
-
-    Raises:
-        ConfigError: `seeds` is below 1, the folder cannot be written, or the data cannot be had.
-    """
-    if seeds < 1:
-        raise ConfigError(f"seeds >= 1 must hold, but got {seeds}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {out}: {error.strerror}; choose a folder you may write to") from error
-    folder = ResultFolder(out, setting)
-    train = load(DataConfig(), 0, data_dir).train
-    load_test(DataConfig(), data_dir)  # here, so that what is missing is said once and early
-    wanted = tasks(seeds, setting)
-    total, kept = len(wanted), sum(folder.read(task) is not None for task in wanted)
-    console.print(f"{total} results, {kept} of them kept in {out}")
-    start = time.monotonic()
-    for done, (task, result) in enumerate(make(seeds, folder, data_dir, processes), 1):
-        gone = (time.monotonic() - start) / 60
-        name = "ffsnn" if task.line == RECIPE_LINE else f"group {task.line}"
-        console.print(
-            f"{kept + done}/{total}  {name}, seed {task.seed}: train {result.train:.1%}, test {result.test_all:.1%}"
-            f"  ({gone:.1f} minutes gone, about {gone / done * (total - kept - done):.1f} left)"
-        )
-    console.print(render(seeds, folder))
-    console.print(footnotes(folder.setting, train))

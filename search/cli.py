@@ -43,48 +43,27 @@ def main() -> None:
 def train(
     context: typer.Context,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
     home: Home = None,
 ) -> None:
     """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`.
 
-    `--out FOLDER` names the run's folder; one that is there goes on where it stopped.
+    A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
+    that is there goes on where it stopped.
     """
+    from spaces import presets
+
     asked = parse_train_options(context.args)
-    run = (RunConfig.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    config = (presets.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
     for remark in asked.remarks:
         console.print(remark)
+    if seeds > 1 and asked.out:
+        raise ConfigError(f"--out names the folder of one run, but got --seeds {seeds}: leave one of them out")
 
-    from ffsnn import data
-    from ffsnn.run_folder import load, train
-    from ffsnn.trainer import DivergedError, resolve_device
     from search.home import find_home
+    from search.train import train_seeds
 
-    device = resolve_device(run.device)
-    folder = (
-        Path(asked.out)
-        if asked.out
-        else _fresh(find_home(home) / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{run.seed}")
-    )
-    split = data.load(run.data, run.seed, run.data_dir, device)
-    console.print(f"training on {len(split.train):,} images, {device}, in {folder}")
-    try:
-        for epoch in train(run, split, folder):
-            console.print(
-                f"epoch {epoch.epoch}/{run.learning.epochs}  validation {epoch.val_accuracy:.2%}  "
-                f"loss {' '.join(f'{loss:.4f}' for loss in epoch.loss)}  "
-                f"firing rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
-                f"{epoch.images_per_second:,.0f} images/s"
-            )  # fmt: skip
-    except DivergedError as error:
-        console.print(f"diverged: {error}")
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        console.print(f"stopped; go on with: ffsnn train {folder}/config.json --out {folder}")
-        raise typer.Exit(130) from None
-    if test:
-        images = data.load_test(run.data, run.data_dir, device)
-        accuracy = load(folder).to(device).accuracy(images.x, images.y)
-        console.print(f"test accuracy {accuracy:.2%} on {len(images):,} images (best epoch by validation)")
+    train_seeds(config, seeds, test, Path(asked.out) if asked.out else None, find_home(home) / "runs", console)
 
 
 @app.command()
@@ -205,10 +184,17 @@ def seed_table(
     home: Home = None,
 ) -> None:
     """Train the method notes' own eight groups as they did, and print their figures beside ours."""
-    from ffsnn.seed_table import seed_table_command
+    from ffsnn.seed_report import seed_table_command
+    from ffsnn.seed_table import RECIPE_WIDTHS, ProcessDied, Setting
     from search.home import find_home
+    from spaces import presets
 
-    seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console)
+    recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
+    try:
+        seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
+    except ProcessDied as error:
+        console.print(f"ffsnn: {error}")
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -233,12 +219,3 @@ def ui(
     from search.ui import serve
 
     serve(find_home(home), port, console)
-
-
-def _fresh(parent: Path, stem: str) -> Path:
-    """A folder that is not there yet."""
-    number, folder = 1, parent / stem
-    while folder.exists():
-        number += 1
-        folder = parent / f"{stem}-{number}"
-    return folder

@@ -17,20 +17,11 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
 from ffsnn import seed_method as m
-from ffsnn.config import ConfigError
+from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import TEST_FILES, TRAIN_FILES, Images
 from ffsnn.randomness import generator
-from ffsnn.seed_table import (
-    RECIPE_LINE,
-    ResultFolder,
-    Setting,
-    Task,
-    make,
-    render,
-    run_task,
-    seed_table_command,
-    tasks,
-)
+from ffsnn.seed_report import MARKDOWN, render, seed_table_command
+from ffsnn.seed_table import RECIPE_LINE, ResultFolder, Setting, Task, make, run_task, tasks
 
 TINY = m.Protocol(T=5, iterations=3, batch=16)
 MEAN_5, MSE_7, GOODNESS_8 = m.GROUPS[4], m.GROUPS[6], m.GROUPS[7]
@@ -236,7 +227,7 @@ def test_a_full_table_starts_no_process(folder: ResultFolder) -> None:
     text = console.export_text()
     assert "37.5 ±17.7" in text
     assert "98.5 " in text
-    assert [task.line for task in tasks(1, Setting())] == [RECIPE_LINE, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert [task.line for task in tasks(1, Setting(recipe=RunConfig()))] == [RECIPE_LINE, 8, 7, 6, 5, 4, 3, 2, 1]
 
 
 def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path: Path) -> None:
@@ -251,15 +242,18 @@ def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path
     for task in tasks(1, folder.setting)[:-2]:
         folder.write(task, m.Result(0.5, 0.25, 0.123), 1.0)
     console = Console(record=True, width=200)
-    seed_table_command(1, folder.path, data.parent, console, processes=1, setting=folder.setting)
+    seed_table_command(1, folder.path, data.parent, console, folder.setting, processes=1)
     text = console.export_text()
     assert "8 results, 6 of them kept" in text
     assert "8/8" in text
     assert text.count("12.3 ") == 6
     assert "Theta cancels" in text
     assert folder.read(Task(1, 0)) is not None
+    document = (folder.path / MARKDOWN).read_text()
+    assert document.count("\n| ") == 10  # a header, the line under it, eight groups
+    assert "Theta cancels" in document
 
 
 def test_a_table_of_no_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seeds >= 1 must hold, but got 0"):
-        seed_table_command(0, tmp_path, None, Console())
+        seed_table_command(0, tmp_path, None, Console(), Setting())
