@@ -14,8 +14,10 @@ SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, END_FILE, BEST_FILE = (
 
 # MLflow.
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
+MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
+TAG_KEPT = "ffsnn.kept"  # the epoch whose weights are among the run's artifacts
 TAG_PARENT, TAG_NAME = "mlflow.parentRunId", "mlflow.runName"
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.

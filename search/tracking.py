@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import Config, RunConfig
+from ffsnn.run_folder import BEST, CONFIG
 from ffsnn.trainer import EpochMetrics
 from search.folder import SearchFolder, TrialFolder
 from search.names import (
@@ -24,8 +25,11 @@ from search.names import (
     DATABASE,
     ENVIRONMENT,
     EXPERIMENT,
+    MODEL,
     OBJECTIVE,
+    PICTURES,
     TAG_CONFIG_ID,
+    TAG_KEPT,
     TAG_KIND,
     TAG_NAME,
     TAG_PARENT,
@@ -115,6 +119,20 @@ class Projection:
                 self.client.log_metric(run, "epochs", len(history), step=0)
             self.client.set_terminated(run, STATUS[end.state])
 
+    def keep(self, number: int) -> None:
+        """Log a trial's best weights, and the pictures drawn with them; once."""
+        trial, run = self.folder.trial(number), self.runs[number]
+        best = str(max(trial.history(), key=lambda epoch: epoch.val_accuracy).epoch)
+        if self.client.get_run(run).data.tags.get(TAG_KEPT) == best:
+            return
+        from ffsnn.show import show
+
+        for picture in show(trial.path):
+            self.client.log_artifact(run, str(picture), PICTURES)
+        for file in (CONFIG, BEST):
+            self.client.log_artifact(run, str(trial.path / file), MODEL)
+        self._set_tags(run, {TAG_KEPT: best})
+
     def close(self, finished: bool) -> None:
         """End the parent run, and what an interruption left open."""
         for number, run in self.runs.items():
@@ -174,11 +192,13 @@ class Projection:
 
 
 def sync(home: Path, folder: SearchFolder) -> int:
-    """Bring the whole search into MLflow; returns the number of its trials."""
+    """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
     projection = Projection(home, folder)
     trials = list(folder.trials())
     for trial in trials:
         projection.sync(trial.number)
+    if ranked := folder.ranked():
+        projection.keep(ranked[0][1].number)
     projection.close(finished=all(trial.end() for trial in trials))
     return len(trials)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
 from tests.search.conftest import FFSNN, check, ffsnn, read
@@ -36,6 +37,16 @@ def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
     assert trained.returncode == 0, trained.stderr
     assert "test accuracy" in trained.stdout
     assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_the_best_trial_is_kept_in_mlflow_with_its_pictures(searched):
+    home, _ = searched
+    client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("ffsnn").experiment_id], "tags.`ffsnn.kept` != ''")
+    names = [file.path for folder in ("model", "pictures") for file in client.list_artifacts(run.info.run_id, folder)]
+    assert {"model/config.json", "model/best.safetensors", "pictures/confusion.png"} <= set(names)
+    head = ffsnn("best", "smoke", home=home).stdout.splitlines()[0]
+    assert f"trial {run.data.tags['ffsnn.trial']}:" in head
 
 
 def test_mlflow_can_be_rebuilt_and_synced_again(searched, tmp_path):
