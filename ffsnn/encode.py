@@ -18,17 +18,20 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
-    """(T, B, F): independent spikes of probability x."""
-    noise = torch.rand(T, *x_BF.shape, generator=generator, device=x_BF.device, dtype=torch.float32)
-    return (noise < x_BF).to(x_BF.dtype)
+    """(T, B, F), uint8: independent spikes of probability x."""
+    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32:
+        from ffsnn.events import bernoulli
+
+        return bernoulli(x_BF, T, generator)
+    return (torch.rand(T, *x_BF.shape, generator=generator, device=x_BF.device) < x_BF).to(torch.uint8)
 
 
 def latency(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
-    """(T, B, F): one spike for every pixel that is not black, at a time that falls linearly with its intensity."""
-    when = ((T - 1) * (1 - x_BF.float())).round()
+    """(T, B, F), uint8: one spike for each pixel not black, at a time that falls linearly with its intensity."""
+    when = ((T - 1) * (1 - x_BF)).round()
     when[x_BF <= 0] = T  # never
     steps = torch.arange(T, device=x_BF.device, dtype=when.dtype)
-    return (when == steps[:, None, None]).to(x_BF.dtype)
+    return (when == steps[:, None, None]).to(torch.uint8)
 
 
 ENCODERS = {"direct": direct, "poisson": poisson, "latency": latency}

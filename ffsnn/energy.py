@@ -91,7 +91,7 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
             arrived[number] += seen.input.sum(dtype=torch.float64).cpu()
     additions, multiply_adds = [], []
     for number, layer in enumerate(layers):
-        width, constant = layer.weight.shape[0], _constant_current(network, number)
+        width, constant = layer.weight.shape[1], _constant_current(network, number)
         spikes = 0.0 if constant else arrived[number].item() / len(images)
         label = 0 if not layer.labels else 1 if constant else network.T
         additions.append((spikes + label) * width)

@@ -1,53 +1,32 @@
-"""Fused multi-step LIF for CPUs, compiled by numba: the arithmetic of `neuron.lif_plain`, storing next to nothing.
+"""A layer of LIF neurons on a CPU, from its input's events to its spikes and back, compiled by numba.
 
-Why it can be lean: in forward-forward training a layer's loss depends on its spikes through their counts alone, so
-dL/ds is the same at every time step, and no gradient passes to the layer below. Backward then needs only the input
-current, and recomputes the membrane potentials row by row in the first-level cache.
+What makes it fast is what a spiking network is about: a current is summed over the inputs that fired, not over all of
+them, and what the copies of an image share is summed once (`events.py`). What makes it lean: a layer's loss depends on
+its spikes through their counts alone, so dL/ds is the same at every time step, and no gradient passes to the layer
+below. So backward sums the currents and potentials of a row anew, in the first-level cache, and nothing of size T is
+kept but the spikes, a byte each.
 
-Legend: T time steps, R rows of shared current (images), B samples = copies x R (a copy a label), F neurons.
-Sample b shares row b % R. Currents and spikes are float32, or bfloat16 seen as uint16.
-The input of sample b at step t is `scale[t, r] * (current[t, r] + offset[b])`; what does not change in time has a time
-axis of length 1, and an offset of length 0 is none.
+A tile of neurons passes over all rows before the next one starts, so that its weights stay in the second-level cache.
+
+Legend: T time steps, R rows (images), B samples = copies x R (sample b shares row b % R), F inputs, H neurons.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numba import njit
 
+from ffsnn.events import Events, in_parallel
+
 SURROGATES = ("atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf")
 ATAN, SIGMOID, PIECEWISE_QUADRATIC, PIECEWISE_EXP, SOFT_SIGN, SUPER_SPIKE, ERF = range(7)
 
+CACHE = 2**20  # bytes of weights that a tile may have
+VECTORS = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
+
 f32, u32 = np.float32, np.uint32
-# Reordering additions would break "same bits on every path"; nothing is summed across neurons here, so it is not
-# needed.
-FASTMATH = {"nsz", "arcp", "contract"}
-
-
-@njit(inline="always")
-def _load(source: Any, bits: Any, row: Any) -> None:
-    """Copy a row to float32; a bfloat16 is the upper half of a float32's bits."""
-    if source.itemsize == 2:
-        for f in range(row.size):
-            bits[f] = u32(source[f]) << u32(16)
-    else:
-        for f in range(row.size):
-            row[f] = source[f]
-
-
-@njit(inline="always")
-def _store(row: Any, bits: Any, target: Any) -> None:
-    """Copy a float32 row; to bfloat16 by rounding to nearest even."""
-    if target.itemsize == 2:
-        for f in range(row.size):
-            target[f] = (bits[f] + u32(0x7FFF) + ((bits[f] >> u32(16)) & u32(1))) >> u32(16)
-    else:
-        for f in range(row.size):
-            target[f] = row[f]
+FASTMATH = {"nsz", "arcp", "contract"}  # no reordering of sums: the same bits everywhere
 
 
 @njit(inline="always")
@@ -104,136 +83,198 @@ def _derivative(h: Any, threshold: Any, surrogate: int, alpha: Any, bits: Any, p
             out[f] = alpha * e / ((one + e) * (one + e)) if surrogate == SIGMOID else half * alpha * e
 
 
+@njit(inline="always")
+def _gather(weight: Any, number: Any, value: Any, begin: int, end: int, total: Any) -> None:
+    """total (H) += the weights (F, H) of the events begin..end, times their values."""
+    k = begin
+    while k + 4 <= end:
+        a, b, c, d = weight[number[k]], weight[number[k + 1]], weight[number[k + 2]], weight[number[k + 3]]
+        p, q, r, s = value[k], value[k + 1], value[k + 2], value[k + 3]
+        for f in range(total.size):
+            total[f] += (p * a[f] + q * b[f]) + (r * c[f] + s * d[f])
+        k += 4
+    while k < end:
+        a, p = weight[number[k]], value[k]
+        for f in range(total.size):
+            total[f] += p * a[f]
+        k += 1
+
+
+@njit(inline="always")
+def _currents_of_row(weight: Any, start: Any, number: Any, value: Any, first: int, copies: int, base: Any) -> None:
+    """base (steps, H): the currents that the copies of a row share; `first` is the row's first list."""
+    base[0] = 0
+    _gather(weight, number, value, start[first], start[first + 1], base[0])
+    for t in range(base.shape[0] - 1, -1, -1):
+        at = first + 1 + t * (1 + copies)
+        base[t] = base[0]
+        _gather(weight, number, value, start[at], start[at + 1], base[t])
+
+
+@njit(inline="always")
+def _scatter(d_weight: Any, number: Any, value: Any, begin: int, end: int, d_total: Any) -> None:
+    """The transpose of `_gather`."""
+    for k in range(begin, end):
+        a, p = d_weight[number[k]], value[k]
+        for f in range(d_total.size):
+            a[f] += p * d_total[f]
+
+
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _forward(
-    lo: int, hi: int, current: Any, offset: Any, scale: Any, leak: Any, gain: Any, threshold: Any, hard: bool,
-    one: Any, spikes: Any, counts: Any,
+    lo: int, weight: Any, start: Any, number: Any, value: Any, rows: int, copies: int, scale: Any,
+    leak: Any, gain: Any, threshold: Any, hard: bool, spikes: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """Rows lo..hi: spikes (T, B, F), of `one` or 0, and counts (B, F)."""
-    steps, rows, width = spikes.shape[0], current.shape[1], current.shape[2]
-    bits = np.empty(width, np.uint32)
-    row = bits.view(np.float32)
-    v = np.empty(width, np.float32)
-    for r in range(lo, hi):
-        for b in range(r, counts.shape[0], rows):
+    """The neurons of a tile, the first of them number lo: their part of spikes (T, B, H) and counts (B, H)."""
+    steps, width, real = scale.shape[0], weight.shape[1], min(weight.shape[1], counts.shape[1] - lo)
+    base = np.empty((steps, width), np.float32)
+    row, v, count = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    fired = np.empty(width, np.uint8)
+    for r in range(rows):
+        first = r * (1 + steps * (1 + copies))
+        _currents_of_row(weight, start, number, value, first, copies, base)
+        for c in range(copies):
+            b = c * rows + r
             v[:] = 0
-            counts[b] = 0
-            for t in range(steps):
-                if t == 0 or current.shape[0] > 1:
-                    _load(current[t, r], bits, row)
-                    if offset.shape[0] > 0:
-                        for f in range(width):
-                            row[f] += offset[b, f]
-                g = gain * scale[t if scale.shape[0] > 1 else 0, r]
+            count[:] = 0
+            for t in range(spikes.shape[0]):
+                if t < steps:
+                    at = first + 2 + t * (1 + copies) + c
+                    row[:] = base[t]
+                    _gather(weight, number, value, start[at], start[at + 1], row)
+                g = gain * scale[min(t, steps - 1), b]
                 for f in range(width):
                     h = leak * v[f] + g * row[f]
-                    fired = h >= threshold
-                    spikes[t, b, f] = one if fired else one - one
-                    counts[b, f] += f32(1) if fired else f32(0)
-                    v[f] = (f32(0) if hard else h - threshold) if fired else h
+                    fired[f] = h >= threshold
+                    count[f] += f32(1) if h >= threshold else f32(0)
+                    v[f] = (f32(0) if hard else h - threshold) if h >= threshold else h
+                spikes[t, b, lo : lo + real] = fired[:real]
+            counts[b, lo : lo + real] = count[:real]
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
 def _backward(
-    lo: int, hi: int, steps: int, current: Any, offset: Any, scale: Any, leak: Any, gain: Any, threshold: Any,
-    hard: bool, detach: bool, surrogate: int, alpha: Any, d_counts: Any, d_current: Any, d_offset: Any,
+    lo: int, weight: Any, d_weight: Any, T: int, start: Any, number: Any, value: Any, rows: int, copies: int,
+    scale: Any, leak: Any, gain: Any, threshold: Any, hard: bool, detach: bool, surrogate: int, alpha: Any,
+    d_counts: Any,
 ) -> None:  # fmt: skip
-    """Rows lo..hi: d_current (1 or T, R, F) and d_offset (B or 0, F), from d_counts (B, F)."""
-    rows, width = current.shape[1], current.shape[2]
-    bits, power_bits = np.empty(width, np.uint32), np.empty(width, np.uint32)
-    row, power = bits.view(np.float32), power_bits.view(np.float32)
-    v, d_v, slope = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    h = np.empty((steps, width), np.float32)
-    d_bits = np.empty((d_current.shape[0], width), np.uint32)
-    d_row = d_bits.view(np.float32)
-    for r in range(lo, hi):
-        d_row[:] = 0
-        for b in range(r, d_counts.shape[0], rows):
+    """The neurons of a tile, the first of them number lo: adds to d_weight (F, tile), from d_counts (B, H)."""
+    steps, width, real = scale.shape[0], weight.shape[1], min(weight.shape[1], d_counts.shape[1] - lo)
+    base, d_base = np.empty((steps, width), np.float32), np.empty((steps, width), np.float32)
+    d_current, potential = np.empty((steps, width), np.float32), np.empty((T, width), np.float32)
+    row, v, d_v = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    slope, power_bits = np.empty(width, np.float32), np.empty(width, np.uint32)
+    power, d_count = power_bits.view(np.float32), np.zeros(width, np.float32)
+    through = f32(0) if detach else f32(1)
+    for r in range(rows):
+        first = r * (1 + steps * (1 + copies))
+        _currents_of_row(weight, start, number, value, first, copies, base)
+        d_base[:] = 0
+        for c in range(copies):
+            b = c * rows + r
             v[:] = 0
-            for t in range(steps):
-                if t == 0 or current.shape[0] > 1:
-                    _load(current[t, r], bits, row)
-                    if offset.shape[0] > 0:
-                        for f in range(width):
-                            row[f] += offset[b, f]
-                g = gain * scale[t if scale.shape[0] > 1 else 0, r]
+            for t in range(T):
+                if t < steps:
+                    at = first + 2 + t * (1 + copies) + c
+                    row[:] = base[t]
+                    _gather(weight, number, value, start[at], start[at + 1], row)
+                g, h = gain * scale[min(t, steps - 1), b], potential[t]
                 for f in range(width):
                     x = leak * v[f] + g * row[f]
-                    h[t, f] = x
+                    h[f] = x
                     v[f] = (f32(0) if hard else x - threshold) if x >= threshold else x
             d_v[:] = 0
-            if offset.shape[0] > 0:
-                d_offset[b] = 0
-            for t in range(steps - 1, -1, -1):
-                _derivative(h[t], threshold, surrogate, alpha, power_bits, power, slope)
-                g = gain * scale[t if scale.shape[0] > 1 else 0, r]
-                at = t if current.shape[0] > 1 else 0
+            d_current[:] = 0
+            d_count[:real] = d_counts[b, lo : lo + real]
+            for t in range(T - 1, -1, -1):
+                h, d_row = potential[t], d_current[min(t, steps - 1)]
+                _derivative(h, threshold, surrogate, alpha, power_bits, power, slope)
+                g = gain * scale[min(t, steps - 1), b]
+                if hard:
+                    for f in range(width):
+                        kept = f32(0) if h[f] >= threshold else f32(1)
+                        d_h = d_count[f] * slope[f] + d_v[f] * (kept - through * h[f] * slope[f])
+                        d_v[f] = leak * d_h
+                        d_row[f] += g * d_h
+                else:
+                    for f in range(width):
+                        d_h = d_count[f] * slope[f] + d_v[f] * (f32(1) - through * threshold * slope[f])
+                        d_v[f] = leak * d_h
+                        d_row[f] += g * d_h
+            for t in range(steps):
+                at = first + 2 + t * (1 + copies) + c
+                _scatter(d_weight, number, value, start[at], start[at + 1], d_current[t])
+                d_row, d_all = d_current[t], d_base[t]
                 for f in range(width):
-                    x = h[t, f]
-                    kept = f32(0) if hard and x >= threshold else f32(1)
-                    jump = f32(0) if detach else (x if hard else threshold)
-                    d_h = d_counts[b, f] * slope[f] + d_v[f] * (kept - jump * slope[f])
-                    d_v[f] = leak * d_h
-                    d_row[at, f] += g * d_h
-                    if offset.shape[0] > 0:
-                        d_offset[b, f] += g * d_h
-        for t in range(d_current.shape[0]):
-            _store(d_row[t], d_bits[t], d_current[t, r])
+                    d_all[f] += d_row[f]
+        d_v[:] = 0  # now of what the row's time steps share
+        for t in range(steps):
+            at = first + 1 + t * (1 + copies)
+            _scatter(d_weight, number, value, start[at], start[at + 1], d_base[t])
+            d_all = d_base[t]
+            for f in range(width):
+                d_v[f] += d_all[f]
+        _scatter(d_weight, number, value, start[first], start[first + 1], d_v)
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="lif")
+class SpikingLayer(torch.autograd.Function):
+    """`(weight, events, scale, T, lif) -> (spikes, counts)`; only the weights have a gradient.
 
-
-def _over_rows(kernel: Any, rows: int, *arguments: Any) -> None:
-    """Share the rows among torch's threads; they are independent, so the bits do not depend on how many."""
-    threads = min(torch.get_num_threads(), rows)
-    if threads == 1:
-        kernel(0, rows, *arguments)
-        return
-    cuts = [rows * i // threads for i in range(threads + 1)]
-    for done in [_pool(threads).submit(kernel, lo, hi, *arguments) for lo, hi in pairwise(cuts)]:
-        done.result()
-
-
-def _numpy(tensor: torch.Tensor) -> Any:
-    tensor = tensor.detach().contiguous()
-    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
-
-
-class FusedLIF(torch.autograd.Function):
-    """`(current, offset, scale) -> (spikes, counts)`; see `neuron.lif` for the meaning. Spikes carry no gradient."""
+    weight (F, H) and scale (1 or T, B) are float32; spikes (T, B, H) are uint8, counts (B, H) float32.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, current: torch.Tensor, offset: torch.Tensor, scale: torch.Tensor, T: int, lif: Any
+        ctx: Any, weight: torch.Tensor, events: Events, scale: torch.Tensor, T: int, lif: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        copies = offset.shape[0] // current.shape[1] or 1
-        counts = torch.empty(copies * current.shape[1], current.shape[2])
-        spikes = torch.empty(T, *counts.shape, dtype=current.dtype)
-        one = np.uint16(0x3F80) if current.dtype == torch.bfloat16 else f32(1)
-        _over_rows(
-            _forward, current.shape[1], *map(_numpy, (current, offset, scale)),
-            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", one, _numpy(spikes),
-            _numpy(counts),
+        spikes = torch.empty(T, events.samples, weight.shape[1], dtype=torch.uint8)
+        counts = torch.empty(events.samples, weight.shape[1])
+        tiles = in_tiles(weight.detach())
+        arguments = (
+            events.start, events.input, events.value, events.rows, events.copies, scale.contiguous().numpy(),
+            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard",
         )  # fmt: skip
-        ctx.save_for_backward(current, offset, scale)
-        ctx.steps, ctx.lif = T, lif
+        _each_tile(_forward, [tiles], *arguments, spikes.numpy(), counts.numpy())
+        ctx.T, ctx.shape, ctx.lif, ctx.tiles, ctx.arguments = T, weight.shape, lif, tiles, arguments
         ctx.mark_non_differentiable(spikes)
         return spikes, counts
 
     @staticmethod
     def backward(ctx: Any, _d_spikes: torch.Tensor, d_counts: torch.Tensor) -> Any:
-        current, offset, scale = ctx.saved_tensors
-        lif = ctx.lif
-        d_current, d_offset = (
-            torch.empty(x.shape, dtype=x.dtype) for x in (current, offset)
-        )  # contiguous, whatever x is
-        _over_rows(
-            _backward, current.shape[1], ctx.steps, *map(_numpy, (current, offset, scale)),
-            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", lif.detach_reset,
-            SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha),
-            _numpy(d_counts), _numpy(d_current), _numpy(d_offset),
+        lif, d_tiles = ctx.lif, torch.zeros_like(ctx.tiles)
+        surrogate = SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
+        _each_tile(
+            _backward, [ctx.tiles, d_tiles], ctx.T, *ctx.arguments, lif.detach_reset, *surrogate,
+            d_counts.contiguous().numpy(),
         )  # fmt: skip
-        return d_current, d_offset, None, None, None
+        return from_tiles(d_tiles, ctx.shape[1]), None, None, None, None
+
+
+def in_tiles(weight: torch.Tensor) -> torch.Tensor:
+    """(F, H) -> (tiles, F, width): each tile a piece of memory, no larger than the cache, its width whole vectors.
+
+    There are no fewer tiles than threads; the neurons added to fill the last one are silent.
+    """
+    inputs, neurons = weight.shape
+    vectors = -(-neurons // VECTORS)
+    tiles = min(vectors, max(torch.get_num_threads(), -(-4 * inputs * neurons // CACHE)))
+    width = -(-vectors // tiles) * VECTORS
+    tiles = -(-neurons // width)
+    padded = torch.nn.functional.pad(weight, (0, tiles * width - neurons))
+    return padded.view(inputs, tiles, width).transpose(0, 1).contiguous()
+
+
+def from_tiles(tiles: torch.Tensor, neurons: int) -> torch.Tensor:
+    """`in_tiles` undone."""
+    return tiles.transpose(0, 1).flatten(1)[:, :neurons].contiguous()
+
+
+def _each_tile(kernel: Any, tiled: list[torch.Tensor], *arguments: Any) -> None:
+    """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are."""
+    arrays, width = [tiles.numpy() for tiles in tiled], tiled[0].shape[2]
+
+    def work(lo: int, hi: int) -> None:
+        for n in range(lo, hi):
+            kernel(n * width, *(array[n] for array in arrays), *arguments)
+
+    in_parallel(len(tiled[0]), work)

@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 from ffsnn.config import RunConfig
 from ffsnn.encode import ENCODERS
 from ffsnn.labels import clear
-from ffsnn.layer import PRECISIONS, Layer
+from ffsnn.layer import Layer
 from ffsnn.randomness import generator
 
 LANES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
@@ -38,7 +38,6 @@ class Network(nn.Module):
         super().__init__()
         facts, network = config.data.facts, config.network
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
-        self.dtype = PRECISIONS[config.learning.precision]
         self.encoder = ENCODERS[network.encoder]
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
         sizes = (facts.side**2 + (facts.classes if self.appended else 0), *network.widths)
@@ -55,22 +54,22 @@ class Network(nn.Module):
         return cast(list[Layer], list(self.layers))
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """uint8 images (B, F) -> input (1 or T, B, inputs); the label's inputs come first and are 0."""
-        x = x.to(torch.promote_types(self.dtype, torch.float32)) / 255  # a rounded intensity spikes at another time
+        """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0."""
+        x = x.to(self.each_layer[0].weight.dtype) / 255
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
-        return self.encoder(x, self.T, noise).to(self.dtype)
+        return self.encoder(x, self.T, noise)
 
     def hand_on(self, spikes: torch.Tensor, rate: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """What the next layer sees: spikes (T, B, H) as they are, or the rates (B, H) encoded again."""
         if self.between == "spikes":
             return spikes
-        return self.encoder(rate.detach(), self.T, noise).to(self.dtype)
+        return self.encoder(rate.detach(), self.T, noise)
 
     def rates(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise) -> list[torch.Tensor]:
         """Each layer's rates (copies x B, H) for uint8 images (B, F) under labels (copies, B), or the neutral one."""
-        h, rates = self.encode(x, noise(0)), []
+        h, rates, copies = self.encode(x, noise(0)), [], 1 if y is None else len(y)
         for number, layer in enumerate(self.each_layer):
-            spikes, rate = layer(h, y)
+            spikes, rate = layer(h, y, copies)
             h = self.hand_on(spikes, rate, noise(number + 1))
             rates.append(rate)
         return rates

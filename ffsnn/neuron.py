@@ -1,13 +1,10 @@
-"""Leaky integrate-and-fire neurons over T time steps: SpikingJelly's dynamics, a plain path and a fused one.
+"""Leaky integrate-and-fire neurons over T time steps: SpikingJelly's dynamics. `lif_cpu.py` has them compiled.
 
     charge   h[t] = v[t-1] * (1 - 1/tau) + gain * x[t],   gain = 1/tau (decay_input) or 1
     fire     s[t] = 1 if h[t] >= v_threshold else 0,      ds/dh := the surrogate's derivative (Neftci et al. 2019)
     reset    v[t] = h[t] - s[t] * v_threshold (soft),  or h[t] * (1 - s[t]) (hard)
 
-Both paths take the input as three factors, so that what positive and negative copies share is stored once:
-`x[t, b] = scale[t, r] * (current[t, r] + offset[b])` with r = b % R.
-
-Legend: T time steps, R rows (images), B samples (copies x R), F neurons.
+Legend: T time steps, B samples, F neurons.
 """
 
 from dataclasses import dataclass
@@ -59,55 +56,16 @@ class LIF:
         return function
 
 
-def lif(
-    neuron: LIF,
-    T: int,
-    current: torch.Tensor,
-    scale: torch.Tensor,
-    offset: torch.Tensor | None = None,
-    fused: bool = True,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show an input to a layer for T steps.
-
-    Args:
-        neuron: its parameters.
-        T: time steps.
-        current: (1 or T, R, F), float32 or bfloat16; a time axis of 1 is a constant current.
-        scale: (1 or T, R), float32.
-        offset: (B, F), float32, B a multiple of R; None: nothing is added and B = R.
-        fused: take the compiled path where there is one for this device and precision.
+def lif(neuron: LIF, T: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Show an input (1 or T, B, F) to a layer for T steps, by SpikingJelly's multi-step function and autograd.
 
     Returns:
-        spikes (T, B, F) of 0 and 1 in the current's type, without a gradient, and counts (B, F) in float32 (float64
-        for a float64 current), with one.
+        spikes (T, B, F) as uint8, and counts (B, F) in the input's type, which alone carry a gradient.
     """
-    if offset is None:
-        offset = current.new_empty(0, current.shape[2], dtype=scale.dtype)
-    if fused and current.device.type == "cpu" and current.dtype in (torch.float32, torch.bfloat16):
-        from ffsnn.lif_cpu import FusedLIF  # numba is needed on this path alone
-
-        spikes, counts = FusedLIF.apply(current, offset, scale, T, neuron)
-        return spikes, counts
-    return lif_plain(neuron, T, current, scale, offset)
-
-
-def lif_plain(
-    neuron: LIF, T: int, current: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """`lif` through SpikingJelly's multi-step function and autograd; any device."""
-    copies = offset.shape[0] // current.shape[1] or 1
-    x = current.to(scale.dtype).repeat(1, copies, 1)
-    if offset.shape[0]:
-        x = x + offset
-    x = (x * scale.repeat(1, copies)[:, :, None]).expand(T, -1, -1)
+    x = x.expand(T, -1, -1)
+    v_reset = None if neuron.reset == "soft" else 0.0
     spikes, _, _ = functional.lif_multi_step(
-        x,
-        torch.zeros_like(x[0]),
-        neuron.tau,
-        neuron.decay_input,
-        neuron.v_threshold,
-        None if neuron.reset == "soft" else 0.0,
-        neuron.surrogate_function,
-        neuron.detach_reset,
-    )
-    return spikes.detach().to(current.dtype), spikes.sum(0)
+        x, torch.zeros_like(x[0]), neuron.tau, neuron.decay_input, neuron.v_threshold, v_reset,
+        neuron.surrogate_function, neuron.detach_reset,
+    )  # fmt: skip
+    return spikes.detach().to(torch.uint8), spikes.sum(0)

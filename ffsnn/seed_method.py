@@ -30,11 +30,13 @@ import torch
 from spikingjelly.activation_based import functional
 from torch.nn.functional import linear, mse_loss, one_hot, softplus
 
+from ffsnn import events
 from ffsnn.data import Images
 from ffsnn.encode import poisson
 from ffsnn.goodness import GOODNESS, mean_square
 from ffsnn.labels import clear, uniform_negatives
-from ffsnn.neuron import LIF, lif
+from ffsnn.lif_cpu import SpikingLayer
+from ffsnn.neuron import LIF
 from ffsnn.randomness import generator
 
 SIDE, CLASSES = 28, 10
@@ -127,11 +129,14 @@ def currents(
     """Input of a layer, (T, R, H), from rates coded as spikes, and what it has to be scaled by, (T, R)."""
     alive = rate_RF.amax(0) > 0
     spikes = poisson(rate_RF[:, alive], T, noise)
+    return linear(spikes.float(), weight_HF[:, alive]), scale_of(spikes.sum(2), first)
+
+
+def scale_of(power: torch.Tensor, first: bool) -> torch.Tensor:
+    """What inputs are scaled by, from how many of them spike."""
     if first:  # x / (|x| + EPS), pixel by pixel
-        scale = torch.full(spikes.shape[:2], 1 / (1 + EPS))
-    else:
-        scale = 1 / (spikes.sum(2).sqrt() + EPS)  # a norm: spikes are 0 or 1
-    return linear(spikes, weight_HF[:, alive]), scale
+        return torch.full(power.shape, 1 / (1 + EPS))
+    return 1 / (power.sqrt() + EPS)  # a norm: spikes are 0 or 1
 
 
 def neuron(group: Group) -> LIF:
@@ -200,8 +205,9 @@ def scores(
     for block in per_label.split(BLOCK):
         rate, goodness = block.flatten(0, 1), torch.zeros(len(block) * CLASSES)
         for number, weight in enumerate(weights):
-            current, scale = currents(weight, rate, number == 0, T, noise)
-            rate = lif(neuron(group), T, current, scale)[1] / T
+            seen = events.of_spikes(poisson(rate, T, noise), copies=1)
+            scale = scale_of(seen.power, number == 0)
+            rate = SpikingLayer.apply(weight.T.contiguous(), seen, scale, T, neuron(group))[1] / T
             goodness += mean_square(rate)  # in prediction it is this one in every group
         by_label = goodness if group.prediction == "goodness" else rate
         parts.append(by_label.view(len(block), CLASSES, -1).sum(2 if group.prediction == "goodness" else 1))

@@ -29,7 +29,7 @@ def trace(network: Network, x: torch.Tensor, y: torch.Tensor, batch: int = 0) ->
     noise = partial(generator, network.seed, "prediction", batch, device=x.device)
     h, layers = network.encode(x, noise(0)), []
     for number, layer in enumerate(network.each_layer):
-        spikes, rate = layer(h, y[None])
+        spikes, rate = layer(h, y[None], 1)
         layers.append(Seen(h, spikes, rate))
         h = network.hand_on(spikes, rate, noise(number + 1))
     return layers

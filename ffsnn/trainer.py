@@ -127,7 +127,7 @@ class Trainer:
         learner = self._greedy_layer()
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
-                spikes, rate = layer(h, labels)
+                spikes, rate = layer(h, labels, len(labels))
                 loss, good_pos, good_neg = layer.local_loss(rate, images.y)
             if loss.requires_grad:
                 optimiser.zero_grad(set_to_none=True)

@@ -41,7 +41,7 @@ class Step:
 
 
 class Reference:
-    """Layers of weights (H, F), taken from the network to be compared with, in the weights' own precision."""
+    """Layers of weights (F, H), taken from the network to be compared with, in the weights' own precision."""
 
     def __init__(
         self, weights: list[torch.Tensor], classes: int, network: NetworkConfig, learning: LearningConfig
@@ -184,7 +184,7 @@ class Reference:
             detach_reset=network.detach_reset,
             step_mode="s",
         )
-        return torch.stack([neurons(self.normalised(number, x_BF) @ self.weights[number].T) for x_BF in x_TBF])
+        return torch.stack([neurons(self.normalised(number, x_BF) @ self.weights[number]) for x_BF in x_TBF])
 
     def normalised(self, number: int, x_BF: torch.Tensor) -> torch.Tensor:
         """Root mean square 1; the 1e-4 keeps a silent sample at 0."""

@@ -32,6 +32,8 @@ def images() -> Images:
 def test_as_spikingjelly_counts(encoder: str, between: str, label: str, images: Images) -> None:
     """All but the label: our layers add its column of weights without a matrix product, which is what they count."""
     net = network(encoder=encoder, between=between, label=label)
+    for layer in net.each_layer:
+        layer.fused = False  # their counters see torch's products alone
     energy = measure(net, images, images.y)
     synops, macs = SynOpCounter(), MACCounter()
     with DispatchCounterMode([synops, macs]):
@@ -59,7 +61,7 @@ def test_one_neuron_by_hand() -> None:
     net = network(widths=(1,), T=4, tau=1e6, decay_input=False, v_threshold=0.9, reset="hard", normalize=False)
     with torch.no_grad():
         net.each_layer[0].weight.fill_(0)
-        net.each_layer[0].weight[0, 20] = 1
+        net.each_layer[0].weight[20, 0] = 1
     x = torch.zeros(1, F, dtype=torch.uint8)
     x[0, 20] = 128
     energy = measure(net, Images(x, torch.tensor([3])))

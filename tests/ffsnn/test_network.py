@@ -72,13 +72,12 @@ def network_of(name: str) -> Network:
     config = config_of(next(changes for changes in COMBINATIONS if name_of(changes) == name))
     trainer = Trainer(config, load(config.data, config.seed))
     trainer.train_epoch()
-    trainer.network.dtype = torch.float64
     return trainer.network.double()
 
 
 def noise_of(network: Network, copies: int, batch: int) -> list[torch.Tensor]:
     """What the network will draw for B images, and behind each of its layers for that many copies of them."""
-    sizes = [(B, network.each_layer[0].inputs), *((copies * B, len(layer.weight)) for layer in network.each_layer)]
+    sizes = [(B, network.each_layer[0].inputs), *((copies * B, layer.weight.shape[1]) for layer in network.each_layer)]
     where = network.seed, "prediction", batch
     return [torch.rand(network.T, *size, generator=generator(*where, place)) for place, size in enumerate(sizes)]
 

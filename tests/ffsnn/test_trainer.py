@@ -285,7 +285,7 @@ def test_weights_that_are_not_finite_name_layer_epoch_and_batch(split: Split) ->
     trainer = Trainer(BASE, split)
     trainer.train_epoch()
     with torch.no_grad():
-        trainer.layers[1].weight[3, 20] = float("nan")
+        trainer.layers[1].weight[20, 3] = float("nan")
     with pytest.raises(DivergedError, match=r"layer 1 .* in epoch 2, batch 0"):
         trainer.train_epoch()
 

@@ -1,0 +1,244 @@
+"""The input of a layer as events: which inputs are not silent, when, and how strong.
+
+Spikes are sparse (about one neuron in ten fires in a time step), and so are images. What is more, the time steps of an
+image differ in little, and so do its copies under several labels. So the input is written as differences:
+
+    of a row                what is there in more than half of its time steps (or all the time: a constant input)
+    of a row's time step    what the first copy has then, less the row's
+    of a copy's time step   what it has, less the first copy's; in the first layer, its label
+
+A layer's current is the sum of the weights of these events, each sum built on the one above it, and its gradient is
+the transpose of that.
+
+Legend: T time steps, R rows (images), B samples (copies x R; sample b shares row b % R), F inputs.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from numba.cpython.unsafe import numbers
+
+f32, u32, u64 = np.float32, np.uint32, np.uint64
+trailing_zeros: Any = numbers.trailing_zeros
+ONES = u64(0x0101010101010101)  # a spike in each byte of a word
+
+
+class Events(NamedTuple):
+    """Lists of events: row r's own is number `r * (1 + steps * (1 + copies))`; those of its time steps follow, each the
+    step's own and then one a copy."""
+
+    start: Any  # (lists + 1) int64: where each list begins
+    input: Any  # (events) int32: which input
+    value: Any  # (events) float32: how strong
+    power: torch.Tensor  # (steps, B): the sum of squares of each sample's input
+    rows: int
+    copies: int
+    steps: int  # 1: the same at every time step
+
+    @property
+    def samples(self) -> int:
+        return self.rows * self.copies
+
+
+def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: int, amplitude: float) -> Events:
+    """Inputs that all copies share, under a label each.
+
+    Args:
+        x_TRF: (1, R, F) intensities, float32, or (T, R, F) spikes, uint8; the label's inputs are 0.
+        labels: inputs that are the label's, the first ones; 0: none, and the copies are alike.
+        y: (copies, R) labels; None: the neutral label, all at 1 / labels.
+        copies: samples a row.
+        amplitude: input at the label.
+    """
+    per_label = 0 if not labels else labels if y is None else 1
+    which = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.numpy()
+    return _collect(x_TRF, True, copies, which, per_label, f32(amplitude / max(per_label, 1)))
+
+
+def of_spikes(x_TBF: torch.Tensor, copies: int) -> Events:
+    """Inputs of which each copy has its own: (T, B, F) spikes, uint8, alike in most, or (1, B, F) rates, float32."""
+    if x_TBF.dtype != torch.uint8:
+        return of_images(x_TBF, 0, None, 1, 0.0)
+    return _collect(x_TBF, False, copies, np.zeros((copies, 0), np.int64), 0, f32(0))
+
+
+def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> Events:
+    """Count, make room, fill."""
+    steps, samples, width = x.shape
+    rows = samples if shared else samples // copies
+    dense, kernel = x.contiguous().numpy(), _lists_of_numbers
+    if x.dtype == torch.uint8:
+        dense, kernel = torch.nn.functional.pad(x, (0, -width % 8)).numpy().view(np.uint64), _lists_of_spikes
+    start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
+    power = torch.empty(steps, copies * rows)
+    none, nothing = np.empty(0, np.int32), np.empty(0, f32)
+    first = (False, dense, shared, copies, start, power.numpy(), none, nothing, *labels)
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, *first))
+    np.cumsum(start, out=start)
+    number, value = np.empty(start[-1], np.int32), np.empty(start[-1], f32)
+    second = (True, dense, shared, copies, start, power.numpy(), number, value, *labels)
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, *second))
+    return Events(start, number, value, power, rows, copies, steps)
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _lists_of_spikes(
+    lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
+    which: Any, per_label: int, strength: Any,
+) -> None:  # fmt: skip
+    """Rows lo..hi of spikes, eight a word: first the lengths of their lists into start[1:], then the lists."""
+    steps, samples, width = x.shape
+    rows = samples if shared else samples // copies
+    silent, usual = np.zeros(width, np.uint64), np.zeros(width, np.uint64)
+    for r in range(lo, hi):
+        at = r * (1 + steps * (1 + copies))
+        _usual(x, r, usual)
+        _list(at, fill, usual, silent, start, number, value)
+        for t in range(steps):
+            at += 1
+            _list(at, fill, x[t, r], usual, start, number, value)
+            for c in range(copies):
+                at += 1
+                if shared or not c:
+                    _label(at, fill, which, c, r, per_label, strength, start, number, value)
+                    if not fill:
+                        power[t, r + c * rows] = _spikes(x[t, r]) + per_label * strength * strength
+                else:
+                    _list(at, fill, x[t, r + c * rows], x[t, r], start, number, value)
+                    if not fill:
+                        power[t, r + c * rows] = _spikes(x[t, r + c * rows])
+
+
+@njit(inline="always")
+def _usual(x: Any, r: int, usual: Any) -> None:
+    """The spikes of more than half of the time steps; up to 127 counts a byte add up in one go, and more by halves."""
+    steps = x.shape[0]
+    usual[:] = 0
+    if steps < 128:
+        for t in range(steps):
+            for f in range(usual.size):
+                usual[f] += x[t, r, f]
+        limit = u64(127 - steps // 2) * ONES  # the highest bit of a byte tells whether its count is above half
+        for f in range(usual.size):
+            usual[f] = ((usual[f] + limit) >> u64(7)) & ONES
+
+
+@njit(inline="always")
+def _spikes(row: Any) -> Any:
+    n = f32(0)
+    for f in range(row.size):
+        n += f32((row[f] * ONES) >> u64(56))
+    return n
+
+
+@njit(inline="always")
+def _list(at: int, fill: bool, row: Any, base: Any, start: Any, number: Any, value: Any) -> None:
+    """Where the spikes of `row` and `base` differ: +1 where there is one in `row` alone, -1 where in `base` alone."""
+    if not fill:
+        n = f32(0)
+        for f in range(row.size):
+            n += f32(((row[f] ^ base[f]) * ONES) >> u64(56))
+        start[at + 1] = int(n)
+    else:
+        n = start[at]
+        for f in range(row.size):
+            word = row[f] ^ base[f]
+            while word:
+                bit = trailing_zeros(word)
+                number[n] = 8 * f + (bit >> 3)
+                value[n] = f32(1) if (row[f] >> u64(bit)) & u64(1) else f32(-1)
+                n += 1
+                word &= word - u64(1)
+
+
+@njit(inline="always")
+def _label(
+    at: int, fill: bool, which: Any, c: int, r: int, per_label: int, strength: Any, start: Any, number: Any, value: Any
+) -> None:
+    if fill:
+        for k in range(per_label):
+            number[start[at] + k] = which[c, r] if per_label == 1 else k
+            value[start[at] + k] = strength
+    else:
+        start[at + 1] = per_label
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _lists_of_numbers(
+    lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
+    which: Any, per_label: int, strength: Any,
+) -> None:  # fmt: skip
+    """Rows lo..hi of a constant input (1, R, F): a row's own list is all there is, and the copies' labels."""
+    width = x.shape[2]
+    found = np.empty(width + 1, np.int32)
+    for r in range(lo, hi):
+        at, row, n, squares = r * (2 + copies), x[0, r], 0, f32(0)
+        for f in range(width):
+            found[n] = f
+            n += row[f] != 0
+            squares += row[f] * row[f]
+        if fill:
+            for k in range(n):
+                number[start[at] + k] = found[k]
+                value[start[at] + k] = row[found[k]]
+        else:
+            start[at + 1] = n
+        for c in range(copies):
+            power[0, r + c * x.shape[1]] = squares + per_label * strength * strength
+            _label(at + 2 + c, fill, which, c, r, per_label, strength, start, number, value)
+
+
+def bernoulli(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
+    """Independent spikes (T, B, F), uint8, of probability x: each a hash of its place and a draw of the generator."""
+    seed = torch.randint(2**62, (), generator=generator).item()
+    spikes = torch.empty(T, *x_BF.shape, dtype=torch.uint8)
+    x = x_BF.contiguous().numpy()
+    in_parallel(len(x_BF), lambda lo, hi: _bernoulli(lo, hi, u64(seed), x, spikes.numpy()))
+    return spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bernoulli(lo: int, hi: int, seed: Any, x: Any, spikes: Any) -> None:
+    width = x.shape[1]
+    limit, z = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    for b in range(lo, hi):
+        for f in range(width):
+            limit[f] = u32(x[b, f] * f32(2**24))
+        for t in range(spikes.shape[0]):
+            key = seed + u64(t * x.shape[0] + b) * u64(0x9E3779B97F4A7C15)  # SplitMix64 of the row's place
+            key = (key ^ (key >> u64(30))) * u64(0xBF58476D1CE4E5B9)
+            key = (key ^ (key >> u64(27))) * u64(0x94D049BB133111EB)
+            low, high = u32(key), u32(key >> u64(32))
+            out = spikes[t, b]
+            for f in range(width):
+                z[f] = (u32(f) * u32(0x9E3779B9) + low) ^ high
+            for f in range(width):  # a 32-bit finaliser of little bias, constants by C. Wellons
+                z[f] = (z[f] ^ (z[f] >> u32(16))) * u32(0x21F0AAAD)
+                z[f] = (z[f] ^ (z[f] >> u32(15))) * u32(0x735A2D97)
+                z[f] = z[f] ^ (z[f] >> u32(15))
+            for f in range(width):
+                out[f] = (z[f] >> u32(8)) < limit[f]
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="ffsnn")
+
+
+def in_parallel(count: int, work: Callable[[int, int], None]) -> None:
+    """Share 0..count among torch's threads: `work(lo, hi)`.
+
+    This thread takes a share itself: one that only waited would be found asleep beside its worker on the same core.
+    """
+    threads = max(1, min(torch.get_num_threads(), count))
+    (lo, hi), *others = pairwise(count * i // threads for i in range(threads + 1))
+    waiting = [_pool(threads).submit(work, *share) for share in others]
+    work(lo, hi)
+    for done in waiting:
+        done.result()
