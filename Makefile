@@ -35,9 +35,8 @@ check: $(READY) ## lint, formatting and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
-bench: $(READY) ## run the benchmarks, results in benchmarks/results/
-	@$(BIN)/python -m pytest benchmarks/ -m "" --timeout=1800 --benchmark-only \
-		--benchmark-storage=file://./benchmarks/results --benchmark-autosave $(ARGS)
+bench: $(READY) ## measure the core beside the notes' loop (about 10 minutes); results in benchmarks/results/
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.speed $(ARGS)
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 15 minutes)
 	@$(BIN)/python -m benchmarks.questions

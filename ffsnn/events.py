@@ -70,11 +70,9 @@ def of_spikes(x_TBF: torch.Tensor, copies: int) -> Events:
 
 def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> Events:
     """Count, make room, fill."""
-    steps, samples, width = x.shape
+    steps, samples, _ = x.shape
     rows = samples if shared else samples // copies
-    dense, kernel = x.contiguous().numpy(), _lists_of_numbers
-    if x.dtype == torch.uint8:
-        dense, kernel = torch.nn.functional.pad(x, (0, -width % 8)).numpy().view(np.uint64), _lists_of_spikes
+    dense, kernel = x.contiguous().numpy(), _lists_of_spikes if x.dtype == torch.uint8 else _lists_of_numbers
     start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
     power = torch.empty(steps, copies * rows)
     none, nothing = np.empty(0, np.int32), np.empty(0, f32)
@@ -92,41 +90,45 @@ def _lists_of_spikes(
     lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
     which: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
-    """Rows lo..hi of spikes, eight a word: first the lengths of their lists into start[1:], then the lists."""
+    """Rows lo..hi of spikes: first the lengths of their lists into start[1:], then the lists."""
     steps, samples, width = x.shape
-    rows = samples if shared else samples // copies
-    silent, usual = np.zeros(width, np.uint64), np.zeros(width, np.uint64)
+    rows, words = samples if shared else samples // copies, -(-width // 8)
+    row_bytes, copy_bytes = np.zeros(8 * words, np.uint8), np.zeros(8 * words, np.uint8)
+    row, copy = row_bytes.view(np.uint64), copy_bytes.view(np.uint64)  # eight spikes a word
+    silent, usual = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
     for r in range(lo, hi):
         at = r * (1 + steps * (1 + copies))
-        _usual(x, r, usual)
+        usual[:] = 0
+        if steps < 128:  # as many as a byte can count
+            for t in range(steps):
+                _copy(x[t, r], row_bytes)
+                for f in range(words):
+                    usual[f] += row[f]
+            short = u64(127 - steps // 2) * ONES  # of 128, which is a byte's highest bit
+            for f in range(words):
+                usual[f] = ((usual[f] + short) >> u64(7)) & ONES
         _list(at, fill, usual, silent, start, number, value)
         for t in range(steps):
             at += 1
-            _list(at, fill, x[t, r], usual, start, number, value)
+            _copy(x[t, r], row_bytes)
+            _list(at, fill, row, usual, start, number, value)
             for c in range(copies):
                 at += 1
                 if shared or not c:
                     _label(at, fill, which, c, r, per_label, strength, start, number, value)
                     if not fill:
-                        power[t, r + c * rows] = _spikes(x[t, r]) + per_label * strength * strength
+                        power[t, r + c * rows] = _spikes(row) + per_label * strength * strength
                 else:
-                    _list(at, fill, x[t, r + c * rows], x[t, r], start, number, value)
+                    _copy(x[t, r + c * rows], copy_bytes)
+                    _list(at, fill, copy, row, start, number, value)
                     if not fill:
-                        power[t, r + c * rows] = _spikes(x[t, r + c * rows])
+                        power[t, r + c * rows] = _spikes(copy)
 
 
 @njit(inline="always")
-def _usual(x: Any, r: int, usual: Any) -> None:
-    """The spikes of more than half of the time steps; up to 127 counts a byte add up in one go, and more by halves."""
-    steps = x.shape[0]
-    usual[:] = 0
-    if steps < 128:
-        for t in range(steps):
-            for f in range(usual.size):
-                usual[f] += x[t, r, f]
-        limit = u64(127 - steps // 2) * ONES  # the highest bit of a byte tells whether its count is above half
-        for f in range(usual.size):
-            usual[f] = ((usual[f] + limit) >> u64(7)) & ONES
+def _copy(source: Any, target: Any) -> None:
+    for f in range(source.size):  # a loop is inlined, an assignment is a call
+        target[f] = source[f]
 
 
 @njit(inline="always")

@@ -22,7 +22,7 @@ from ffsnn.events import Events, in_parallel
 SURROGATES = ("atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf")
 ATAN, SIGMOID, PIECEWISE_QUADRATIC, PIECEWISE_EXP, SOFT_SIGN, SUPER_SPIKE, ERF = range(7)
 
-CACHE = 2**20  # bytes of weights that a tile may have
+CACHE = 2**21  # bytes of weights that a tile may have
 VECTORS = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
 f32, u32 = np.float32, np.uint32
@@ -84,6 +84,19 @@ def _derivative(h: Any, threshold: Any, surrogate: int, alpha: Any, bits: Any, p
 
 
 @njit(inline="always")
+def _copy(source: Any, target: Any) -> None:
+    """The first values of a row; a loop is inlined, an assignment is a call."""
+    for f in range(target.size):
+        target[f] = source[f]
+
+
+@njit(inline="always")
+def _clear(row: Any) -> None:
+    for f in range(row.size):
+        row[f] = f32(0)
+
+
+@njit(inline="always")
 def _gather(weight: Any, number: Any, value: Any, begin: int, end: int, total: Any) -> None:
     """total (H) += the weights (F, H) of the events begin..end, times their values."""
     k = begin
@@ -103,11 +116,11 @@ def _gather(weight: Any, number: Any, value: Any, begin: int, end: int, total: A
 @njit(inline="always")
 def _currents_of_row(weight: Any, start: Any, number: Any, value: Any, first: int, copies: int, base: Any) -> None:
     """base (steps, H): the currents that the copies of a row share; `first` is the row's first list."""
-    base[0] = 0
+    _clear(base[0])
     _gather(weight, number, value, start[first], start[first + 1], base[0])
     for t in range(base.shape[0] - 1, -1, -1):
         at = first + 1 + t * (1 + copies)
-        base[t] = base[0]
+        _copy(base[0], base[t])
         _gather(weight, number, value, start[at], start[at + 1], base[t])
 
 
@@ -129,27 +142,30 @@ def _forward(
     steps, width, real = scale.shape[0], weight.shape[1], min(weight.shape[1], counts.shape[1] - lo)
     base = np.empty((steps, width), np.float32)
     row, v, count = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    fired = np.empty(width, np.uint8)
+    fired = np.empty(width, np.float32)
     for r in range(rows):
         first = r * (1 + steps * (1 + copies))
         _currents_of_row(weight, start, number, value, first, copies, base)
         for c in range(copies):
             b = c * rows + r
-            v[:] = 0
-            count[:] = 0
+            _clear(v)
+            _clear(count)
             for t in range(spikes.shape[0]):
                 if t < steps:
                     at = first + 2 + t * (1 + copies) + c
-                    row[:] = base[t]
+                    _copy(base[t], row)
                     _gather(weight, number, value, start[at], start[at + 1], row)
                 g = gain * scale[min(t, steps - 1), b]
                 for f in range(width):
                     h = leak * v[f] + g * row[f]
-                    fired[f] = h >= threshold
-                    count[f] += f32(1) if h >= threshold else f32(0)
+                    fired[f] = f32(1) if h >= threshold else f32(0)
                     v[f] = (f32(0) if hard else h - threshold) if h >= threshold else h
-                spikes[t, b, lo : lo + real] = fired[:real]
-            counts[b, lo : lo + real] = count[:real]
+                for f in range(width):
+                    count[f] += fired[f]
+                out = spikes[t, b, lo : lo + real]
+                for f in range(real):
+                    out[f] = fired[f] > 0
+            _copy(count, counts[b, lo : lo + real])
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -169,23 +185,27 @@ def _backward(
     for r in range(rows):
         first = r * (1 + steps * (1 + copies))
         _currents_of_row(weight, start, number, value, first, copies, base)
-        d_base[:] = 0
+        for t in range(steps):
+            _clear(d_base[t])
         for c in range(copies):
             b = c * rows + r
-            v[:] = 0
+            _clear(v)
             for t in range(T):
                 if t < steps:
                     at = first + 2 + t * (1 + copies) + c
-                    row[:] = base[t]
+                    _copy(base[t], row)
                     _gather(weight, number, value, start[at], start[at + 1], row)
                 g, h = gain * scale[min(t, steps - 1), b], potential[t]
                 for f in range(width):
                     x = leak * v[f] + g * row[f]
                     h[f] = x
                     v[f] = (f32(0) if hard else x - threshold) if x >= threshold else x
-            d_v[:] = 0
-            d_current[:] = 0
-            d_count[:real] = d_counts[b, lo : lo + real]
+            _clear(d_v)
+            for t in range(steps):
+                _clear(d_current[t])
+            out = d_counts[b, lo : lo + real]
+            for f in range(real):
+                d_count[f] = out[f]
             for t in range(T - 1, -1, -1):
                 h, d_row = potential[t], d_current[min(t, steps - 1)]
                 _derivative(h, threshold, surrogate, alpha, power_bits, power, slope)
@@ -207,7 +227,7 @@ def _backward(
                 d_row, d_all = d_current[t], d_base[t]
                 for f in range(width):
                     d_all[f] += d_row[f]
-        d_v[:] = 0  # now of what the row's time steps share
+        _clear(d_v)  # now of what the row's time steps share
         for t in range(steps):
             at = first + 1 + t * (1 + copies)
             _scatter(d_weight, number, value, start[at], start[at + 1], d_base[t])

@@ -103,7 +103,7 @@ class Trainer:
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for batch, index in enumerate(batches):
             self._set_learning_rate(self.epoch + batch / len(batches))
-            sums += len(index) * self._step(index, batch)
+            sums += len(index) * self.train_batch(index, batch)
         trained = time.perf_counter() - start
         accuracy = self.network.accuracy(self.validation.x, self.validation.y)
         self.epoch += 1
@@ -113,7 +113,7 @@ class Trainer:
             len(self.train) / trained, time.perf_counter() - start,
         )  # fmt: skip
 
-    def _step(self, index: torch.Tensor, batch: int) -> torch.Tensor:
+    def train_batch(self, index: torch.Tensor, batch: int) -> torch.Tensor:
         """One mini-batch through the layers: (4, layers) of loss, positive and negative goodness, firing rate."""
         images = self.train[index]
         noise = partial(self._random, "encoding", batch)
