@@ -1,8 +1,8 @@
 """The same work computed by SpikingJelly's modules, to stand beside the core: forward-forward training and prediction.
 
 `NotesLoop` is how the method's notes compute: one time step at a time, positive and negative samples and the ten
-labels of a prediction one after the other. The label overlay, slow in the notes, is vectorised here. `MultiStep` is what
-one would write next: SpikingJelly's `step_mode='m'`, all samples of a layer in one batch.
+labels of a prediction one after the other. The label overlay, slow in the notes, is vectorised here. `MultiStep` is
+what one would write next: SpikingJelly's `step_mode='m'`, all samples of a layer in one batch.
 
 Both: float32, inputs scaled to a root mean square of 1, swish loss on the mean square rate, Adam.
 

@@ -31,6 +31,7 @@ from ffsnn import atomic, data
 from ffsnn.config import DataConfig, RunConfig
 from ffsnn.data import Split
 from ffsnn.labels import uniform_negatives
+from ffsnn.parallel import use_threads
 from ffsnn.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,7 +42,7 @@ SYSTEMS = (*CORES, *RIVALS)
 
 @dataclass(frozen=True)
 class Setting:
-    """A network and a batch. `slice`: images of a rival's batch and of a prediction, where a whole one takes minutes."""
+    """A network and a batch; `slice`: images of a rival's batch and of a prediction, where a whole takes minutes."""
 
     widths: tuple[int, int]
     T: int
@@ -115,6 +116,7 @@ def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -
     times: dict[str, list[tuple[float, float]]] = {system: [] for system in SYSTEMS}
     for turn in range(rounds + 1):
         for system, (train, predict, _) in prepared.items():
+            (use_threads if system in CORES else torch.set_num_threads)(threads)
             seconds = timed(train, device), timed(predict, device)
             if turn:  # the first one warms up
                 times[system].append(seconds)
@@ -187,6 +189,7 @@ def main() -> None:
     device = torch.device(asked.device)
     torch.set_num_threads(asked.threads)
     if asked.memory:
+        use_threads(asked.threads)
         print(own_memory(asked.memory, SETTINGS[asked.settings], device))
         return
     console = Console(highlight=False, width=130)

@@ -13,16 +13,14 @@ the transpose of that.
 Legend: T time steps, R rows (images), B samples (copies x R; sample b shares row b % R), F inputs.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
 from numba.cpython.unsafe import numbers
+
+from ffsnn.parallel import in_parallel
 
 f32, u32, u64 = np.float32, np.uint32, np.uint64
 trailing_zeros: Any = numbers.trailing_zeros
@@ -226,21 +224,3 @@ def _bernoulli(lo: int, hi: int, seed: Any, x: Any, spikes: Any) -> None:
                 z[f] = z[f] ^ (z[f] >> u32(15))
             for f in range(width):
                 out[f] = (z[f] >> u32(8)) < limit[f]
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ffsnn")
-
-
-def in_parallel(count: int, work: Callable[[int, int], None]) -> None:
-    """Share 0..count among torch's threads: `work(lo, hi)`.
-
-    This thread takes a share itself: one that only waited would be found asleep beside its worker on the same core.
-    """
-    threads = max(1, min(torch.get_num_threads(), count))
-    (lo, hi), *others = pairwise(count * i // threads for i in range(threads + 1))
-    waiting = [_pool(threads).submit(work, *share) for share in others]
-    work(lo, hi)
-    for done in waiting:
-        done.result()

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numba import njit
 
-from ffsnn.events import Events, in_parallel
+from ffsnn.events import Events
+from ffsnn.parallel import in_parallel, threads
 
 SURROGATES = ("atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf")
 ATAN, SIGMOID, PIECEWISE_QUADRATIC, PIECEWISE_EXP, SOFT_SIGN, SUPER_SPIKE, ERF = range(7)
@@ -277,7 +278,7 @@ def in_tiles(weight: torch.Tensor) -> torch.Tensor:
     """
     inputs, neurons = weight.shape
     vectors = -(-neurons // VECTORS)
-    tiles = min(vectors, max(torch.get_num_threads(), -(-4 * inputs * neurons // CACHE)))
+    tiles = min(vectors, max(threads(), -(-4 * inputs * neurons // CACHE)))
     width = -(-vectors // tiles) * VECTORS
     tiles = -(-neurons // width)
     padded = torch.nn.functional.pad(weight, (0, tiles * width - neurons))

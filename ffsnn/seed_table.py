@@ -21,6 +21,7 @@ from ffsnn import atomic, run_folder
 from ffsnn.config import DataConfig, RunConfig
 from ffsnn.data import Images, load, load_test
 from ffsnn.fetch import Folder
+from ffsnn.parallel import use_threads
 from ffsnn.seed_method import GROUPS, NOTES, Protocol, Result, run_group
 
 RECIPE_LINE = len(GROUPS) + 1
@@ -108,7 +109,7 @@ def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) 
 def lane(todo: list[Task], next_task: Any, folder: ResultFolder, data_dir: Folder, parent: int) -> None:
     """One process: take the next task that nobody has taken, until there is none or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all processes; the parent ends this one
-    torch.set_num_threads(1)
+    use_threads(1)
     train, test = load(DataConfig(), 0, data_dir).train, load_test(DataConfig(), data_dir)
     while os.getppid() == parent:
         with next_task.get_lock():

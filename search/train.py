@@ -3,11 +3,13 @@
 import statistics
 from pathlib import Path
 
+import torch
 import typer
 from rich.console import Console
 
 from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
+from ffsnn.parallel import use_threads
 from ffsnn.trainer import DivergedError, EpochMetrics, resolve_device
 
 
@@ -26,6 +28,7 @@ def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, run
         ConfigError: the data cannot be had, or a folder not be written.
         typer.Exit: 1 after a divergence, 130 after an interruption.
     """
+    use_threads(torch.get_num_threads())
     seconds, folders = [], []
     for seed in range(config.seed, config.seed + seeds):
         run = config.replaced({"seed": seed})

@@ -12,6 +12,7 @@ from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.data import Split, load
+from ffsnn.parallel import use_threads
 from ffsnn.run_folder import train
 from ffsnn.trainer import DivergedError, resolve_device
 from search.folder import End, TrialFolder
@@ -27,7 +28,7 @@ class TrialTrainable(Trainable):
     """Trains the trial whose folder it is given, from where that folder stopped."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        torch.set_num_threads(config[THREADS])
+        use_threads(config[THREADS])
         self.folder = TrialFolder(config[FOLDER])
         self.run = self.folder.config()
         split = _split(self.run.data, self.run.seed, self.run.data_dir, resolve_device(self.run.device))

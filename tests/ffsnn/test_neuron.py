@@ -11,7 +11,7 @@ import pytest
 import torch
 from spikingjelly.activation_based import functional
 
-from ffsnn import events
+from ffsnn import events, parallel
 from ffsnn.config import NetworkConfig
 from ffsnn.lif_cpu import SURROGATES as COMPILED
 from ffsnn.lif_cpu import SpikingLayer, from_tiles, in_tiles
@@ -192,9 +192,10 @@ def test_tiles_hold_all_weights(neurons: int, threads: int, set_threads: Callabl
 
 @pytest.fixture
 def set_threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
+    before = parallel.threads(), torch.get_num_threads()
+    yield parallel.use_threads
+    parallel.use_threads(before[0])
+    torch.set_num_threads(before[1])
 
 
 @pytest.mark.parametrize("copies", [1, 2])
