@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from ffsnn import atomic, data
 from ffsnn.config import DataConfig, RunConfig
 from ffsnn.data import Split
 from ffsnn.labels import uniform_negatives
+from ffsnn.memory import bytes_per_image
 from ffsnn.parallel import use_threads
 from ffsnn.trainer import Trainer
 
@@ -68,6 +68,7 @@ class Result:
     step_ms: float  # of the batch that was used
     batch: int
     memory_mib: float
+    needed_mib: float | None  # by formula; None: there is none
 
 
 def product_flops(setting: Setting) -> float:
@@ -77,6 +78,13 @@ def product_flops(setting: Setting) -> float:
     return 2 * 2 * (image + 2 * setting.batch * setting.T * first * second)
 
 
+def config_of(system: str, setting: Setting, device: torch.device) -> RunConfig:
+    return RunConfig.parse({
+        "network": {"widths": setting.widths, "T": setting.T, "encoder": setting.encoder},
+        "learning": {"batch_size": setting.batch, "precision": CORES[system]}, "device": str(device),
+    })  # fmt: skip
+
+
 def works(
     system: str, setting: Setting, device: torch.device
 ) -> tuple[Callable[[], object], Callable[[], object], int]:
@@ -84,10 +92,7 @@ def works(
     images = data.load(DataConfig(), 0, device=device).train
     x = images.x[: setting.slice]
     if system in CORES:
-        config = RunConfig.parse({
-            "network": {"widths": setting.widths, "T": setting.T, "encoder": setting.encoder},
-            "learning": {"batch_size": setting.batch, "precision": CORES[system]}, "device": str(device),
-        })  # fmt: skip
+        config = config_of(system, setting, device)
         index = torch.arange(setting.batch, device=device)
         trainer = Trainer(config, Split(images[index], images[index[:1]], checksum=""))
         return lambda: trainer.train_batch(index, 0), lambda: trainer.network.predict(x), setting.batch
@@ -125,7 +130,10 @@ def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -
         step, prediction = (statistics.median(column) for column in zip(*seconds, strict=True))
         batch = prepared[system][2]
         memory = peak_memory(system, setting, device, threads)
-        results[system] = Result(batch / step, setting.slice / prediction, 1000 * step, batch, memory)
+        needed = None
+        if system in CORES:
+            needed = batch * bytes_per_image(config_of(system, setting, device), fused=device.type == "cpu") / 2**20
+        results[system] = Result(batch / step, setting.slice / prediction, 1000 * step, batch, memory, needed)
     return results
 
 
@@ -145,9 +153,17 @@ def own_memory(system: str, setting: Setting, device: torch.device) -> float:
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     if system in CORES:  # compiled, and loaded, before anything is counted
         works(system, Setting((64, 64), 2, setting.encoder, 64, 64), device)[0]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _kib("VmRSS")
     train()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_kib("VmHWM") - before) / 1024
+
+
+def _kib(name: str) -> int:
+    """A line of what Linux says of this process's memory."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
 
 
 def machine(device: torch.device) -> str:
@@ -168,7 +184,7 @@ def table(name: str, setting: Setting, results: dict[str, Result], ceilings: Cei
             system, f"{result.train_images_s:,.0f}", f"{result.train_images_s / base.train_images_s:.1f}x",
             f"{result.predict_images_s:,.0f}", f"{result.predict_images_s / base.predict_images_s:.1f}x",
             f"{result.step_ms:,.1f}" + ("" if result.batch == setting.batch else f" (batch {result.batch})"),
-            f"{result.memory_mib:,.0f} MiB",
+            f"{result.memory_mib:,.0f} MiB" + (f" (needed: {result.needed_mib:,.0f})" if result.needed_mib else ""),
         )  # fmt: skip
     flops = product_flops(setting)
     for precision, rate in (("float32", ceilings.float32_gflops), ("bfloat16", ceilings.bfloat16_gflops)):

@@ -172,7 +172,7 @@ class LearningConfig(Config):
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the matrix products; states are float32"
+        "float32", description="of the weights in sums and products; pays on a GPU"
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ Legend: T time steps, B images, F pixels in [0, 1].
 
 import torch
 
+from ffsnn.neuron import compiled
+
 
 def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(1, B, F): the intensities, the same at every step."""
@@ -19,7 +21,7 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: independent spikes of probability x."""
-    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32:
+    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled():
         from ffsnn.events import bernoulli
 
         return bernoulli(x_BF, T, generator)

@@ -55,7 +55,7 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
         amplitude: input at the label.
     """
     per_label = 0 if not labels else labels if y is None else 1
-    which = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.numpy()
+    which = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.contiguous().numpy()
     return _collect(x_TRF, True, copies, which, per_label, f32(amplitude / max(per_label, 1)))
 
 

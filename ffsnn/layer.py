@@ -13,7 +13,7 @@ from torch import nn
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
-from ffsnn.neuron import LIF, lif
+from ffsnn.neuron import LIF, compiled, lif
 
 EPS = 1e-4  # keeps a silent input's norm away from 0
 
@@ -35,12 +35,17 @@ class Layer(nn.Module):
         self.neuron = LIF.of(network)
         self.normalize = network.normalize[number] if isinstance(network.normalize, tuple) else network.normalize
         self.reads_out = learning.output == "mse" and number == len(network.widths) - 1
-        self.fused = True  # take the compiled path where there is one
+        self.fused = True  # take the compiled path where there is one; see `compiled`
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights in products."""
         return torch.bfloat16 if self.learning.precision == "bfloat16" else self.weight.dtype
+
+    @property
+    def compiled(self) -> bool:
+        """Whether this layer takes the compiled path: on a CPU, in float32, with a compiler."""
+        return self.fused and self.weight.device.type == "cpu" and self.weight.dtype == torch.float32 and compiled()
 
     def initialise(self, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(self.inputs)
@@ -61,7 +66,7 @@ class Layer(nn.Module):
             spikes (T, B, H) as uint8, and rates (B, H), which alone carry a gradient.
         """
         T = self.network.T
-        if self.fused and x.device.type == "cpu" and self.weight.dtype == torch.float32:
+        if self.compiled:
             from ffsnn import events  # numba is needed on this path alone
             from ffsnn.lif_cpu import SpikingLayer
 

@@ -11,12 +11,18 @@ A tile of neurons passes over all rows before the next one starts, so that its w
 Legend: T time steps, R rows (images), B samples = copies x R (sample b shares row b % R), F inputs, H neurons.
 """
 
+import fcntl
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numba import njit
 
+from ffsnn import events
 from ffsnn.events import Events
 from ffsnn.parallel import in_parallel, threads
 
@@ -236,6 +242,24 @@ def _backward(
             for f in range(width):
                 d_v[f] += d_all[f]
         _scatter(d_weight, number, value, start[first], start[first + 1], d_v)
+
+
+@cache
+def compile_once() -> None:
+    """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait.
+
+    About 15 seconds once a machine, less than half of one after that (numba's cache, beside these files).
+    """
+    with (Path(tempfile.gettempdir()) / f"ffsnn-compile-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        from ffsnn.config import NetworkConfig
+        from ffsnn.neuron import LIF
+
+        lif, draw, y = LIF.of(NetworkConfig()), torch.Generator(), torch.zeros(1, 1, dtype=torch.int64)
+        weight = torch.zeros(8, 1, requires_grad=True)
+        spikes = events.bernoulli(torch.zeros(1, 8), 1, draw)
+        for seen in (events.of_images(torch.zeros(1, 1, 8), 1, y, 1, 1.0), events.of_spikes(spikes, 1)):
+            SpikingLayer.apply(weight, seen, torch.ones(1, 1), 1, lif)[1].sum().backward()
 
 
 class SpikingLayer(torch.autograd.Function):

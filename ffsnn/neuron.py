@@ -7,8 +7,9 @@
 Legend: T time steps, B samples, F neurons.
 """
 
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from spikingjelly.activation_based import functional, surrogate
@@ -54,6 +55,22 @@ class LIF:
     def surrogate_function(self) -> torch.nn.Module:
         function: torch.nn.Module = SURROGATES[self.surrogate](alpha=self.surrogate_alpha)
         return function
+
+
+@cache
+def compiled() -> bool:
+    """Whether the compiled path for CPUs can be had; if not, says so once."""
+    try:
+        from ffsnn.lif_cpu import compile_once
+
+        compile_once()
+    except Exception as error:  # whatever a broken compiler may raise: training goes on without it
+        reason = " ".join(str(error).split())[:200]
+        warnings.warn(
+            f"numba cannot compile ({reason}): training takes the plain path, 4 to 7 times slower", stacklevel=2
+        )
+        return False
+    return True
 
 
 def lif(neuron: LIF, T: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,6 +20,7 @@ from ffsnn.augment import shifted
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
+from ffsnn.memory import watched
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 
@@ -95,6 +96,7 @@ class Trainer:
 
         Raises:
             DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
+            OutOfMemory: the batch does not fit; says which would.
         """
         start = time.perf_counter()
         draw = generator(self.config.seed, "order", self.epoch)
@@ -103,7 +105,8 @@ class Trainer:
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for batch, index in enumerate(batches):
             self._set_learning_rate(self.epoch + batch / len(batches))
-            sums += len(index) * self.train_batch(index, batch)
+            with watched(self.config, self.device, fused=self.layers[0].compiled):
+                sums += len(index) * self.train_batch(index, batch)
         trained = time.perf_counter() - start
         accuracy = self.network.accuracy(self.validation.x, self.validation.y)
         self.epoch += 1

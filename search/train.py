@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
+from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
 from ffsnn.trainer import DivergedError, EpochMetrics, resolve_device
 
@@ -60,8 +61,8 @@ def _train(config: RunConfig, folder: Path, console: Console) -> float:
     try:
         for epoch in run_folder.train(config, split, folder):
             console.print(_line(epoch, config.learning.epochs))
-    except DivergedError as error:
-        console.print(f"diverged: {error}")
+    except (DivergedError, OutOfMemory) as error:
+        console.print(f"stopped: {error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: ffsnn train {folder}/config.json --out {folder}")

@@ -12,6 +12,7 @@ from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.data import Split, load
+from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
 from ffsnn.run_folder import train
 from ffsnn.trainer import DivergedError, resolve_device
@@ -43,7 +44,7 @@ class TrialTrainable(Trainable):
     def step(self) -> dict[str, Any]:
         try:
             metrics = self.repeat.pop() if self.repeat else next(self.epochs)
-        except DivergedError as error:
+        except (DivergedError, OutOfMemory) as error:
             self.folder.write_end(End("failed", str(error)))
             return {EPOCH: 0, OBJECTIVE: float("nan"), "done": True}
         done = metrics.epoch >= self.run.learning.epochs
