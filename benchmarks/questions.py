@@ -133,11 +133,11 @@ def spread(values: list[float]) -> tuple[float, float]:
 
 
 def markdown(answers: dict[str, Answers]) -> str:
-    network, learning = BASE.network, BASE.learning
     text = f"""# The method notes' three questions
 
-`make questions`: hidden layers of 500 neurons, T={network.T}, {learning.epochs} epochs on 54,000 MNIST images, {learning.loss} loss
-in the hidden layers; 6,000 validation images; mean ± standard deviation of three seeds.
+`make questions`: hidden layers of 500 neurons, T={BASE.network.T}, {BASE.learning.epochs} epochs on 54,000 MNIST
+images, {BASE.learning.loss} loss in the hidden layers; 6,000 validation images; mean ± standard deviation of three
+seeds.
 """
     for question, answer in answers.items():
         header, *rows = cells(question, answer)
