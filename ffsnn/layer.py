@@ -74,7 +74,7 @@ class Layer(nn.Module):
                 seen = events.of_images(x, self.labels, y, copies, self.network.label_amplitude)
             else:
                 seen = events.of_spikes(x, copies)
-            weight = self.weight.to(self.dtype).float()
+            weight = self.weight.to(self.dtype)
             spikes, counts = SpikingLayer.apply(weight, seen, self._scale(seen.power), T, self.neuron)
         else:
             spikes, counts = self._plain(x, y, copies)

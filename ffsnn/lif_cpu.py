@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic
 
 from ffsnn import events
 from ffsnn.events import Events
@@ -32,7 +34,7 @@ ATAN, SIGMOID, PIECEWISE_QUADRATIC, PIECEWISE_EXP, SOFT_SIGN, SUPER_SPIKE, ERF =
 CACHE = 2**21  # bytes of weights that a tile may have
 VECTORS = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
-f32, u32 = np.float32, np.uint32
+f32, u32, u64 = np.float32, np.uint32, np.uint64
 FASTMATH = {"nsz", "arcp", "contract"}  # no reordering of sums: the same bits everywhere
 
 
@@ -90,6 +92,19 @@ def _derivative(h: Any, threshold: Any, surrogate: int, alpha: Any, bits: Any, p
             out[f] = alpha * e / ((one + e) * (one + e)) if surrogate == SIGMOID else half * alpha * e
 
 
+@intrinsic
+def _widened(_context: Any, weight: Any = None) -> Any:
+    """A weight as float32; a bfloat16, seen as uint16, is the upper half of a float32's bits."""
+
+    def code(_: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        if weight == types.float32:
+            return arguments[0]
+        bits = builder.shl(builder.zext(arguments[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(weight), code
+
+
 @njit(inline="always")
 def _copy(source: Any, target: Any) -> None:
     """The first values of a row; a loop is inlined, an assignment is a call."""
@@ -108,15 +123,17 @@ def _gather(weight: Any, number: Any, value: Any, begin: int, end: int, total: A
     """total (H) += the weights (F, H) of the events begin..end, times their values."""
     k = begin
     while k + 4 <= end:
-        a, b, c, d = weight[number[k]], weight[number[k + 1]], weight[number[k + 2]], weight[number[k + 3]]
+        a, b, c, d = u64(number[k]), u64(number[k + 1]), u64(number[k + 2]), u64(number[k + 3])
         p, q, r, s = value[k], value[k + 1], value[k + 2], value[k + 3]
         for f in range(total.size):
-            total[f] += (p * a[f] + q * b[f]) + (r * c[f] + s * d[f])
+            total[f] += (p * _widened(weight[a, f]) + q * _widened(weight[b, f])) + (
+                r * _widened(weight[c, f]) + s * _widened(weight[d, f])
+            )
         k += 4
     while k < end:
-        a, p = weight[number[k]], value[k]
+        a, p = u64(number[k]), value[k]
         for f in range(total.size):
-            total[f] += p * a[f]
+            total[f] += p * _widened(weight[a, f])
         k += 1
 
 
@@ -135,9 +152,9 @@ def _currents_of_row(weight: Any, start: Any, number: Any, value: Any, first: in
 def _scatter(d_weight: Any, number: Any, value: Any, begin: int, end: int, d_total: Any) -> None:
     """The transpose of `_gather`."""
     for k in range(begin, end):
-        a, p = d_weight[number[k]], value[k]
+        a, p = u64(number[k]), value[k]
         for f in range(d_total.size):
-            a[f] += p * d_total[f]
+            d_weight[a, f] += p * d_total[f]
 
 
 @njit(cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
@@ -286,7 +303,7 @@ class SpikingLayer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, _d_spikes: torch.Tensor, d_counts: torch.Tensor) -> Any:
-        lif, d_tiles = ctx.lif, torch.zeros_like(ctx.tiles)
+        lif, d_tiles = ctx.lif, torch.zeros(ctx.tiles.shape)
         surrogate = SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
         _each_tile(
             _backward, [ctx.tiles, d_tiles], ctx.T, *ctx.arguments, lif.detach_reset, *surrogate,
@@ -302,7 +319,7 @@ def in_tiles(weight: torch.Tensor) -> torch.Tensor:
     """
     inputs, neurons = weight.shape
     vectors = -(-neurons // VECTORS)
-    tiles = min(vectors, max(threads(), -(-4 * inputs * neurons // CACHE)))
+    tiles = min(vectors, max(threads(), -(-weight.element_size() * inputs * neurons // CACHE)))
     width = -(-vectors // tiles) * VECTORS
     tiles = -(-neurons // width)
     padded = torch.nn.functional.pad(weight, (0, tiles * width - neurons))
@@ -314,9 +331,13 @@ def from_tiles(tiles: torch.Tensor, neurons: int) -> torch.Tensor:
     return tiles.transpose(0, 1).flatten(1)[:, :neurons].contiguous()
 
 
+def _numpy(tiles: torch.Tensor) -> Any:
+    return tiles.view(torch.uint16).numpy() if tiles.dtype == torch.bfloat16 else tiles.numpy()
+
+
 def _each_tile(kernel: Any, tiled: list[torch.Tensor], *arguments: Any) -> None:
     """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are."""
-    arrays, width = [tiles.numpy() for tiles in tiled], tiled[0].shape[2]
+    arrays, width = [_numpy(tiles) for tiles in tiled], tiled[0].shape[2]
 
     def work(lo: int, hi: int) -> None:
         for n in range(lo, hi):

@@ -150,13 +150,13 @@ def test_a_greedy_layer_learns_alone_while_the_others_stand_still(split: Split) 
 def learning_rates(config: RunConfig, split: Split) -> list[list[tuple[float, ...]]]:
     """Of each epoch, each batch: the layers' learning rates."""
     trainer, seen = Trainer(config, split), []
-    step = trainer._step
+    step = trainer.train_batch
 
     def spying(index: torch.Tensor, batch: int) -> torch.Tensor:
         seen[-1].append(tuple(optimiser.param_groups[0]["lr"] for optimiser in trainer.optimisers))
         return step(index, batch)
 
-    trainer._step = spying  # type: ignore[method-assign]
+    trainer.train_batch = spying  # type: ignore[method-assign]
     for _ in range(config.learning.epochs):
         seen.append([])
         trainer.train_epoch()
