@@ -76,50 +76,54 @@ def search(
     concurrency: Annotated[int | None, typer.Option(help="trials at once [default: one a CPU or GPU share]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
     time_budget: Annotated[float | None, typer.Option(help="minutes after which no trial goes on")] = None,
-    seed: Annotated[int, typer.Option(help="of the sampler and of every trial")] = 0,
-    name: Annotated[str | None, typer.Option(help="of the search [default: SPACE-1, SPACE-2, ...]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp, cmaes [default: tpe]")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="asha, none [default: asha]")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the sampler and of every trial [default: 0]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="of the search; one that is there goes on [default: SPACE-1]")
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: auto]")] = None,
     data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
     home: Home = None,
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME` goes on."""
     from ffsnn.config import parse
-    from search.folder import SearchConfig, SearchFolder, free_name
+    from search.folder import SearchConfig, SearchFolder, difference, free_name
     from search.home import find_home
     from spaces.space import Space
 
     mlruns = find_home(home)
+    asked = {
+        "trials": trials, "epochs": epochs, "concurrency": concurrency, "gpus_per_trial": gpus_per_trial,
+        "time_budget": time_budget, "sampler": sampler, "scheduler": scheduler, "seed": seed, "device": device,
+        "data_dir": data_dir,
+    }  # fmt: skip
+    changes = {key: value for key, value in asked.items() if value is not None}
+    old: SearchConfig | None = None
     if resume:
         if space or name:
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
-        config = SearchFolder.open(mlruns, resume).config
-        given = {
-            "trials": trials,
-            "concurrency": concurrency,
-            "gpus_per_trial": gpus_per_trial,
-            "time_budget": time_budget,
-        }
-        if epochs not in (None, config.epochs):
-            raise ConfigError(f"a resumed search keeps its epochs={config.epochs}, but got --epochs {epochs}")
-        changes = {key: value for key, value in given.items() if value is not None}
-        config = parse(SearchConfig, config.model_dump(mode="json") | changes)
+        old = SearchFolder.open(mlruns, resume).config
+        config = parse(SearchConfig, old.model_dump(mode="json") | changes)
     else:
         space = space or "mnist"
         loaded = Space.load(space)
         stem = Path(space).stem
+        budget = {"trials": loaded.budget.trials, "epochs": loaded.budget.epochs}
         config = parse(SearchConfig, {
             "name": name or free_name(mlruns, stem), "space": loaded.model_dump(mode="json"), "space_name": stem,
-            "trials": loaded.budget.trials if trials is None else trials,
-            "epochs": loaded.budget.epochs if epochs is None else epochs,
-            "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "time_budget": time_budget, "seed": seed,
-            "device": device, "data_dir": data_dir,
+            **budget, **changes,
         })  # fmt: skip
+        if SearchFolder.exists(mlruns, config.name):
+            old = SearchFolder.open(mlruns, config.name).config
+    if old is not None and (changed := difference(old, config)):
+        raise ConfigError(f"search {config.name!r} goes on only as it was begun, but {changed}: choose another --name")
 
     from search.launch import launch
     from search.progress import summary
 
-    finished = launch(mlruns, config, console, resume=resume is not None)
+    finished = launch(mlruns, config, console, resume=old is not None)
     folder = SearchFolder.open(mlruns, config.name)
     summary(folder, console)
     console.print(f"results: {folder.path}")

@@ -4,14 +4,19 @@
     study.log         Optuna's journal: which trials exist, their parameters and states
     trials/0000/      a trial's own folder (`ffsnn.run_folder`), and end.json once it has ended
     best.yaml         the best configuration, once asked for
+    driver.lock       held by the process that runs the search; says which
 
 Everything else (study, Tune's rungs, MLflow) is brought up to date from the trials' folders.
 """
 
 import difflib
+import fcntl
 import json
+import os
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +27,7 @@ from pydantic import Field
 from ffsnn import atomic
 from ffsnn.config import Config, ConfigError, parse
 from ffsnn.run_folder import CONFIG, RunFolder
-from search.names import END_FILE, SEARCH_FILE, SEARCHES, STUDY_FILE, TRIALS
+from search.names import END_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, STUDY_FILE, TRIALS
 from spaces.space import Space
 
 FORMAT = 1  # of search.json; a newer one is not read
@@ -42,6 +47,8 @@ class SearchConfig(Config):
     )
     gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
     time_budget: float | None = Field(None, gt=0, description="minutes")
+    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"
     data_dir: str | None = None
@@ -50,6 +57,32 @@ class SearchConfig(Config):
     def rungs(self) -> tuple[int, int]:
         """ASHA's first rung and its reduction factor."""
         return min(self.space.budget.grace_epochs, self.epochs), self.space.budget.reduction_factor
+
+
+MAY_CHANGE = {"trials", "concurrency", "gpus_per_trial", "time_budget"}  # when a search goes on
+
+
+def difference(old: SearchConfig, new: SearchConfig) -> str | None:
+    """What a search may not change when it goes on, but would; None: nothing."""
+    changed = [
+        f"{path}={_shown(before)} became {_shown(after)}"
+        for path, before, after in _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))
+        if path not in MAY_CHANGE
+    ]
+    return "; ".join(changed) or None
+
+
+def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The places where two trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _leaves(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)
 
 
 @dataclass(frozen=True)
@@ -86,6 +119,10 @@ class SearchFolder:
         self.name = path.name
         self.study_file = path / STUDY_FILE
 
+    @staticmethod
+    def exists(home: Path, name: str) -> bool:
+        return (home / SEARCHES / name / SEARCH_FILE).is_file()
+
     @classmethod
     def open(cls, home: Path, name: str) -> "SearchFolder":
         """A search that is there.
@@ -116,6 +153,26 @@ class SearchFolder:
         (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
         folder.write(config, data_checksum)
         return folder
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """The right to run this search, for one process at a time; one that dies loses it.
+
+        Raises:
+            ConfigError: another process has it.
+        """
+        with (self.path / LEASE_FILE).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(
+                    f"search {self.name!r} is being run by {file.read() or 'another process'}: wait for it, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
 
     def write(self, config: SearchConfig, data_checksum: str) -> None:
         versions = {name: version(name) for name in ("torch", "spikingjelly", "ray", "optuna", "mlflow")}

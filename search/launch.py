@@ -75,6 +75,10 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         + (f" and {share.gpus:g} GPU" if share.gpus else "")
         + " each"
     )
+    from search import samplers  # and with it optuna, after the first line
+
+    if remark := samplers.limits(config.sampler, config.space):
+        console.print(remark)
     checksum = load(base.data, base.seed, base.data_dir).checksum
     if resume:
         folder = SearchFolder.open(home, config.name)
@@ -85,6 +89,14 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder.write(config, checksum)
     else:
         folder = SearchFolder.create(home, config, checksum)
+    with folder.lease():
+        return _run(home, folder, config, base, share, console)
+
+
+def _run(
+    home: Path, folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Share, console: Console
+) -> bool:
+    """The search, watched and tracked."""
     tracker = Tracker(home, folder, say=console.print)
     board = Board(folder, config, console)
 
@@ -114,14 +126,17 @@ def _tune(
     os.umask(0o077)
     import ray
     from ray import tune
+    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
     from search.asha import FolderASHA
     from search.optuna_search import StudySearcher
     from search.trainable import TrialTrainable
 
     searcher = StudySearcher(folder, config, base, share.cpus, changed)
-    scheduler = FolderASHA(config)
-    scheduler.refill(folder)
+    scheduler: TrialScheduler = FIFOScheduler()  # type: ignore[no-untyped-call]
+    if config.scheduler == "asha":
+        scheduler = FolderASHA(config)
+        scheduler.refill(folder)
     scratch = tempfile.mkdtemp(prefix="ffsnn-tune-")
     try:
         ray.init(

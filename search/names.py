@@ -8,8 +8,8 @@ OBJECTIVE = "val_accuracy"
 NUMBER, FOLDER, THREADS = "number", "folder", "threads"
 
 # A search's folder.
-SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, END_FILE, BEST_FILE = (
-    "searches", "search.json", "study.log", "trials", "end.json", "best.yaml",
+SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, END_FILE, BEST_FILE, LEASE_FILE = (
+    "searches", "search.json", "study.log", "trials", "end.json", "best.yaml", "driver.lock",
 )  # fmt: skip
 
 # MLflow.

@@ -5,7 +5,6 @@ trials that had not ended, then asks for new ones until the budget is met.
 """
 
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from ffsnn.config import RunConfig
+from search import samplers
 from search.folder import End, SearchConfig, SearchFolder, TrialFolder
 from search.names import FOLDER, NUMBER, OBJECTIVE, THREADS
 from spaces.space import Float, Int, Sample, Space
@@ -24,15 +24,12 @@ from spaces.space import Float, Int, Sample, Space
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-def open_study(folder: SearchFolder, seed: int) -> optuna.Study:
-    """The search's study: TPE over all active parameters jointly, in groups where conditions make them differ."""
+def open_study(folder: SearchFolder) -> optuna.Study:
+    """The search's study, in Optuna's journal."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` is still called experimental
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(folder.study_file))),
-        study_name=folder.name, sampler=sampler, direction="maximize", load_if_exists=True,
+        study_name=folder.name, direction="maximize", load_if_exists=True,
     )  # fmt: skip
 
 
@@ -95,7 +92,7 @@ class StudySearcher(Searcher):
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode="max")
         self.folder, self.search, self.base, self.threads, self.changed = folder, config, base, threads, changed
-        self.study = open_study(folder, config.seed)
+        self.study = open_study(folder)
         self.unfinished = reconcile(folder, self.study)
         self.asked = len(self.study.get_trials(deepcopy=False))
         self.numbers: dict[str, int] = {}  # Tune's trial id -> ours
@@ -111,17 +108,22 @@ class StudySearcher(Searcher):
         if self.unfinished:
             number = self.unfinished.pop(0)
         elif self.asked < self.search.trials:
+            self._set_sampler(self.asked)
             number = self.study.ask().number
             self.asked += 1
         else:
             return Searcher.FINISHED
         trial = self.folder.trial(number)
         if not (trial.path / "config.json").exists():
+            self._set_sampler(number)
             live = optuna.trial.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
             trial.create(self.search.space.apply(suggest(self.search.space, live), self.base))
         self.numbers[trial_id] = number
         self.changed(number)
         return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads}
+
+    def _set_sampler(self, number: int) -> None:
+        self.study.sampler = samplers.build(self.search.sampler, self.search.seed, number)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self.changed(self.numbers[trial_id])

@@ -1,7 +1,10 @@
 """Each mistake is one line that names the rule, the value and the mend; exit code 2; nothing is begun."""
 
+import os
+
 import pytest
 
+from ffsnn.data import load
 from tests.search.conftest import ffsnn
 
 SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\nparameters: {{{parameters}}}\n"
@@ -69,4 +72,33 @@ def test_a_name_that_is_taken(home):
     folder = home / "mlruns" / "searches" / "mine"
     folder.mkdir(parents=True)
     (folder / "search.json").write_text("{}")
-    one_line(ffsnn("search", "digits_smoke", "--name", "mine", home=home), "'mine' already", "--resume mine")
+    one_line(ffsnn("search", "digits_smoke", "--name", "mine", home=home), "mine has format None", "reads format 1")
+
+
+def test_a_search_goes_on_only_as_it_was_begun(home):
+    """Refused before anything starts: the second command differs in what may not change."""
+    from search.folder import SearchConfig, SearchFolder
+    from spaces.space import Space
+
+    space = Space.load("digits_smoke")
+    config = SearchConfig(name="mine", space=space, space_name="digits_smoke", trials=8, epochs=9)
+    SearchFolder.create(home / "mlruns", config, "checksum")
+    asked = ["search", "digits_smoke", "--name", "mine"]
+    one_line(ffsnn(*asked, "--seed", "1", home=home), "seed=0 became 1", "another --name")
+    one_line(ffsnn(*asked, "--sampler", "gp", home=home), 'sampler="tpe" became "gp"')
+    one_line(ffsnn("search", "--resume", "mine", "--epochs", "3", home=home), "epochs=9 became 3")
+    one_line(ffsnn("search", "mnist", "--name", "mine", home=home), 'dataset="digits" became "mnist"')
+
+
+def test_two_drivers_on_one_search(home):
+    from search.folder import SearchConfig, SearchFolder
+    from spaces.space import Space
+
+    config = SearchConfig(name="mine", space=Space.load("digits_smoke"), space_name="digits_smoke", trials=8, epochs=9)
+    folder = SearchFolder.create(home / "mlruns", config, load(config.space.base.data, 0).checksum)
+    with folder.lease():
+        refused = ffsnn("search", "--resume", "mine", home=home)
+    assert refused.returncode == 2
+    assert f"is being run by process {os.getpid()}" in refused.stderr
+    with folder.lease():  # what it had is free again
+        pass

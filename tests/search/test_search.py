@@ -96,6 +96,47 @@ def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path,
     check(read(home / "mlruns", "hurt"), trials=6)
 
 
+def test_killed_and_resumed_a_search_asks_for_the_same_points(tmp_path: Path):
+    """One trial at a time and a fixed seed: the study equals that of a search that was left alone, trial by trial."""
+    command = ["search", "digits_smoke", "--name", "one", "--trials", "5", "--epochs", "4", "--concurrency", "1"]
+    whole, hurt = tmp_path / "whole", tmp_path / "hurt"
+    for home in (whole, hurt):
+        (home / "mlruns").mkdir(parents=True)
+    assert ffsnn(*command, home=whole).returncode == 0
+    driver = subprocess.Popen([FFSNN, *command], env={**os.environ, "FFSNN_HOME": str(hurt)}, stdout=subprocess.DEVNULL)
+    trials = hurt / "mlruns" / "searches" / "one" / "trials"
+    deadline = time.monotonic() + 120
+    while sum(1 for _ in trials.glob("*/history.jsonl")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    assert ffsnn(*command, home=hurt).returncode == 0  # the same command goes on
+    seen = [read(home / "mlruns", "one") for home in (whole, hurt)]
+    for one in seen:
+        check(one, trials=5)
+    assert seen[0].values == seen[1].values
+    assert seen[0].study == seen[1].study
+    configs = [
+        [json.loads((home / "mlruns/searches/one/trials" / f"{n:04d}" / "config.json").read_text()) for n in range(5)]
+        for home in (whole, hurt)
+    ]
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["random", "qmc", "gp", "cmaes"])
+def test_every_sampler_finishes_a_search(tmp_path: Path, sampler: str):
+    (tmp_path / "mlruns").mkdir()
+    command = ["search", "digits_smoke", "--name", "mine", "--trials", "6", "--epochs", "3", "--scheduler", "none"]
+    result = ffsnn(*command, "--sampler", sampler, home=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert ("at random" in result.stdout) == (sampler != "random")
+    seen = read(tmp_path / "mlruns", "mine")
+    check(seen, trials=6)
+    assert set(seen.study.values()) == {"COMPLETE"}
+
+
 def test_the_ui_answers_on_loopback_and_stops(searched):
     home, _ = searched
     server = subprocess.Popen(

@@ -1,0 +1,74 @@
+"""Optuna's samplers for a search space, and what each cannot do with choices and conditions.
+
+A sampler is built anew for every trial, from the search's seed and the trial's number, so that what it suggests is a
+function of these and of the study alone: a search that was stopped and resumed asks for the same points.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from spaces.space import Choice, Space
+
+
+def seed_of(seed: int, number: int) -> int:
+    """A seed of its own for each trial of a search."""
+    digest = hashlib.blake2b(f"{seed}/sampler/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") & 0x7FFFFFFF
+
+
+def _tpe(seed: int, own: int) -> BaseSampler:
+    """Over all active parameters jointly, in groups where conditions make them differ."""
+    return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, constant_liar=True)
+
+
+def _random(seed: int, own: int) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=own)
+
+
+def _qmc(seed: int, own: int) -> BaseSampler:
+    """One Sobol sequence for the whole search: all its trials share the seed."""
+    return optuna.samplers.QMCSampler(
+        seed=seed, scramble=True, independent_sampler=optuna.samplers.RandomSampler(seed=own),
+        warn_independent_sampling=False, warn_asynchronous_seeding=False,
+    )  # fmt: skip
+
+
+def _gp(seed: int, own: int) -> BaseSampler:
+    return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
+
+
+def _cmaes(seed: int, own: int) -> BaseSampler:
+    return optuna.samplers.CmaEsSampler(
+        seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own), warn_independent_sampling=False
+    )
+
+
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
+}  # fmt: skip
+WITHOUT_CHOICES = ("qmc", "cmaes")
+WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
+
+
+def build(name: str, seed: int, number: int) -> BaseSampler:
+    """The sampler for trial `number` of a search."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return SAMPLERS[name](seed, seed_of(seed, number))
+
+
+def limits(name: str, space: Space) -> str | None:
+    """What the sampler leaves to chance in this space; None: nothing."""
+    left = []
+    for path, parameter in space.parameters.items():
+        if (name in WITHOUT_CONDITIONS and parameter.when) or (
+            name in WITHOUT_CHOICES and isinstance(parameter, Choice)
+        ):
+            left.append(path.rsplit(".", 1)[-1])
+    if not left:
+        return None
+    return f"the {name} sampler handles no choices or conditions: it draws {', '.join(left)} at random"
