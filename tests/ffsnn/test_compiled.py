@@ -30,6 +30,18 @@ def test_without_a_compiler_training_says_so_once_and_goes_on() -> None:
     assert "times slower" in done.stderr
 
 
+def test_a_prediction_may_be_the_first_to_compile() -> None:
+    code = """
+import torch
+from ffsnn.config import RunConfig
+from ffsnn.network import Network
+print(len(Network(RunConfig()).predict(torch.zeros(3, 784, dtype=torch.uint8))), "labels")
+"""
+    done = run(code)
+    assert done.stdout.strip() == "3 labels", done.stderr
+    assert not done.stderr
+
+
 def test_processes_that_start_together_compile_once(tmp_path: Path) -> None:
     """The second to get the lock finds all kernels in the cache, and misses none."""
     code = (
