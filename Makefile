@@ -35,10 +35,10 @@ check: $(READY) ## lint, formatting and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
-bench: $(READY) ## measure the core beside the notes' loop (about 10 minutes); results in benchmarks/results/
+bench: $(READY) ## measure the core beside the notes' loop (about 5 minutes); results in benchmarks/results/
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.speed $(ARGS)
 
-questions: $(READY) ## answer the method notes' three questions by measurement (about 15 minutes)
+questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions
 
 format: $(READY) ## write the formatting and the fixes that ruff can make
@@ -46,7 +46,7 @@ format: $(READY) ## write the formatting and the fixes that ruff can make
 	@$(BIN)/python -m ruff format .
 
 clean: ## remove .venv, caches and build artefacts; mlruns/ stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find ffsnn spaces search tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv is out of date when pyproject.toml or constraints.txt is newer than the stamp, when its Python is gone, or when
