@@ -265,7 +265,7 @@ def _backward(
 def compile_once() -> None:
     """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait.
 
-    About 15 seconds once a machine, less than half of one after that (numba's cache, beside these files).
+    About 8 seconds once a machine, half of one after that (numba's cache, beside these files).
     """
     with (Path(tempfile.gettempdir()) / f"ffsnn-compile-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -47,7 +47,7 @@ class SearchConfig(Config):
     )
     gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
     time_budget: float | None = Field(None, gt=0, description="minutes")
-    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes"] = "tpe"
+    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"

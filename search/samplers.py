@@ -2,6 +2,9 @@
 
 A sampler is built anew for every trial, from the search's seed and the trial's number, so that what it suggests is a
 function of these and of the study alone: a search that was stopped and resumed asks for the same points.
+
+Optuna's CMA-ES is left out: it keeps its state in the study as a pickle, and to resume a search would run what its
+folder says.
 """
 
 import hashlib
@@ -41,17 +44,11 @@ def _gp(seed: int, own: int) -> BaseSampler:
     return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
 
 
-def _cmaes(seed: int, own: int) -> BaseSampler:
-    return optuna.samplers.CmaEsSampler(
-        seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own), warn_independent_sampling=False
-    )
-
-
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
-    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
+    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp,
 }  # fmt: skip
-WITHOUT_CHOICES = ("qmc", "cmaes")
-WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
+WITHOUT_CHOICES = ("qmc",)
+WITHOUT_CONDITIONS = ("qmc", "gp")
 
 
 def build(name: str, seed: int, number: int) -> BaseSampler:
@@ -65,10 +62,9 @@ def limits(name: str, space: Space) -> str | None:
     """What the sampler leaves to chance in this space; None: nothing."""
     left = []
     for path, parameter in space.parameters.items():
-        if (name in WITHOUT_CONDITIONS and parameter.when) or (
-            name in WITHOUT_CHOICES and isinstance(parameter, Choice)
-        ):
+        choice, condition = isinstance(parameter, Choice), bool(parameter.when)
+        if (choice and name in WITHOUT_CHOICES) or (condition and name in WITHOUT_CONDITIONS):
             left.append(path.rsplit(".", 1)[-1])
     if not left:
         return None
-    return f"the {name} sampler handles no choices or conditions: it draws {', '.join(left)} at random"
+    return f"the {name} sampler draws {', '.join(left)} at random: it cannot model such choices or conditions"

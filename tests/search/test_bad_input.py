@@ -86,6 +86,7 @@ def test_a_search_goes_on_only_as_it_was_begun(home):
     asked = ["search", "digits_smoke", "--name", "mine"]
     one_line(ffsnn(*asked, "--seed", "1", home=home), "seed=0 became 1", "another --name")
     one_line(ffsnn(*asked, "--sampler", "gp", home=home), 'sampler="tpe" became "gp"')
+    one_line(ffsnn(*asked, "--sampler", "cmaes", home=home), "sampler", "cmaes")
     one_line(ffsnn("search", "--resume", "mine", "--epochs", "3", home=home), "epochs=9 became 3")
     one_line(ffsnn("search", "mnist", "--name", "mine", home=home), 'dataset="digits" became "mnist"')
 
