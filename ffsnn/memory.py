@@ -3,6 +3,7 @@
 Legend: T time steps, F inputs of a layer, H its neurons.
 """
 
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,7 +46,12 @@ def bytes_per_image(config: RunConfig, fused: bool) -> int:
 def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+    own, free = psutil.Process().memory_info(), int(psutil.virtual_memory().available)
+    for limit, used in ((resource.RLIMIT_DATA, own.data), (resource.RLIMIT_AS, own.vms)):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            free = min(free, max(0, most - used))
+    return free
 
 
 @contextmanager

@@ -39,15 +39,19 @@ from ffsnn import data
 from ffsnn.config import RunConfig
 from ffsnn.memory import OutOfMemory
 from ffsnn.trainer import Trainer
-network, learning = {"widths": [3000, 3000], "T": 1000}, {"batch_size": 1200}
+network, learning = {"widths": [3000, 3000], "T": 300}, {"batch_size": 1200}
 changes = {"data": {"dataset": "digits"}, "network": network, "learning": learning}
 config = RunConfig.parse(changes)
 trainer = Trainer(config, data.load(config.data, 0))
-resource.setrlimit(resource.RLIMIT_DATA, (4 * 2**30, 4 * 2**30))
+resource.setrlimit(resource.RLIMIT_DATA, (2 * 2**30, 2 * 2**30))
 try:
     trainer.train_epoch()
 except OutOfMemory as error:
     print(error)
+    fits = int(str(error).split("about ")[1].split()[0])
+    trainer.train_batch(torch.arange(fits), 0)
+    print("that many fit")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "a batch of 1,200 images did not fit into memory" in done.stdout, done.stderr
+    assert "that many fit" in done.stdout, done.stdout + done.stderr
