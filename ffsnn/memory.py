@@ -43,6 +43,12 @@ def bytes_per_image(config: RunConfig, fused: bool) -> int:
     return worst
 
 
+def bytes_of_weights(config: RunConfig) -> int:
+    """What a step takes for any batch: the weights' working copies, gradients and moments, six numbers a weight."""
+    sizes = [config.data.facts.side**2, *config.network.widths]
+    return 4 * 6 * sum(F * H for F, H in zip(sizes, config.network.widths, strict=False))
+
+
 def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -67,7 +73,8 @@ def watched(config: RunConfig, device: torch.device, fused: bool) -> Iterator[No
         ours = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not ours:
             raise
-        batch, fits = config.learning.batch_size, int(FULL * free_bytes(device) / bytes_per_image(config, fused))
+        room = FULL * free_bytes(device) - bytes_of_weights(config)
+        batch, fits = config.learning.batch_size, max(0, int(room / bytes_per_image(config, fused)))
         advice = f"about {min(fits, batch - 1):,} would fit" if fits else "not even one image would fit"
         raise OutOfMemory(
             f"a batch of {batch:,} images did not fit into memory, with widths={list(config.network.widths)} and "
