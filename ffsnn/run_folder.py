@@ -13,8 +13,10 @@ history that led to it, a run stopped anywhere goes on with epochs 1..n each onc
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -47,7 +49,7 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            atomic.write(self.path / CONFIG, config.model_dump_json(indent=2))
+            self.rewrite_config(config)
         except OSError as error:
             raise ConfigError(
                 f"cannot write to {self.path}: {error.strerror}; choose a folder you may write to"
@@ -60,6 +62,10 @@ class RunFolder:
             ConfigError: there is none, or it breaks a rule.
         """
         return RunConfig.load(self.path / CONFIG)
+
+    def rewrite_config(self, config: RunConfig) -> None:
+        """Replace a damaged one."""
+        atomic.write(self.path / CONFIG, config.model_dump_json(indent=2))
 
     def history(self) -> list[EpochMetrics]:
         """The epochs done; a torn last line (a kill while it was written) is left out."""
@@ -79,8 +85,12 @@ class RunFolder:
         """Keep the state after the last epoch of `history`; called once an epoch."""
         state = {name: tensor.contiguous().cpu() for name, tensor in trainer.state_dict().items()}
         content = save_tensors(state, {HISTORY: json.dumps([epoch.json() for epoch in history])})
-        if (self.path / LAST).exists():
-            os.replace(self.path / LAST, self.path / PREVIOUS)
+        if (self.path / LAST).exists():  # by a second name, so that there is a last one at any moment
+            kept = self.path / f".{PREVIOUS}.link"
+            kept.unlink(missing_ok=True)
+            with suppress(OSError):  # a file system without hard links has no previous one
+                os.link(self.path / LAST, kept)
+                os.replace(kept, self.path / PREVIOUS)
         atomic.write(self.path / LAST, content)
         if history[-1].val_accuracy > max((epoch.val_accuracy for epoch in history[:-1]), default=-1.0):
             weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.network.state_dict().items()}
@@ -92,20 +102,61 @@ class RunFolder:
 
     def restore(self, trainer: Trainer) -> list[EpochMetrics]:
         """Bring a new trainer to the last good checkpoint (or leave it new), and the history file into step with it."""
-        history: list[EpochMetrics] = []
-        for name in (LAST, PREVIOUS):
-            try:
-                content = (self.path / name).read_bytes()
-                state = load_tensors(content)
-                history = [EpochMetrics.parse(epoch) for epoch in json.loads(_metadata(content)[HISTORY])]
-                trainer.load_state_dict(state)
-                break
-            except (FileNotFoundError, SafetensorError, KeyError, ValueError):
-                continue
-        lines = "".join(_line(epoch) for epoch in history)
-        if not (self.path / HISTORY).exists() or (self.path / HISTORY).read_text() != lines:
-            atomic.write(self.path / HISTORY, lines)
+        state, history = self._newest()
+        if state is not None:
+            trainer.load_state_dict(state)
+        self.write_history(history)
         return history
+
+    def mend(self) -> list[str]:
+        """Bring the history into step with the last good checkpoint, as `restore` will; what was amiss, in words."""
+        for leftover in self.path.glob(".*.safetensors.*"):
+            leftover.unlink()
+        _, history = self._newest()
+        damaged = [name for name in (LAST, PREVIOUS) if (self.path / name).exists() and _read(self.path / name) is None]
+        remarks = [f"{name} is damaged" for name in damaged]
+        seen = len(self.history())
+        if self.write_history(history):
+            remarks.append(f"history.jsonl had {seen} good lines, the checkpoint {len(history)} epochs")
+        return remarks
+
+    def write_history(self, history: list[EpochMetrics]) -> bool:
+        """Make the history file say this; whether it did not."""
+        file, lines = self.path / HISTORY, "".join(_line(epoch) for epoch in history)
+        if (file.exists() and file.read_text(errors="replace") == lines) or not (file.exists() or history):
+            return False
+        atomic.write(file, lines)
+        return True
+
+    def drop_checkpoints(self) -> None:
+        """Delete what only a run that goes on would need."""
+        for name in (LAST, PREVIOUS):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _newest(self) -> tuple[dict[str, torch.Tensor] | None, list[EpochMetrics]]:
+        """The newest checkpoint that can be read, and the history that led to it."""
+        for name in (LAST, PREVIOUS):
+            if (found := _read(self.path / name)) is not None:
+                return found
+        return None, []
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[EpochMetrics]] | None:
+    """A checkpoint; None: there is none, or it is damaged."""
+    try:
+        content = path.read_bytes()
+        state = load_tensors(content)
+        return state, [EpochMetrics.parse(epoch) for epoch in json.loads(_metadata(content)[HISTORY])]
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+
+
+def bytes_on_disk(config: RunConfig) -> tuple[int, int]:
+    """What a run's folder takes while it trains (two checkpoints and the best weights), and once it has ended."""
+    data, sizes = config.data, [config.data.facts.side**2, *config.network.widths]
+    weights = 4 * sum(F * H for F, H in zip(sizes, config.network.widths, strict=False))
+    checkpoint = 3 * weights + 4 * data.trained_on * data.facts.classes  # Adam's moments, the goodness table
+    return 2 * checkpoint + weights, weights
 
 
 def _line(epoch: EpochMetrics) -> str:

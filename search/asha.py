@@ -5,7 +5,8 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from search.folder import SearchConfig, SearchFolder
+from search.config import SearchConfig
+from search.folder import SearchFolder
 from search.names import EPOCH, NUMBER, OBJECTIVE
 
 

@@ -85,11 +85,17 @@ def search(
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: auto]")] = None,
     data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow server [default: the store in mlruns/]")] = None,
+    retries: Annotated[int | None, typer.Option(help="of a trial that crashed or hung [default: 2]")] = None,
+    max_failed: Annotated[float | None, typer.Option(help="share of failures that stops it [default: 0.5]")] = None,
+    patience: Annotated[float | None, typer.Option(help="minutes for a trial's first epoch [default: 30]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="go on although torch or spikingjelly differ")] = False,
     home: Home = None,
 ) -> None:
-    """Search a space. Ctrl-C stops; `--resume NAME` goes on."""
+    """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     from ffsnn.config import parse
-    from search.folder import SearchConfig, SearchFolder, difference, free_name
+    from search.config import SearchConfig, difference
+    from search.folder import SearchFolder, free_name
     from search.home import find_home
     from spaces.space import Space
 
@@ -97,7 +103,8 @@ def search(
     asked = {
         "trials": trials, "epochs": epochs, "concurrency": concurrency, "gpus_per_trial": gpus_per_trial,
         "time_budget": time_budget, "sampler": sampler, "scheduler": scheduler, "seed": seed, "device": device,
-        "data_dir": data_dir,
+        "data_dir": data_dir, "tracking_uri": tracking_uri, "retries": retries, "max_failed": max_failed,
+        "patience": patience,
     }  # fmt: skip
     changes = {key: value for key, value in asked.items() if value is not None}
     old: SearchConfig | None = None
@@ -123,13 +130,13 @@ def search(
     from search.launch import launch
     from search.progress import summary
 
-    finished = launch(mlruns, config, console, resume=old is not None)
+    outcome = launch(mlruns, config, console, resume=old is not None, force=force)
     folder = SearchFolder.open(mlruns, config.name)
     summary(folder, console)
     console.print(f"results: {folder.path}")
-    if not finished:
-        console.print(f"stopped; go on with: ffsnn search --resume {config.name}")
-        raise typer.Exit(130)
+    if outcome.code:
+        console.print(f"stopped: {outcome.reason}; go on with: ffsnn search --resume {config.name}")
+        raise typer.Exit(outcome.code)
     console.print(f"next: ffsnn best {config.name}")
 
 
@@ -203,14 +210,19 @@ def seed_table(
 
 @app.command()
 def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
-    """Bring a search into the MLflow store; can be repeated at any time."""
+    """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
     from search import tracking
     from search.folder import SearchFolder
     from search.home import find_home
+    from search.reconcile import reconcile
 
     mlruns = find_home(home)
-    count = tracking.sync(mlruns, SearchFolder.open(mlruns, name))
-    console.print(f"{count} trials of {name} are in {tracking.store_uri(mlruns)}")
+    folder = SearchFolder.open(mlruns, name)
+    config = folder.config
+    with folder.lease():
+        reconcile(folder, config, console.print)
+        count = tracking.sync(mlruns, folder, config.tracking_uri)
+    console.print(f"{count} trials of {name} are in {config.tracking_uri or tracking.store_uri(mlruns)}")
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
     search.json       what is searched and how, versions, checksum of the data
     study.log         Optuna's journal: which trials exist, their parameters and states
-    trials/0000/      a trial's own folder (`ffsnn.run_folder`), and end.json once it has ended
+    trials/0000/      a trial's own folder (`search.trial_folder`)
+    spent.json        seconds that it has run, over all its drivers
     best.yaml         the best configuration, once asked for
     driver.lock       held by the process that runs the search; says which
 
@@ -17,98 +18,19 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from ffsnn import atomic
-from ffsnn.config import Config, ConfigError, parse
-from ffsnn.run_folder import CONFIG, RunFolder
-from search.names import END_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, STUDY_FILE, TRIALS
-from spaces.space import Space
+from ffsnn.config import ConfigError, parse
+from ffsnn.run_folder import CONFIG
+from search.config import SearchConfig
+from search.names import LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
+from search.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
-State = Literal["complete", "pruned", "failed"]
-
-
-class SearchConfig(Config):
-    """A search: its name, its space, what it may spend and on what."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    space: Space
-    space_name: str = ""
-    trials: int = Field(ge=1)
-    epochs: int = Field(ge=1)
-    concurrency: int | None = Field(
-        None, ge=1, description="trials at once; None: as many as there are CPUs or GPU shares"
-    )
-    gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
-    time_budget: float | None = Field(None, gt=0, description="minutes")
-    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
-    scheduler: Literal["asha", "none"] = "asha"
-    seed: int = Field(0, ge=0, lt=2**31)
-    device: str = "auto"
-    data_dir: str | None = None
-
-    @property
-    def rungs(self) -> tuple[int, int]:
-        """ASHA's first rung and its reduction factor."""
-        return min(self.space.budget.grace_epochs, self.epochs), self.space.budget.reduction_factor
-
-
-MAY_CHANGE = {"trials", "concurrency", "gpus_per_trial", "time_budget"}  # when a search goes on
-
-
-def difference(old: SearchConfig, new: SearchConfig) -> str | None:
-    """What a search may not change when it goes on, but would; None: nothing."""
-    changed = [
-        f"{path}={_shown(before)} became {_shown(after)}"
-        for path, before, after in _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))
-        if path not in MAY_CHANGE
-    ]
-    return "; ".join(changed) or None
-
-
-def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The places where two trees differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            yield from _leaves(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-    elif old != new:
-        yield path, old, new
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value)
-
-
-@dataclass(frozen=True)
-class End:
-    """How a trial ended."""
-
-    state: State
-    reason: str  # finished, asha, time_budget, or what went wrong
-
-
-class TrialFolder(RunFolder):
-    """A run's folder within a search."""
-
-    @property
-    def number(self) -> int:
-        return int(self.path.name)
-
-    def end(self) -> End | None:
-        """How it ended; None while it has not."""
-        try:
-            return End(**json.loads((self.path / END_FILE).read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-
-    def write_end(self, end: End) -> None:
-        atomic.write(self.path / END_FILE, json.dumps(asdict(end)))
+EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
 
 
 class SearchFolder:
@@ -143,13 +65,15 @@ class SearchFolder:
         """A new search.
 
         Raises:
-            ConfigError: the name is taken.
+            ConfigError: the name is taken, by a search or by something else.
         """
         folder = cls(home / SEARCHES / config.name)
         if (folder.path / SEARCH_FILE).exists():
             raise ConfigError(
                 f"there is a search {config.name!r} already: go on by --resume {config.name}, or choose a --name"
             )
+        if folder.path.exists() and any(path.name != TRIALS for path in folder.path.iterdir()):
+            raise ConfigError(f"{folder.path} is there and is no search (no {SEARCH_FILE}): choose another --name")
         (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
         folder.write(config, data_checksum)
         return folder
@@ -174,8 +98,27 @@ class SearchFolder:
             file.flush()
             yield
 
+    def other_versions(self) -> str | None:
+        """How this machine's libraries differ from those that the search was begun with; None: not where it matters."""
+        begun = self.read().get("versions", {})
+        now = {name: version(name) for name in EXACT}
+        changed = [
+            f"{name} {begun[name]} became {now[name]}" for name in EXACT if begun.get(name, now[name]) != now[name]
+        ]
+        return "; ".join(changed) or None
+
+    def spent(self) -> float:
+        """Seconds that it has run, over all its drivers."""
+        try:
+            return float(json.loads((self.path / SPENT_FILE).read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def write_spent(self, seconds: float) -> None:
+        atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
+
     def write(self, config: SearchConfig, data_checksum: str) -> None:
-        versions = {name: version(name) for name in ("torch", "spikingjelly", "ray", "optuna", "mlflow")}
+        versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
         tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "data": data_checksum, "versions": versions}
         atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
 
@@ -187,10 +130,11 @@ class SearchFolder:
         """
         try:
             tree: dict[str, Any] = json.loads((self.path / SEARCH_FILE).read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{self.path / SEARCH_FILE} cannot be read: {error}") from error
-        if tree.get("format") != FORMAT:
-            raise ConfigError(f"{self.path} has format {tree.get('format')}, but this version reads format {FORMAT}")
+            format_ = tree.get("format")
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{self.path / SEARCH_FILE} cannot be read ({error}): choose another --name") from error
+        if format_ != FORMAT:
+            raise ConfigError(f"{self.path} has format {format_}, but this version reads format {FORMAT}")
         return tree
 
     @property

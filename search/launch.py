@@ -1,56 +1,33 @@
-"""A search: the study's searcher and ASHA on Tune, on whatever this machine has. A resume is a launch on the same
-folder.
+"""A search from start to end: what is checked before it begins, what runs beside it, how it ended. A resume is a
+launch on the same folder."""
 
-Tune executes and does not remember: its own snapshots are never read, and go to a temporary folder that is deleted.
-"""
-
-import logging
-import os
 import shutil
-import signal
-import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import load
-from ffsnn.trainer import resolve_device
-from search.folder import SearchConfig, SearchFolder
-from search.names import ENVIRONMENT
+from ffsnn.run_folder import bytes_on_disk
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.halt import Halt
 from search.progress import Board
-from search.tracking import Tracker
+from search.share import Share
+
+SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
 
 
-class Share:
-    """What one trial gets of this machine, and how many run at once.
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended: by meeting its budget, else why not."""
 
-    Raises:
-        ConfigError: more is asked for than there is.
-    """
-
-    def __init__(self, config: SearchConfig) -> None:
-        device = resolve_device(config.device)
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        gpus = 0
-        if device.type == "cuda":
-            import torch
-
-            gpus = torch.cuda.device_count()
-        asked = config.gpus_per_trial
-        if asked and not gpus:
-            raise ConfigError(f"gpus_per_trial={asked} needs a GPU, but none was found: leave it out to run on CPUs")
-        if asked and asked > gpus:
-            raise ConfigError(f"gpus_per_trial <= {gpus} must hold on this machine, but got {asked}")
-        self.gpus = asked if asked is not None else float(min(gpus, 1))
-        at_most = int(gpus / self.gpus) if self.gpus else cpus
-        self.concurrency = min(config.concurrency or at_most, at_most, config.trials)
-        self.cpus = max(1, cpus // self.concurrency)
-        self.all_cpus, self.all_gpus = cpus, gpus
+    code: int  # exit code: 0 finished, 130 interrupted, 1 failed
+    reason: str = ""
 
 
-def launch(home: Path, config: SearchConfig, console: Console, resume: bool = False) -> bool:
+def launch(home: Path, config: SearchConfig, console: Console, resume: bool = False, force: bool = False) -> Outcome:
     """Run a search to its end.
 
     Args:
@@ -58,105 +35,80 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         config: what to search; of a resumed search its stored one, perhaps with a larger budget.
         console: where progress goes.
         resume: go on with the search of that name.
-
-    Returns:
-        Whether the budget was met; False after an interruption.
+        force: go on although a library's version differs.
 
     Raises:
         ConfigError: before any trial starts.
     """
     share = Share(config)
-    base = config.space.base.replaced(
-        {"learning.epochs": config.epochs, "seed": config.seed, "device": config.device, "data_dir": config.data_dir}
-    )
+    base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
-        f"({base.data.trained_on:,} training images), {share.concurrency} at once with {share.cpus} CPU"
-        + (f" and {share.gpus:g} GPU" if share.gpus else "")
-        + " each"
+        f"({base.data.trained_on:,} training images), {share}"
     )
+    room = _room(home, config, base, share, console)
     from search import samplers  # and with it optuna, after the first line
 
     if remark := samplers.limits(config.sampler, config.space):
         console.print(remark)
     checksum = load(base.data, base.seed, base.data_dir).checksum
-    if resume:
-        folder = SearchFolder.open(home, config.name)
-        if folder.read()["data"] != checksum:
-            raise ConfigError(
-                f"the training data of {base.data.dataset} differ from those that {config.name} was begun with"
-            )
-        folder.write(config, checksum)
-    else:
-        folder = SearchFolder.create(home, config, checksum)
+    folder = _resumed(home, config, checksum, force) if resume else SearchFolder.create(home, config, checksum)
     with folder.lease():
-        return _run(home, folder, config, base, share, console)
+        folder.write(config, checksum)
+        return _run(home, folder, config, share, room, console)
 
 
-def _run(
-    home: Path, folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Share, console: Console
-) -> bool:
+def _room(home: Path, config: SearchConfig, base: RunConfig, share: Share, console: Console) -> int:
+    """Bytes that the running trials need on the disk, after making sure that all trials have theirs."""
+    running, kept = bytes_on_disk(base)
+    needed, free = share.concurrency * running + config.trials * kept + SPARE, shutil.disk_usage(home).free
+    console.print(
+        f"on disk: {kept / 1e6:.2g} MB a trial, {running / 1e6:.2g} MB while it runs, {needed / 1e6:,.0f} MB in all; "
+        f"{free / 1e9:,.1f} GB are free"
+    )
+    if free < needed:
+        raise ConfigError(
+            f"the search may need {needed / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free in {home}: make room, "
+            f"lower --trials, or name another folder with --home"
+        )
+    return int(share.concurrency * running + SPARE / 2)
+
+
+def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> SearchFolder:
+    folder = SearchFolder.open(home, config.name)
+    if folder.read()["data"] != checksum:
+        raise ConfigError(
+            f"the training data of {config.space.base.data.dataset} differ from those that {config.name} was begun with"
+        )
+    if not force and (changed := folder.other_versions()):
+        raise ConfigError(
+            f"search {config.name!r} was begun with other versions ({changed}): its trials would not be comparable "
+            f"bit by bit; go on all the same with --force"
+        )
+    return folder
+
+
+def _run(home: Path, folder: SearchFolder, config: SearchConfig, share: Share, room: int, console: Console) -> Outcome:
     """The search, watched and tracked."""
-    tracker = Tracker(home, folder, say=console.print)
-    board = Board(folder, config, console)
+    from search.driver import drive
+    from search.optuna_search import News
+    from search.tracking import Tracker
 
-    def changed(number: int) -> None:
-        tracker.changed(number)
-        board.changed(number)
+    board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, console.print)
+    halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
+
+    def news(item: News) -> None:
+        tracker.changed(item.number)
+        board.news(item)
 
     tracker.start()
     board.start()
-    sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        finished = _tune(folder, config, base, share, changed)
-    except KeyboardInterrupt:  # before or after Tune's own loop, which handles it
-        finished = False
+        drive(folder, config, share, room, halt, news, console.print)
     finally:
-        signal.signal(signal.SIGTERM, sigterm)
         board.close()
     if not tracker.close():
         console.print(f"MLflow lacks a part of this search; catch up with: ffsnn sync {folder.name}")
-    return finished
-
-
-def _tune(
-    folder: SearchFolder, config: SearchConfig, base: RunConfig, share: Share, changed: Callable[[int], None]
-) -> bool:
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    os.umask(0o077)
-    import ray
-    from ray import tune
-    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-
-    from search.asha import FolderASHA
-    from search.optuna_search import StudySearcher
-    from search.trainable import TrialTrainable
-
-    searcher = StudySearcher(folder, config, base, share.cpus, changed)
-    scheduler: TrialScheduler = FIFOScheduler()  # type: ignore[no-untyped-call]
-    if config.scheduler == "asha":
-        scheduler = FolderASHA(config)
-        scheduler.refill(folder)
-    scratch = tempfile.mkdtemp(prefix="ffsnn-tune-")
-    try:
-        ray.init(
-            num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.ERROR, object_store_memory=128 * 2**20,
-        )  # fmt: skip
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        # Batch systems end a job by SIGTERM: the same clean stop as Ctrl-C. Ray's own handler, which aborts, goes.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        tune.Tuner(
-            tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
-                max_concurrent_trials=share.concurrency,
-                time_budget_s=config.time_budget * 60 if config.time_budget else None,
-            ),
-            run_config=tune.RunConfig(name=folder.name, storage_path=scratch, verbose=0),
-        ).fit()  # fmt: skip
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
-    ended = sum(trial.end() is not None for trial in folder.trials())
-    return ended >= config.trials or searcher.out_of_time
+    if halt.asked and sum(trial.end() is not None for trial in folder.trials()) < config.trials:
+        return Outcome(1 if halt.failed else 130, halt.reason)
+    return Outcome(0)

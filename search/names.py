@@ -4,13 +4,16 @@
 EPOCH = "epoch"
 OBJECTIVE = "val_accuracy"
 
+PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
+
 # What a trial is given by the searcher.
 NUMBER, FOLDER, THREADS = "number", "folder", "threads"
 
-# A search's folder.
-SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, END_FILE, BEST_FILE, LEASE_FILE = (
-    "searches", "search.json", "study.log", "trials", "end.json", "best.yaml", "driver.lock",
+# A search's folder, and what a trial's has beside its run.
+SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
+    "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 
 # MLflow.
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
@@ -18,7 +21,7 @@ MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_KEPT = "ffsnn.kept"  # the epoch whose weights are among the run's artifacts
-TAG_PARENT, TAG_NAME = "mlflow.parentRunId", "mlflow.runName"
+TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.
 ENVIRONMENT = {
@@ -29,8 +32,12 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # its snapshots are never read
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they stand in the trial's folder
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the tracker tries again by itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }

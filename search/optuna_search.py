@@ -1,36 +1,38 @@
 """Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them.
 
-To resume is to start again on the same folder: `StudySearcher` first brings the study up to date, then hands back the
-trials that had not ended, then asks for new ones until the budget is met.
+To resume is to start again on the same folder, and so is to retry: a trial that has not ended is handed out under its
+own number, and goes on from its own checkpoint.
 """
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from ffsnn.config import RunConfig
+from ffsnn.run_folder import CONFIG
 from search import samplers
-from search.folder import End, SearchConfig, SearchFolder, TrialFolder
-from search.names import FOLDER, NUMBER, OBJECTIVE, THREADS
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.halt import Halt
+from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, THREADS
+from search.reconcile import reconcile, tell
+from search.trial_folder import End, TrialFolder, by_reason
 from spaces.space import Float, Int, Sample, Space
 
-TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
 
-def open_study(folder: SearchFolder) -> optuna.Study:
-    """The search's study, in Optuna's journal."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder.study_file))),
-        study_name=folder.name, direction="maximize", load_if_exists=True,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class News:
+    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
+
+    number: int
+    epoch: int = 0
+    accuracy: float | None = None
+    end: End | None = None
 
 
 def suggest(space: Space, trial: optuna.Trial) -> Sample:
@@ -48,100 +50,120 @@ def suggest(space: Space, trial: optuna.Trial) -> Sample:
     return sample
 
 
-def reconcile(folder: SearchFolder, study: optuna.Study) -> list[int]:
-    """Tell the study what the folders know; returns the numbers of the trials that have not ended."""
-    unfinished = []
-    for frozen in study.get_trials(deepcopy=False):
-        if not frozen.state.is_finished():
-            trial = folder.trial(frozen.number)
-            if trial.end():
-                tell(study, trial)
-            else:
-                unfinished.append(frozen.number)
-    return unfinished
-
-
-def tell(study: optuna.Study, trial: TrialFolder) -> None:
-    """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
-    end, history = trial.end(), trial.history()
-    assert end is not None
-    frozen = study.get_trials(deepcopy=False)[trial.number]
-    if frozen.state.is_finished():
-        return
-    live = optuna.trial.Trial(study, frozen._trial_id)
-    for epoch in history:
-        if epoch.epoch not in frozen.intermediate_values:
-            live.report(epoch.val_accuracy, epoch.epoch)
-    live.set_user_attr("stop_reason", end.reason)
-    study.tell(trial.number, history[-1].val_accuracy if end.state == "complete" else None, TOLD[end.state])
-
-
 class StudySearcher(Searcher):
     """Tune's searcher over a search folder; single-threaded, in the driver.
 
     Args:
         folder: the search.
         config: what it may spend.
-        base: configuration of every trial, but for its sample.
         threads: CPU threads of a trial.
-        changed: called with a trial's number whenever its folder has news.
+        halt: whether it is to stop.
+        news: called with whatever happens to a trial.
+        say: called with what a person should read.
     """
 
     def __init__(
-        self, folder: SearchFolder, config: SearchConfig, base: RunConfig, threads: int, changed: Callable[[int], None]
-    ) -> None:
+        self, folder: SearchFolder, config: SearchConfig, threads: int, halt: Halt,
+        news: Callable[[News], None], say: Callable[[str], None],
+    ) -> None:  # fmt: skip
         super().__init__(metric=OBJECTIVE, mode="max")
-        self.folder, self.search, self.base, self.threads, self.changed = folder, config, base, threads, changed
-        self.study = open_study(folder)
-        self.unfinished = reconcile(folder, self.study)
+        self.folder, self.search, self.base, self.threads = folder, config, config.base, threads
+        self.halt, self.news, self.say = halt, news, say
+        self.study, self.waiting = reconcile(folder, config, say)
         self.asked = len(self.study.get_trials(deepcopy=False))
-        self.numbers: dict[str, int] = {}  # Tune's trial id -> ours
-        self.deadline = time.monotonic() + config.time_budget * 60 if config.time_budget else None
-
-    @property
-    def out_of_time(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        self.live: dict[str, int] = {}  # Tune's trial id -> ours
+        self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
+        self.ended = [end for trial in folder.trials() if (end := trial.end())]
 
     def suggest(self, trial_id: str) -> Any:
-        if self.out_of_time:
+        if self.halt.now:
             return Searcher.FINISHED
-        if self.unfinished:
-            number = self.unfinished.pop(0)
+        if self.waiting:
+            number = self.waiting.pop(0)
         elif self.asked < self.search.trials:
             self._set_sampler(self.asked)
             number = self.study.ask().number
             self.asked += 1
         else:
-            return Searcher.FINISHED
+            return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
+        trial = self._folder(number)
+        self.live[trial_id], self.failures[number] = number, len(trial.failures())
+        self.news(News(number))
+        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads}
+
+    def _folder(self, number: int) -> TrialFolder:
+        """A trial's folder, with the configuration that the sampler suggests if it has none yet."""
         trial = self.folder.trial(number)
-        if not (trial.path / "config.json").exists():
+        if not (trial.path / CONFIG).exists():
             self._set_sampler(number)
             live = optuna.trial.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
             trial.create(self.search.space.apply(suggest(self.search.space, live), self.base))
-        self.numbers[trial_id] = number
-        self.changed(number)
-        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads}
+        return trial
 
     def _set_sampler(self, number: int) -> None:
         self.study.sampler = samplers.build(self.search.sampler, self.search.seed, number)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        self.changed(self.numbers[trial_id])
+        if PROBLEM not in result:
+            self.news(News(self.live[trial_id], result[EPOCH], result[OBJECTIVE]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self.folder.trial(self.numbers[trial_id])
-        if trial.end() is None:
-            trial.write_end(self._end(trial, error))
-        tell(self.study, trial)
-        self.changed(trial.number)
+        trial = self.folder.trial(self.live.pop(trial_id))
+        end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
+        if end is not None:
+            self._close(trial, end)
 
-    def _end(self, trial: TrialFolder, error: bool) -> End:
+    def end_all(self) -> None:
+        """End the trials that have not ended when time has run out."""
+        for number in self.waiting:
+            trial = self._folder(number)
+            self._close(trial, self._end(trial, None) or End("pruned", "time_budget"))
+        self.waiting.clear()
+
+    def _close(self, trial: TrialFolder, end: End) -> None:
+        trial.write_end(end)
+        tell(self.study, trial)
+        self.ended.append(end)
+        history = trial.history()
+        self.news(News(trial.number, len(history), history[-1].val_accuracy if history else None, end))
+        failed = [end for end in self.ended if end.is_failure]
+        if len(self.ended) >= AT_LEAST and len(failed) > self.search.max_failed * len(self.ended):
+            self.halt.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
+
+    def _end(self, trial: TrialFolder, problem: str | None) -> End | None:
+        """How a trial that was stopped has ended; None: it goes on another time."""
         epochs = len(trial.history())
+        if problem:
+            reason, _, detail = problem.partition(": ")
+            if reason != "disk_full":
+                return End("failed", reason, detail)
+            self.halt.ask(f"the disk is full ({detail})", failed=True)
+            return None
         if epochs >= self.search.epochs:
             return End("complete", "finished")
-        if error or epochs == 0:
-            return End("failed", "the trial's process died" if error else "stopped before its first epoch")
-        return End("pruned", "time_budget" if self.out_of_time else "asha")
+        if self.halt.asked:
+            return None
+        if self.halt.out_of_time:
+            return End("pruned", "time_budget") if epochs else End("failed", "time_budget", "before its first epoch")
+        return End("pruned", "asha")
+
+    def _failed(self, trial: TrialFolder) -> End | None:
+        """After a process of a trial has failed: its end, or None where it may try again."""
+        number = trial.number
+        if self.halt.asked:
+            return None
+        if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
+            trial.add_failure("died", "its process was killed, or crashed in native code")
+        failures = trial.failures()
+        last = failures[-1]
+        if len(failures) > self.search.retries:
+            return End("failed", last.reason, last.detail)
+        self.waiting.insert(0, number)
+        self.say(
+            f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} "
+            f"(attempt {len(failures) + 1} of {self.search.retries + 1})"
+        )
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's snapshots, which are never read."""

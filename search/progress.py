@@ -3,18 +3,23 @@
 import statistics
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from search.folder import SearchConfig, SearchFolder, TrialFolder
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.trial_folder import End, by_reason
+
+if TYPE_CHECKING:
+    from search.optuna_search import News
 
 
 class Board(threading.Thread):
-    """Counts trials as they change and shows them; the driver calls `changed`, the rest happens in this thread."""
+    """Counts trials as they change and shows them; the driver calls `news`, the rest happens in this thread."""
 
     def __init__(self, folder: SearchFolder, config: SearchConfig, console: Console) -> None:
         super().__init__(name="progress", daemon=True)
@@ -22,39 +27,35 @@ class Board(threading.Thread):
         self.started = time.monotonic()
         self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
         self.running: set[int] = set()
-        self.ended: set[int] = set()
         self.last: dict[int, float] = {}  # each trial's last validation accuracy
         self.epochs: dict[int, int] = {}  # of each trial
         self._stop_asked = threading.Event()
         for trial in folder.trials():
-            self._look(trial)
+            if history := trial.history():
+                self.epochs[trial.number], self.last[trial.number] = len(history), history[-1].val_accuracy
+            if end := trial.end():
+                self._count(trial.number, end)
         self.epochs_before = sum(self.epochs.values())
-        self.running.clear()
 
-    def changed(self, number: int) -> None:
-        """A trial has news: an epoch more, or its end."""
-        trial = self.folder.trial(number)
-        if self._look(trial):
-            end, history = trial.end(), trial.history()
-            assert end is not None
-            score = f"{history[-1].val_accuracy:.2%} after {len(history)} epochs" if history else "no epoch"
-            sample = describe(self.config.space.read(trial.config()))
-            if not self.console.is_terminal:
-                self.console.print(f"trial {number:4d}  {end.state:8} {score:24} {sample}  |  {self.line()}")
+    def news(self, news: "News") -> None:
+        """A trial was handed out, has an epoch more, or has ended."""
+        number = news.number
+        self.epochs[number] = max(news.epoch, self.epochs.get(number, 0))
+        if news.accuracy is not None:
+            self.last[number] = news.accuracy
+        if news.end is None:
+            self.running.add(number)
+            return
+        self._count(number, news.end)
+        if not self.console.is_terminal:
+            score = "no epoch" if news.accuracy is None else f"{news.accuracy:.2%} after {news.epoch} epochs"
+            why = f"  ({news.end.reason}: {news.end.detail})" if news.end.detail else ""
+            sample = describe(self.config.space.read(self.folder.trial(number).config()))
+            self.console.print(f"trial {number:4d}  {news.end.state:8} {score:24} {sample}{why}  |  {self.line()}")
 
-    def _look(self, trial: TrialFolder) -> bool:
-        """Take in a trial's folder; whether it has just ended."""
-        end, history = trial.end(), trial.history()
-        self.epochs[trial.number] = len(history)
-        if history:
-            self.last[trial.number] = history[-1].val_accuracy
-        if end is None or trial.number in self.ended:
-            self.running |= {trial.number} - self.ended
-            return False
-        self.ended.add(trial.number)
-        self.running.discard(trial.number)
+    def _count(self, number: int, end: End) -> None:
+        self.running.discard(number)
         self.done[end.state] += 1
-        return True
 
     def line(self) -> str:
         ended = sum(self.done.values())
@@ -109,6 +110,9 @@ def describe(sample: dict[str, Any]) -> str:
 def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
     """The best trials, and how the rest compare."""
     config, ranked = folder.config, folder.ranked()
+    ends = [end for trial in folder.trials() if (end := trial.end())]
+    if failed := [end for end in ends if end.state == "failed"]:
+        console.print(f"{len(failed)} trials failed: {by_reason(failed)}")
     if not ranked:
         console.print("no trial has finished an epoch")
         return

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ffsnn.config import Config, RunConfig
 from ffsnn.run_folder import BEST, CONFIG
 from ffsnn.trainer import EpochMetrics
-from search.folder import SearchFolder, TrialFolder
+from search.folder import SearchFolder
 from search.names import (
     ARTIFACTS,
     DATABASE,
@@ -32,17 +32,23 @@ from search.names import (
     TAG_KEPT,
     TAG_KIND,
     TAG_NAME,
+    TAG_NOTE,
     TAG_PARENT,
     TAG_SEARCH,
     TAG_STATE,
     TAG_STOP_REASON,
     TAG_TRIAL,
 )  # fmt: skip
+from search.trial_folder import End, TrialFolder
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-BATCH = 1000  # MLflow's limit of metrics a call
+BATCH = 1000  # runs a page
+LINES = 20  # of a failed trial's output
+EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
+PATIENCE = 30.0  # seconds without an answer after which the end of a search does not wait any longer
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
@@ -50,23 +56,28 @@ def store_uri(home: Path) -> str:
     return f"sqlite:///{home / DATABASE}"
 
 
-def open_store(home: Path) -> tuple["MlflowClient", str]:
-    """The local store and its experiment, made where missing; (client, experiment id)."""
+def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]:
+    """The store and its experiment, made where missing; (client, experiment id).
+
+    Args:
+        home: the `mlruns/` folder.
+        uri: of a tracking server; None: the local store.
+    """
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     import mlflow
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(store_uri(home))
-    client = MlflowClient(store_uri(home))
+    mlflow.set_tracking_uri(uri or store_uri(home))
+    client = MlflowClient(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         return client, experiment.experiment_id
-    with closing(
-        sqlite3.connect(home / DATABASE)
-    ) as database:  # writing is two to five times as fast, and it stays set
-        database.execute("PRAGMA journal_mode=WAL")
+    if uri:
+        return client, client.create_experiment(EXPERIMENT)
+    with closing(sqlite3.connect(home / DATABASE)) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # writing is two to five times as fast, and it stays set
     return client, client.create_experiment(EXPERIMENT, artifact_location=(home / ARTIFACTS).as_uri())
 
 
@@ -95,29 +106,30 @@ def points(epoch: EpochMetrics) -> dict[str, float]:
 class Projection:
     """Writes one search into an MLflow store; every method can be repeated."""
 
-    def __init__(self, home: Path, folder: SearchFolder) -> None:
+    def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
         self.folder = folder
-        self.client, self.experiment = open_store(home)
+        self.client, self.experiment = open_store(home, uri)
+        self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
+        self._take_stock()
         self.parent = self._parent()
         self.runs: dict[int, str] = {}
         self.logged: dict[int, int] = {}  # epochs of a trial that the store has
+        self.whole: set[int] = set()  # trials that have ended, of which nothing is missing
 
     def sync(self, number: int) -> None:
         """Bring one trial's run up to date."""
         trial = self.folder.trial(number)
-        if not (trial.path / "config.json").exists():
+        if number in self.whole or not (trial.path / CONFIG).exists():
             return
-        run = self.runs.get(number) or self._open(trial)
-        history, end = trial.history(), trial.end()
+        end, history = trial.end(), trial.history()
+        run = self.runs.get(number) or self._open(trial, end, len(history))
+        if number in self.whole:
+            return
         self._log(run, history[self.logged[number] :])
         self.logged[number] = len(history)
         if end:
-            self._set_tags(run, {TAG_STATE: end.state, TAG_STOP_REASON: end.reason})
-            if history:
-                best = max(epoch.val_accuracy for epoch in history)
-                self.client.log_metric(run, f"best_{OBJECTIVE}", best, step=0)
-                self.client.log_metric(run, "epochs", len(history), step=0)
-            self.client.set_terminated(run, STATUS[end.state])
+            self._close(run, trial, end, history)
+            self.whole.add(number)
 
     def keep(self, number: int) -> None:
         """Log a trial's best weights, and the pictures drawn with them; once."""
@@ -136,54 +148,90 @@ class Projection:
     def close(self, finished: bool) -> None:
         """End the parent run, and what an interruption left open."""
         for number, run in self.runs.items():
-            if self.folder.trial(number).end() is None:
+            if number not in self.whole:
                 self.client.set_terminated(run, "KILLED")
         self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED")
 
+    def _take_stock(self) -> None:
+        """Find the search's runs. A store that hung may have made one twice: the first stays."""
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs(
+                [self.experiment], f"tags.`{TAG_SEARCH}` = '{self.folder.name}'", max_results=BATCH,
+                order_by=["attributes.start_time ASC"], page_token=token or None,
+            )  # fmt: skip
+            for run in page:
+                of = run.data.tags.get(TAG_TRIAL, "")
+                if of in self.there:
+                    self.client.delete_run(run.info.run_id)
+                else:
+                    self.there[of] = run
+            token = page.token or None
+
     def _parent(self) -> str:
         config = self.folder.config
-        run = self._find(TAG_KIND, "search")
-        if run is None:
-            tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
-            run = self.client.create_run(self.experiment, tags=tags).info.run_id
-            for name in ("space_name", "trials", "epochs", "seed"):
-                self.client.log_param(run, name, getattr(config, name))
-            self.client.log_dict(run, config.model_dump(mode="json"), "search.json")
-        else:
-            self.client.update_run(run, "RUNNING")
-        return run
+        if (run := self.there.get("")) is not None:
+            self.client.update_run(run.info.run_id, "RUNNING")
+            return str(run.info.run_id)
+        tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
+        parent: str = self.client.create_run(self.experiment, tags=tags).info.run_id
+        for name in ("space_name", "trials", "epochs", "seed"):
+            self.client.log_param(parent, name, getattr(config, name))
+        self.client.log_dict(parent, config.model_dump(mode="json"), "search.json")
+        return parent
 
-    def _open(self, trial: TrialFolder) -> str:
+    def _open(self, trial: TrialFolder, end: End | None, epochs: int) -> str:
+        """A trial's run; what of it the store has already is noted."""
         from mlflow.entities import Param
 
         number, config = trial.number, trial.config()
-        run = self._find(TAG_TRIAL, str(number))
-        if run is None:
-            tags = {
-                TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(number), TAG_PARENT: self.parent,
-                TAG_NAME: f"{self.folder.name}/{number:04d}", TAG_CONFIG_ID: config.id,
-            }  # fmt: skip
-            run = self.client.create_run(self.experiment, tags=tags).info.run_id
-            self.client.log_batch(run, params=[Param(name, str(value)) for name, value in flat(config).items()])
-            self.client.log_dict(run, config.model_dump(mode="json"), "config.json")
-        else:
+        tags = {
+            TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(number), TAG_PARENT: self.parent,
+            TAG_NAME: f"{self.folder.name}/{number:04d}", TAG_CONFIG_ID: config.id,
+        }  # fmt: skip
+        there = self.there.get(str(number))
+        run: str = (there or self.client.create_run(self.experiment, tags=tags)).info.run_id
+        self.runs[number], self.logged[number] = run, 0
+        if there is not None and end and self._is_whole(there, end, epochs):
+            self.whole.add(number)
+            return run
+        if there is not None:
             self.client.update_run(run, "RUNNING")
-        seen = self.client.get_metric_history(run, OBJECTIVE)
-        self.runs[number], self.logged[number] = run, len({metric.step for metric in seen})
+            self._set_tags(run, tags)
+            self.logged[number] = len({metric.step for metric in self.client.get_metric_history(run, OBJECTIVE)})
+        # a run that a fault left without them has them now; the same again changes nothing
+        self.client.log_batch(run, params=[Param(name, str(value)) for name, value in flat(config).items()])
+        self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)
         return run
 
-    def _find(self, tag: str, value: str) -> str | None:
-        query = f"tags.`{TAG_SEARCH}` = '{self.folder.name}' and tags.`{tag}` = '{value}'"
-        found = self.client.search_runs([self.experiment], query, max_results=1)
-        return str(found[0].info.run_id) if found else None
+    def _is_whole(self, run: "Run", end: End, epochs: int) -> bool:
+        """Whether a run says how its trial ended, which is written last."""
+        tags, status, seen = run.data.tags, run.info.status, run.data.metrics.get("epochs")
+        return (status, tags.get(TAG_STATE), tags.get(TAG_PARENT), seen) == (
+            STATUS[end.state], end.state, self.parent, epochs,
+        )  # fmt: skip
+
+    def _close(self, run: str, trial: TrialFolder, end: End, history: list[EpochMetrics]) -> None:
+        from mlflow.entities import Metric
+
+        tags = {TAG_STATE: end.state, TAG_STOP_REASON: end.reason}
+        if end.state == "failed":
+            output = trial.output(LINES) or "(nothing)"
+            tags[TAG_NOTE] = f"**{end.reason}**: {end.detail}\n\nLast lines of its output:\n\n```\n{output}\n```"
+        self._set_tags(run, tags)
+        now = int(time.time() * 1000)
+        if history:
+            best = max(epoch.val_accuracy for epoch in history)
+            self.client.log_batch(run, metrics=[Metric(f"best_{OBJECTIVE}", best, now, 0)])
+        self.client.log_batch(run, metrics=[Metric("epochs", len(history), now, 0)])
+        self.client.set_terminated(run, STATUS[end.state])
 
     def _log(self, run: str, epochs: list[EpochMetrics]) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, epoch.epoch) for epoch in epochs for name, value in points(epoch).items()]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run, metrics=metrics[start : start + BATCH])
+        for epoch in epochs:  # an epoch a call, so that the store has all of it or nothing
+            self.client.log_batch(run, [Metric(name, value, now, epoch.epoch) for name, value in points(epoch).items()])
 
     def _set_tags(self, run: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -191,26 +239,39 @@ class Projection:
         self.client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def sync(home: Path, folder: SearchFolder) -> int:
+def sync(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
     """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
-    projection = Projection(home, folder)
+    projection = Projection(home, folder, uri)
+    return project(projection, lambda: None)
+
+
+def project(projection: Projection, alive: Callable[[], None]) -> int:
+    """All trials, the best one's model, the end; `alive` is called after each step."""
+    folder = projection.folder
     trials = list(folder.trials())
     for trial in trials:
         projection.sync(trial.number)
+        alive()
     if ranked := folder.ranked():
         projection.keep(ranked[0][1].number)
+        alive()
     projection.close(finished=all(trial.end() for trial in trials))
     return len(trials)
 
 
 class Tracker(threading.Thread):
-    """Writes the trials that have news, until it is closed; a failing store is said once and tried again."""
+    """Writes the trials that have news, until it is closed.
 
-    def __init__(self, home: Path, folder: SearchFolder, say: Callable[[str], None]) -> None:
+    A store that fails or hangs is said once and tried again; the search never waits for it but at its end, and then
+    only while it answers.
+    """
+
+    def __init__(self, home: Path, folder: SearchFolder, uri: str | None, say: Callable[[str], None]) -> None:
         super().__init__(name="mlflow", daemon=True)
-        self.home, self.folder, self.say = home, folder, say
+        self.home, self.folder, self.uri, self.say = home, folder, uri, say
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self.complained = False
+        self.complained = self.done = False
+        self.answered = time.monotonic()
 
     def changed(self, number: int) -> None:
         self.news.put(number)
@@ -218,35 +279,51 @@ class Tracker(threading.Thread):
     def close(self) -> bool:
         """Write what is left; whether all of it could be written."""
         self.news.put(None)
-        self.join()
-        try:
-            sync(self.home, self.folder)
-        except Exception as error:
-            self._complain(error)
-            return False
-        return True
+        self.answered = time.monotonic()
+        while self.is_alive() and time.monotonic() - self.answered < PATIENCE:
+            self.join(0.2)
+        return self.done
 
     def run(self) -> None:
         projection: Projection | None = None
         late: set[int] = set()
-        done = False
-        while not done:
-            news = [self.news.get()]
-            while not self.news.empty():
-                news.append(self.news.get())
-            done = None in news
-            late |= {number for number in news if number is not None}
+        closing = False
+        while not closing:
+            closing = self._gather(late, pause=AGAIN if self.complained else EVERY)
             try:
-                projection = projection or Projection(self.home, self.folder)
+                projection = projection or Projection(self.home, self.folder, self.uri)
                 for number in sorted(late):
                     projection.sync(number)
                     late.discard(number)
+                    self._answers()
+                if closing:
+                    project(projection, self._answers)
+                    self.done = True
             except Exception as error:  # whatever a store may raise: the search goes on
                 projection = None
                 self._complain(error)
+
+    def _gather(self, late: set[int], pause: float) -> bool:
+        """Wait for news, and a little for more of it; whether there will be no more."""
+        try:
+            news = [self.news.get(timeout=pause if late else None)]
+        except queue.Empty:
+            return False
+        if news != [None]:
+            time.sleep(pause)
+        while not self.news.empty():
+            news.append(self.news.get())
+        late |= {number for number in news if number is not None}
+        return None in news
+
+    def _answers(self) -> None:
+        self.answered = time.monotonic()
+        if self.complained:
+            self.complained = False
+            self.say("MLflow answers again")
 
     def _complain(self, error: Exception) -> None:
         if not self.complained:
             self.complained = True
             reason = " ".join(str(error).split())[:200]
-            self.say(f"MLflow does not answer ({reason}); the search goes on, and `ffsnn sync` catches up")
+            self.say(f"MLflow does not answer ({reason}); the search goes on, and catches up")

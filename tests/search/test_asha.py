@@ -7,8 +7,10 @@ from pathlib import Path
 from ffsnn.config import RunConfig
 from ffsnn.trainer import EpochMetrics
 from search.asha import FolderASHA
-from search.folder import End, SearchConfig, SearchFolder
+from search.config import SearchConfig
+from search.folder import SearchFolder
 from search.names import EPOCH, NUMBER, OBJECTIVE
+from search.trial_folder import End
 from spaces.space import Space
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=9, epochs=9)

@@ -77,7 +77,8 @@ def test_a_name_that_is_taken(home):
 
 def test_a_search_goes_on_only_as_it_was_begun(home):
     """Refused before anything starts: the second command differs in what may not change."""
-    from search.folder import SearchConfig, SearchFolder
+    from search.config import SearchConfig
+    from search.folder import SearchFolder
     from spaces.space import Space
 
     space = Space.load("digits_smoke")
@@ -92,7 +93,8 @@ def test_a_search_goes_on_only_as_it_was_begun(home):
 
 
 def test_two_drivers_on_one_search(home):
-    from search.folder import SearchConfig, SearchFolder
+    from search.config import SearchConfig
+    from search.folder import SearchFolder
     from spaces.space import Space
 
     config = SearchConfig(name="mine", space=Space.load("digits_smoke"), space_name="digits_smoke", trials=8, epochs=9)

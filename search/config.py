@@ -1,0 +1,75 @@
+"""What a search is: its name, its space, what it may spend and on what; and what of that may change when it goes on."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ffsnn.config import Config, RunConfig
+from spaces.space import Space
+
+
+class SearchConfig(Config):
+    """A search: its name, its space, what it may spend and on what."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    space: Space
+    space_name: str = ""
+    trials: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    concurrency: int | None = Field(
+        None, ge=1, description="trials at once; None: as many as there are CPUs or GPU shares"
+    )
+    gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
+    time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
+    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: str = "auto"
+    data_dir: str | None = None
+    tracking_uri: str | None = Field(None, description="of an MLflow server; None: the store in mlruns/")
+    retries: int = Field(2, ge=0, description="of a trial whose process crashed or hung, before it is failed")
+    max_failed: float = Field(0.5, ge=0, le=1, description="share of the ended trials that may have failed")
+    patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
+
+    @property
+    def rungs(self) -> tuple[int, int]:
+        """ASHA's first rung and its reduction factor."""
+        return min(self.space.budget.grace_epochs, self.epochs), self.space.budget.reduction_factor
+
+    @property
+    def base(self) -> RunConfig:
+        """The configuration of every trial, but for its sample."""
+        return self.space.base.replaced(
+            {"learning.epochs": self.epochs, "seed": self.seed, "device": self.device, "data_dir": self.data_dir}
+        )
+
+
+MAY_CHANGE = {  # when a search goes on
+    "trials", "concurrency", "gpus_per_trial", "time_budget", "data_dir", "tracking_uri", "retries", "max_failed",
+    "patience",
+}  # fmt: skip
+
+
+def difference(old: SearchConfig, new: SearchConfig) -> str | None:
+    """What a search may not change when it goes on, but would; None: nothing."""
+    changed = [
+        f"{path}={_shown(before)} became {_shown(after)}"
+        for path, before, after in _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))
+        if path not in MAY_CHANGE
+    ]
+    return "; ".join(changed) or None
+
+
+def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The places where two trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _leaves(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)

@@ -1,0 +1,139 @@
+"""The driver: Tune's loop on the search folder, begun again where it ends before the search does.
+
+Tune executes and does not remember: its own snapshots are never read, and go to a temporary folder that is deleted.
+Whatever ends its loop (Ray's node, a callback, a store), the folder says how to go on.
+"""
+
+import errno
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.halt import GRACE, Halt
+from search.names import ENVIRONMENT
+from search.optuna_search import News, StudySearcher
+from search.share import Share
+
+RESTARTS = 3  # of Tune's loop in a row without a trial that ended
+
+
+def drive(
+    folder: SearchFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
+    news: Callable[[News], None], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Run the search until its budget is met or it is to stop.
+
+    Args:
+        folder: the search, leased.
+        config: what it may spend.
+        share: what a trial gets of the machine.
+        room: bytes of disk that running trials need.
+        halt: asked and told why it stops.
+        news: called with whatever happens to a trial.
+        say: called with what a person should read.
+    """
+    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.umask(0o077)
+    left, ended = RESTARTS, -1
+    with _signals(halt, say):
+        while not halt.now:
+            try:
+                _tune(folder, config, share, room, halt, news, say)
+                problem = "it ended before the search"
+            except KeyboardInterrupt:
+                halt.ask("interrupted")
+            except Exception as error:  # whatever Ray, Tune or a store may raise
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    halt.ask(f"the disk is full ({error})", failed=True)
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            now = sum(trial.end() is not None for trial in folder.trials())
+            if now >= config.trials or halt.now:
+                break
+            left, ended = (RESTARTS if now > ended else left - 1), now
+            if not left:
+                halt.ask(f"Ray Tune's loop failed {RESTARTS} times in a row ({problem})", failed=True)
+            else:
+                say(f"Ray Tune's loop failed ({problem}): going on from the folder")
+                time.sleep(1)
+        if halt.out_of_time:
+            StudySearcher(folder, config, share.cpus, halt, news, say).end_all()
+
+
+def _tune(
+    folder: SearchFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
+    news: Callable[[News], None], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Tune's loop, once."""
+    import ray
+    from ray import tune
+    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+    from search.asha import FolderASHA
+    from search.trainable import TrialTrainable
+    from search.watch import AtHalt, Watch
+
+    watch = Watch(folder, config.patience * 60, room, halt)
+
+    def told(item: News) -> None:
+        watch.news(item)
+        news(item)
+
+    watch.searcher = searcher = StudySearcher(folder, config, share.cpus, halt, told, say)
+    scheduler: TrialScheduler = FIFOScheduler()  # type: ignore[no-untyped-call]
+    if config.scheduler == "asha":
+        scheduler = FolderASHA(config)
+        scheduler.refill(folder)
+    scratch = tempfile.mkdtemp(prefix="ffsnn-tune-")
+    try:
+        ray.init(
+            num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False, log_to_driver=False,
+            logging_level=logging.ERROR, object_store_memory=128 * 2**20,
+        )  # fmt: skip
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
+        tune.Tuner(
+            tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
+                max_concurrent_trials=share.concurrency,
+            ),
+            run_config=tune.RunConfig(
+                name=folder.name, storage_path=scratch, verbose=0, callbacks=[watch],
+                stop=AtHalt(halt, folder, searcher),
+            ),
+        ).fit()  # fmt: skip
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+        folder.write_spent(watch.spent_before + halt.seconds)
+
+
+@contextmanager
+def _signals(halt: Halt, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM (batch systems) stop the search, twice at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _listen(halt, say)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(halt: Halt, say: Callable[[str], None]) -> None:
+    def stop(*_: Any) -> None:
+        if halt.asked:
+            raise KeyboardInterrupt
+        halt.ask("interrupted")
+        say(f"stopping: running trials finish their epoch ({GRACE:.0f} s at most); once more stops at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

@@ -1,0 +1,170 @@
+"""Folders -> study: what a fault left torn or lost is made whole, from whichever record has it.
+
+A trial's folder is the truth about the trial, sealed when it ends; the study says which trials exist. So a study that
+lost its end, or all of it, is rebuilt from the folders, and a folder that lost its end has it again from the study.
+Each step can be repeated; each mend is said.
+"""
+
+import os
+from collections.abc import Callable
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ffsnn.config import ConfigError
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.trial_folder import End, TrialFolder
+from spaces.space import AnyParameter, Float, Int, Space
+
+TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+Say = Callable[[str], None]
+
+
+def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[optuna.Study, list[int]]:
+    """Bring folders and study into step; the study, and the numbers of the trials that have not ended.
+
+    Only for the process that holds the search's lease.
+    """
+    study = _study(folder, say)
+    for trial in folder.trials():
+        _mend(trial, study, config, say)
+    if _contradicted(folder, config.space, study):
+        _set_aside(folder, "its trials differ from their folders", say)
+        study = open_study(folder)
+    _add_lost(folder, config.space, study, say)
+    unfinished = []
+    for frozen in study.get_trials(deepcopy=False):
+        if not frozen.state.is_finished():
+            trial = folder.trial(frozen.number)
+            if trial.end():
+                tell(study, trial)
+            else:
+                unfinished.append(frozen.number)
+    return study, unfinished
+
+
+def open_study(folder: SearchFolder) -> optuna.Study:
+    """The search's study, in Optuna's journal."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(folder.study_file))),
+        study_name=folder.name, direction="maximize", load_if_exists=True,
+    )  # fmt: skip
+
+
+def tell(study: optuna.Study, trial: TrialFolder) -> None:
+    """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
+    end, history = trial.end(), trial.history()
+    assert end is not None
+    frozen = study.get_trials(deepcopy=False)[trial.number]
+    if frozen.state.is_finished():
+        return
+    live = optuna.trial.Trial(study, frozen._trial_id)
+    for epoch in history:
+        if epoch.epoch not in frozen.intermediate_values:
+            live.report(epoch.val_accuracy, epoch.epoch)
+    live.set_user_attr("stop_reason", end.reason)
+    study.tell(trial.number, history[-1].val_accuracy if end.state == "complete" else None, TOLD[end.state])
+
+
+def distribution(parameter: AnyParameter) -> BaseDistribution:
+    """A parameter of a space as Optuna has it."""
+    if isinstance(parameter, Float):
+        return FloatDistribution(*parameter.float, log=parameter.log)
+    if isinstance(parameter, Int):
+        return IntDistribution(*parameter.int, log=parameter.log)
+    return CategoricalDistribution(parameter.choice)
+
+
+def _study(folder: SearchFolder, say: Say) -> optuna.Study:
+    """The study, without a last line that a kill tore, or anew if it cannot be read at all."""
+    for lock in folder.path.glob(f"{folder.study_file.name}.lock*"):  # a killed driver's; ours is the lease
+        lock.unlink()
+    if folder.study_file.exists():
+        whole = folder.study_file.read_bytes()
+        lines = whole[: whole.rfind(b"\n") + 1]
+        if len(lines) < len(whole):
+            say("study.log: its last line was torn, and is left out")
+            os.truncate(folder.study_file, len(lines))
+    try:
+        return open_study(folder)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:  # what Optuna's replay may raise
+        _set_aside(folder, f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
+        return open_study(folder)
+
+
+def _set_aside(folder: SearchFolder, reason: str, say: Say) -> None:
+    number = 1
+    while (aside := folder.study_file.with_suffix(f".damaged-{number}")).exists():
+        number += 1
+    os.replace(folder.study_file, aside)
+    say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
+
+
+def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Say) -> None:
+    """Make one trial's folder whole."""
+    known = study.get_trials(deepcopy=False)
+    frozen = known[trial.number] if trial.number < len(known) else None
+    try:
+        trial.config()
+    except ConfigError:
+        if frozen is None or not _is_whole(frozen, config.space):
+            raise
+        trial.rewrite_config(config.space.apply(frozen.params, config.base))
+        say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
+    if trial.end() is None:
+        for remark in trial.mend():
+            say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
+        if frozen is None or not frozen.state.is_finished() or len(trial.history()) < len(frozen.intermediate_values):
+            return
+        state = next(state for state, told in TOLD.items() if told == frozen.state)
+        trial.write_end(End(state, frozen.user_attrs.get("stop_reason", state)))  # type: ignore[arg-type]
+        say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
+    else:
+        sealed = trial.sealed_history()
+        if sealed is not None and trial.write_history(sealed):
+            say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
+        trial.drop_checkpoints()
+
+
+def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
+    """Whether the study has all of a trial's parameters: it may have been stopped while it was asked for."""
+    return all(path in frozen.params for path in space.parameters if space.active(path, frozen.params))
+
+
+def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bool:
+    """Whether the study says anything of a trial that its folder does not; it might lack what the folder has."""
+    known = study.get_trials(deepcopy=False)
+    for trial in folder.trials():
+        if trial.number >= len(known):
+            continue
+        frozen, end = known[trial.number], trial.end()
+        if frozen.params != space.read(trial.config()):
+            return True
+        if frozen.state.is_finished():
+            values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
+            if end is None or TOLD[end.state] != frozen.state or frozen.intermediate_values != values:
+                return True
+    return False
+
+
+def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, say: Say) -> None:
+    """Give the study the trials that it lacks: always the last ones, for it numbers them as they come."""
+    lost = 0
+    for trial in folder.trials():
+        known = len(study.get_trials(deepcopy=False))
+        for _ in range(known, trial.number):
+            study.ask()  # one that has no folder yet
+        if trial.number >= known:
+            sample = space.read(trial.config())
+            study.add_trial(create_trial(
+                state=TrialState.RUNNING, params=sample,
+                distributions={path: distribution(space.parameters[path]) for path in sample},
+            ))  # fmt: skip
+            lost += 1
+    if lost:
+        say(f"study.log: it lacked {lost} trials, which are added from their folders")

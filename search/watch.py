@@ -1,0 +1,110 @@
+"""Looks after a running search from within Tune's loop: hung trials, room on the disk, Ray itself, the time spent."""
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.tune import Callback, Stopper
+
+from search.folder import SearchFolder
+from search.halt import Halt
+from search.optuna_search import News, StudySearcher
+
+EVERY = 2.0  # seconds
+SLACK = 10.0  # a trial has hung when an epoch takes so many times its slowest one before,
+SHORTEST = 60.0  # and no less than so many seconds
+
+
+class RayLost(RuntimeError):
+    """No node of the cluster is alive."""
+
+
+@dataclass
+class Pace:
+    """When a running trial last made progress, and its slowest epoch, in seconds."""
+
+    last: float = field(default_factory=time.monotonic)
+    slowest: float | None = None
+
+    def epoch_done(self) -> None:
+        now = time.monotonic()
+        self.slowest, self.last = max(self.slowest or 0.0, now - self.last), now
+
+    def limit(self, patience: float) -> float:
+        """Seconds after which no progress means a hang; `patience` while no epoch has been seen."""
+        return patience if self.slowest is None else max(min(SHORTEST, patience), SLACK * self.slowest)
+
+
+class Watch(Callback):
+    """Told of every trial's news; looks around every two seconds.
+
+    Args:
+        folder: the search.
+        patience: seconds that a trial may take for its first epoch.
+        room: bytes that must stay free for the running trials.
+        halt: what to ask when it must stop.
+    """
+
+    def __init__(self, folder: SearchFolder, patience: float, room: int, halt: Halt) -> None:
+        self.folder, self.patience, self.room, self.halt = folder, patience, room, halt
+        self.searcher: StudySearcher | None = None
+        self.paces: dict[int, Pace] = {}
+        self.spent_before = folder.spent()
+        self.next = 0.0
+
+    def news(self, news: News) -> None:
+        if news.end:
+            self.paces.pop(news.number, None)
+        elif news.epoch and news.number in self.paces:
+            self.paces[news.number].epoch_done()
+        else:
+            self.paces[news.number] = Pace()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + EVERY
+        self.folder.write_spent(self.spent_before + self.halt.seconds)
+        free = shutil.disk_usage(self.folder.path).free
+        if free < self.room:
+            self.halt.ask(
+                f"the disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path}, "
+                f"but running trials need {self.room / 1e6:,.0f}", failed=True,
+            )  # fmt: skip
+        if not any(node["Alive"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+            raise RayLost("Ray's node died")
+        self._end_hung(trials)
+
+    def _end_hung(self, trials: list[Any]) -> None:
+        assert self.searcher is not None
+        for trial_id, number in self.searcher.live.items():
+            pace = self.paces[number]
+            waited, limit = time.monotonic() - pace.last, pace.limit(self.patience)
+            if waited <= limit:
+                continue
+            pace.last = time.monotonic()
+            folder = self.folder.trial(number)
+            folder.add_failure("hung", f"no epoch for {waited:.0f} s, more than {limit:.0f} s")
+            folder.kill()
+            for trial in trials:
+                if trial.trial_id == trial_id and (actor := trial.temporary_state.ray_actor):
+                    ray.kill(actor)
+
+
+class AtHalt(Stopper):
+    """Stops each trial at its next epoch once the search is to stop, and what is late by force."""
+
+    def __init__(self, halt: Halt, folder: SearchFolder, searcher: StudySearcher) -> None:
+        self.halt, self.folder, self.searcher = halt, folder, searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.halt.now
+
+    def stop_all(self) -> bool:
+        if not self.halt.overdue:
+            return False
+        for number in self.searcher.live.values():
+            self.folder.trial(number).kill()  # Tune would wait, and the epoch be written after the trial's end
+        return True
