@@ -111,6 +111,7 @@ def _tune(
             ),
         ).fit()  # fmt: skip
     finally:
+        halt.ending = halt.now
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
         folder.write_spent(watch.spent_before + halt.seconds)
@@ -130,6 +131,8 @@ def _signals(halt: Halt, say: Callable[[str], None]) -> Iterator[None]:
 
 def _listen(halt: Halt, say: Callable[[str], None]) -> None:
     def stop(*_: Any) -> None:
+        if halt.ending:
+            return
         if halt.asked:
             raise KeyboardInterrupt
         halt.ask("interrupted")

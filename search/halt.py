@@ -18,6 +18,7 @@ class Halt:
     reason: str = ""
     failed: bool = False  # rather than interrupted
     asked_at: float | None = None
+    ending: bool = False  # Tune's loop is over; what is left must not be interrupted
     started: float = field(default_factory=time.monotonic)
 
     def ask(self, reason: str, failed: bool = False) -> None:

@@ -17,10 +17,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
 from search.folder import SearchFolder
-from search.trial_folder import End, TrialFolder
+from search.trial_folder import End, State, TrialFolder
 from spaces.space import AnyParameter, Float, Int, Space
 
-TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+TOLD: dict[State, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
 Say = Callable[[str], None]
 
 
@@ -116,19 +120,18 @@ def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Sa
             raise
         trial.rewrite_config(config.space.apply(frozen.params, config.base))
         say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
-    if trial.end() is None:
-        for remark in trial.mend():
-            say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
-        if frozen is None or not frozen.state.is_finished() or len(trial.history()) < len(frozen.intermediate_values):
-            return
-        state = next(state for state, told in TOLD.items() if told == frozen.state)
-        trial.write_end(End(state, frozen.user_attrs.get("stop_reason", state)))  # type: ignore[arg-type]
-        say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
-    else:
+    if trial.end() is not None:
         sealed = trial.sealed_history()
         if sealed is not None and trial.write_history(sealed):
             say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
         trial.drop_checkpoints()
+    elif frozen and frozen.state.is_finished() and len(trial.history()) == len(frozen.intermediate_values):
+        state = next(state for state, told in TOLD.items() if told == frozen.state)
+        trial.write_end(End(state, frozen.user_attrs.get("stop_reason", state)))
+        say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
+    else:
+        for remark in trial.mend():
+            say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
 
 
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 BATCH = 1000  # runs a page
 LINES = 20  # of a failed trial's output
 EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
-PATIENCE = 30.0  # seconds without an answer after which the end of a search does not wait any longer
+PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
+# machine), after which the end of a search does not wait any longer
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
@@ -280,7 +281,8 @@ class Tracker(threading.Thread):
         """Write what is left; whether all of it could be written."""
         self.news.put(None)
         self.answered = time.monotonic()
-        while self.is_alive() and time.monotonic() - self.answered < PATIENCE:
+        patience = PATIENCE if self.uri else PATIENCE_AT_HOME
+        while self.is_alive() and time.monotonic() - self.answered < patience:
             self.join(0.2)
         return self.done
 

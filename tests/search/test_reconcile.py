@@ -1,0 +1,199 @@
+"""Folders and study are made whole from each other, whatever a fault left; each mend is said, and done once."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from ffsnn.data import load
+from ffsnn.run_folder import train
+from search import samplers
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.optuna_search import suggest
+from search.reconcile import open_study, reconcile, tell
+from search.trial_folder import End, TrialFolder
+from spaces.space import Space
+
+CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=5, epochs=3, device="cpu")
+ENDS = {0: End("complete", "finished"), 1: End("pruned", "asha"), 2: End("failed", "died", "killed")}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search as a driver leaves it: trials 0 to 2 have ended, 3 has two epochs, 4 was asked for and no more."""
+    home = tmp_path_factory.mktemp("home")
+    folder = SearchFolder.create(home, CONFIG, "")
+    study = open_study(folder)
+    split = load(CONFIG.base.data, 0)
+    for number in range(5):
+        study.sampler = samplers.build("random", 0, number)
+        live, trial = study.ask(), folder.trial(number)
+        if number == 4:
+            break
+        trial.create(CONFIG.space.apply(suggest(CONFIG.space, live), CONFIG.base))
+        epochs = train(trial.config(), split, trial.path)
+        for _ in range(3 if number == 0 else 2):
+            next(epochs)
+        if number in ENDS:
+            trial.write_end(ENDS[number])
+            tell(study, trial)
+    return home
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> SearchFolder:
+    shutil.copytree(made, tmp_path / "home")
+    return SearchFolder.open(tmp_path / "home", "s")
+
+
+def seen(folder: SearchFolder) -> list[tuple]:
+    """All that the study says, but for times."""
+    return [
+        (t.number, t.state.name, t.params, t.intermediate_values, t.value, t.user_attrs)
+        for t in open_study(folder).get_trials()
+    ]
+
+
+def lengths(folder: SearchFolder) -> list[int]:
+    return [len(trial.history()) for trial in folder.trials()]
+
+
+def mended(folder: SearchFolder) -> list[str]:
+    """What a reconciliation says; the next one has nothing to say, and both find the same unfinished trials."""
+    said: list[str] = []
+    _, unfinished = reconcile(folder, CONFIG, said.append)
+    assert unfinished in ([3, 4], [3])  # what was asked for and no more may be lost: it is asked for again
+    again: list[str] = []
+    assert reconcile(folder, CONFIG, again.append)[1] == unfinished
+    assert again == []
+    return said
+
+
+def cut(path: Path, keep: float) -> None:
+    os.truncate(path, int(path.stat().st_size * keep))
+
+
+def test_nothing_is_said_where_nothing_is_amiss(folder):
+    before = seen(folder)
+    assert mended(folder) == []
+    assert seen(folder) == before
+
+
+def test_a_torn_last_line_of_the_study_is_left_out(folder):
+    before = seen(folder)
+    with folder.study_file.open("ab") as file:
+        file.write(b'{"op_code":5,"wor')
+    (said,) = mended(folder)
+    assert "its last line was torn" in said
+    assert seen(folder) == before
+
+
+def test_a_dead_drivers_lock_on_the_study_goes(folder):
+    lock = folder.path / "study.log.lock"
+    lock.symlink_to(folder.study_file)
+    assert mended(folder) == []  # within its 30 seconds of grace
+    assert not lock.is_symlink()
+
+
+@pytest.mark.parametrize("lines", range(1, 40, 3))
+def test_a_study_cut_back_anywhere_has_its_trials_again(folder, lines):
+    before = seen(folder)
+    whole = folder.study_file.read_bytes().splitlines(keepends=True)
+    folder.study_file.write_bytes(b"".join(whole[:-lines]))
+    mended(folder)
+    assert seen(folder)[:4] == before[:4]
+
+
+@pytest.mark.parametrize("damage", ["deleted", "garbage", "garbage in the middle"])
+def test_a_study_that_cannot_be_read_is_rebuilt(folder, damage):
+    before = seen(folder)
+    whole = folder.study_file.read_bytes().splitlines(keepends=True)
+    if damage == "deleted":
+        folder.study_file.unlink()
+    elif damage == "garbage":
+        folder.study_file.write_bytes(b"\0" * 100 + b"\n")
+    else:
+        folder.study_file.write_bytes(b"".join([*whole[:3], b"nonsense\n", *whole[3:]]))
+    said = mended(folder)
+    assert any("lacked 4 trials" in line for line in said)
+    assert (folder.path / "study.damaged-1").exists() == (damage != "deleted")
+    assert seen(folder)[:4] == before[:4]
+
+
+def test_a_study_that_says_otherwise_gives_way_to_the_folders(folder):
+    before = seen(folder)
+    trial = folder.trial(1)
+    trial.write_end(End("failed", "died"))
+    assert any("differ from their folders" in line for line in mended(folder))
+    assert seen(folder)[1][1] == "FAIL"
+    assert [seen(folder)[n] for n in (0, 2, 3)] == [before[n] for n in (0, 2, 3)]
+
+
+def test_a_lost_end_comes_back_from_the_study(folder):
+    before = seen(folder)
+    for number in ENDS:
+        (folder.trial(number).path / "end.json").unlink()
+    assert len(mended(folder)) == 3
+    assert seen(folder) == before
+    assert [folder.trial(n).end().state for n in ENDS] == [ENDS[n].state for n in ENDS]
+
+
+def test_an_ended_trials_history_comes_back_from_its_end(folder):
+    cut(folder.trial(0).path / "history.jsonl", 0.5)
+    (folder.trial(1).path / "history.jsonl").unlink()
+    assert len(mended(folder)) == 2
+    assert lengths(folder) == [3, 2, 2, 2]
+
+
+@pytest.mark.parametrize("keep", [0, 0.4, 0.9])
+def test_a_running_trials_history_comes_back_from_its_checkpoint(folder, keep):
+    cut(folder.trial(3).path / "history.jsonl", keep)
+    (said,) = mended(folder)
+    assert "trial 3: history.jsonl had" in said
+    assert lengths(folder) == [3, 2, 2, 2]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder):
+    trial = folder.trial(3)
+    cut(trial.path / "last.safetensors", 0.7)
+    said: list[str] = []
+    reconcile(folder, CONFIG, said.append)
+    assert said == [
+        "trial 3: last.safetensors is damaged; it goes on from epoch 1",
+        "trial 3: history.jsonl had 2 good lines, the checkpoint 1 epochs; it goes on from epoch 1",
+    ]
+    cut(trial.path / "previous.safetensors", 0.7)
+    reconcile(folder, CONFIG, said.append)
+    assert trial.history() == []
+
+
+def test_a_damaged_configuration_comes_back_from_the_study(folder):
+    before = folder.trial(2).config()
+    (folder.trial(2).path / "config.json").write_text("{")
+    (said,) = mended(folder)
+    assert "trial 2: its config.json was damaged" in said
+    assert folder.trial(2).config() == before
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(folder):
+    leftover = folder.trial(3).path / ".last.safetensors.123-456"
+    leftover.write_bytes(b"half")
+    assert mended(folder) == []
+    assert not leftover.exists()
+
+
+def test_a_trial_that_ended_unseen_is_told(folder):
+    TrialFolder(folder.trial(3).path).write_end(End("pruned", "asha"))
+    _, unfinished = reconcile(folder, CONFIG, print)
+    assert unfinished == [4]
+    assert open_study(folder).get_trials()[3].state == TrialState.PRUNED
+
+
+def test_an_end_is_sealed_with_its_history(folder):
+    sealed = json.loads((folder.trial(0).path / "end.json").read_text())
+    assert [epoch["epoch"] for epoch in sealed["history"]] == [1, 2, 3]
+    assert not list(folder.trial(0).path.glob("last*"))  # a trial that has ended needs no checkpoint
