@@ -5,7 +5,6 @@ Whatever ends its loop (Ray's node, a callback, a store), the folder says how to
 """
 
 import errno
-import logging
 import os
 import shutil
 import signal
@@ -76,6 +75,7 @@ def _tune(
     from ray import tune
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+    from search import cluster
     from search.asha import FolderASHA
     from search.trainable import TrialTrainable
     from search.watch import AtHalt, Watch
@@ -93,11 +93,7 @@ def _tune(
         scheduler.refill(folder)
     scratch = tempfile.mkdtemp(prefix="ffsnn-tune-")
     try:
-        ray.init(
-            num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.ERROR, object_store_memory=128 * 2**20,
-        )  # fmt: skip
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        cluster.start(share)
         _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
         tune.Tuner(
             tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),

@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_health_check_period_ms": "1000",  # a dead or frozen node is noticed within 10 seconds, rather than 64
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",

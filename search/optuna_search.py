@@ -13,7 +13,7 @@ import optuna
 from ray.tune.search import Searcher
 
 from ffsnn.run_folder import CONFIG
-from search import samplers
+from search import cluster, samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
@@ -151,6 +151,9 @@ class StudySearcher(Searcher):
         """After a process of a trial has failed: its end, or None where it may try again."""
         number = trial.number
         if self.halt.asked:
+            return None
+        if not cluster.alive():  # not the trial's doing
+            self.waiting.insert(0, number)
             return None
         if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
             trial.add_failure("died", "its process was killed, or crashed in native code")

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.tune import Callback, Stopper
 
+from search import cluster
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.optuna_search import News, StudySearcher
@@ -73,7 +74,7 @@ class Watch(Callback):
                 f"the disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path}, "
                 f"but running trials need {self.room / 1e6:,.0f}", failed=True,
             )  # fmt: skip
-        if not any(node["Alive"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+        if not cluster.alive():
             raise RayLost("Ray's node died")
         self._end_hung(trials)
 
