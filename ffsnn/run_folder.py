@@ -2,17 +2,18 @@
 
     config.json            the RunConfig
     history.jsonl          a line an epoch (EpochMetrics)
-    last.safetensors       the Trainer's state after the last epoch, and the history up to it
-    previous.safetensors   the same one epoch earlier, should `last` be damaged
+    last.safetensors       the Trainer's state after some epoch, and the history up to it: written every ten seconds
+    previous.safetensors   the one before, should `last` be damaged
     best.safetensors       the weights of the best epoch by validation accuracy
 
-The checkpoint is written before the line in the history, each moved or appended whole. Since a checkpoint carries the
-history that led to it, a run stopped anywhere goes on with epochs 1..n each once.
+Each is moved into place or appended whole. A checkpoint carries the history that led to it, and a run that was stopped
+anywhere goes on from there, bit for bit: so epochs 1..n stand in the history once each.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
 from ffsnn.network import Network
 from ffsnn.trainer import EpochMetrics, Trainer
+
+EVERY = 10.0  # seconds from checkpoint to checkpoint
+Weights = dict[str, torch.Tensor]
 
 CONFIG, HISTORY = "config.json", "history.jsonl"
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
@@ -81,10 +85,14 @@ class RunFolder:
                 break
         return epochs
 
-    def save(self, trainer: Trainer, history: list[EpochMetrics]) -> None:
-        """Keep the state after the last epoch of `history`; called once an epoch."""
-        state = {name: tensor.contiguous().cpu() for name, tensor in trainer.state_dict().items()}
-        content = save_tensors(state, {HISTORY: json.dumps([epoch.json() for epoch in history])})
+    def save(self, trainer: Trainer, history: list[EpochMetrics], best: Weights | None) -> None:
+        """Keep the state after the last epoch of `history`, and the best weights where they are new."""
+        if best is not None:
+            epoch = max(history, key=lambda metrics: metrics.val_accuracy).epoch
+            atomic.write(self.path / BEST, save_tensors(_on_cpu(best), {"epoch": str(epoch)}))
+        content = save_tensors(
+            _on_cpu(trainer.state_dict()), {HISTORY: json.dumps([epoch.json() for epoch in history])}
+        )
         if (self.path / LAST).exists():  # by a second name, so that there is a last one at any moment
             kept = self.path / f".{PREVIOUS}.link"
             kept.unlink(missing_ok=True)
@@ -92,13 +100,11 @@ class RunFolder:
                 os.link(self.path / LAST, kept)
                 os.replace(kept, self.path / PREVIOUS)
         atomic.write(self.path / LAST, content)
-        if history[-1].val_accuracy > max((epoch.val_accuracy for epoch in history[:-1]), default=-1.0):
-            weights = {name: tensor.contiguous().cpu() for name, tensor in trainer.network.state_dict().items()}
-            atomic.write(self.path / BEST, save_tensors(weights, {"epoch": str(history[-1].epoch)}))
+
+    def append(self, metrics: EpochMetrics) -> None:
+        """Add an epoch to the history."""
         with (self.path / HISTORY).open("a") as file:
-            file.write(_line(history[-1]))
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(_line(metrics))
 
     def restore(self, trainer: Trainer) -> list[EpochMetrics]:
         """Bring a new trainer to the last good checkpoint (or leave it new), and the history file into step with it."""
@@ -159,6 +165,10 @@ def bytes_on_disk(config: RunConfig) -> tuple[int, int]:
     return 2 * checkpoint + weights, weights
 
 
+def _on_cpu(state: Weights) -> Weights:
+    return {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+
+
 def _line(epoch: EpochMetrics) -> str:
     return json.dumps(epoch.json()) + "\n"
 
@@ -170,21 +180,51 @@ def _metadata(content: bytes) -> dict[str, str]:
     return metadata
 
 
-def train(config: RunConfig, split: Split, path: str | Path) -> Iterator[EpochMetrics]:
-    """Train in a folder: goes on where that folder stopped; yields the epochs that are new.
+class Run(Iterator[EpochMetrics]):
+    """Trains in a folder: goes on where that folder stopped; yields the epochs that are new.
+
+    for metrics in Run(config, split, "runs/a"):
+        print(metrics.epoch, metrics.val_accuracy)
+
+    Args:
+        config: what to train.
+        split: its data, on the training device.
+        path: the folder.
+        every: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
+        also: epochs that have a checkpoint in any case, besides the last one.
 
     Raises:
         ConfigError: the folder holds another run, or cannot be written.
-        DivergedError: a loss is not finite.
+        DivergedError: a loss is not finite (from an epoch).
     """
-    folder = RunFolder(path)
-    folder.create(config)
-    trainer = Trainer(config, split)
-    history = folder.restore(trainer)
-    for metrics in trainer:
-        history.append(metrics)
-        folder.save(trainer, history)
-        yield metrics
+
+    def __init__(
+        self, config: RunConfig, split: Split, path: str | Path, every: float = EVERY, also: Collection[int] = ()
+    ) -> None:
+        self.folder = RunFolder(path)
+        self.folder.create(config)
+        self.trainer = Trainer(config, split)
+        self.history = self.folder.restore(self.trainer)
+        self.epochs = iter(self.trainer)
+        self.every, self.also = every, {*also, config.learning.epochs}
+        self.saved, self.saved_at = len(self.history), time.monotonic()
+        self.best: Weights | None = None  # not in the folder yet
+
+    def __next__(self) -> EpochMetrics:
+        metrics = next(self.epochs)
+        if metrics.val_accuracy > max((epoch.val_accuracy for epoch in self.history), default=-1.0):
+            self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
+        self.history.append(metrics)
+        if metrics.epoch in self.also or time.monotonic() - self.saved_at >= self.every:
+            self.save()
+        self.folder.append(metrics)
+        return metrics
+
+    def save(self) -> None:
+        """Write a checkpoint now, if there is anything new; only between epochs."""
+        if self.saved < len(self.history):
+            self.folder.save(self.trainer, self.history, self.best)
+            self.saved, self.saved_at, self.best = len(self.history), time.monotonic(), None
 
 
 def load(path: str | Path) -> Network:

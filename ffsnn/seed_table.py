@@ -98,7 +98,7 @@ def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) 
     """This project's own method: all the data, the best epoch by validation; the test images are looked at once."""
     split = load(config.data, config.seed, data_dir)
     run = folder / f"recipe-{config.id[:8]}-seed-{config.seed}"
-    for _ in run_folder.train(config, split, run):
+    for _ in run_folder.Run(config, split, run):
         pass
     network = run_folder.load(run)
     hit = (network.predict(test.x) == test.y).float()

@@ -39,6 +39,12 @@ class SearchConfig(Config):
         return min(self.space.budget.grace_epochs, self.epochs), self.space.budget.reduction_factor
 
     @property
+    def milestones(self) -> list[int]:
+        """The epochs of ASHA's rungs."""
+        first, factor = self.rungs
+        return [first * factor**k for k in range(32) if first * factor**k <= self.epochs]
+
+    @property
     def base(self) -> RunConfig:
         """The configuration of every trial, but for its sample."""
         return self.space.base.replaced(

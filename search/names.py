@@ -7,7 +7,7 @@ OBJECTIVE = "val_accuracy"
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS = "number", "folder", "threads"
+NUMBER, FOLDER, THREADS, RUNGS = "number", "folder", "threads", "rungs"
 
 # A search's folder, and what a trial's has beside its run.
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (

@@ -17,7 +17,7 @@ from search import cluster, samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, THREADS
+from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, RUNGS, THREADS
 from search.reconcile import reconcile, tell
 from search.trial_folder import End, TrialFolder, by_reason
 from spaces.space import Float, Int, Sample, Space
@@ -89,7 +89,7 @@ class StudySearcher(Searcher):
         trial = self._folder(number)
         self.live[trial_id], self.failures[number] = number, len(trial.failures())
         self.news(News(number))
-        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads}
+        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones}
 
     def _folder(self, number: int) -> TrialFolder:
         """A trial's folder, with the configuration that the sampler suggests if it has none yet."""

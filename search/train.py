@@ -59,7 +59,7 @@ def _train(config: RunConfig, folder: Path, console: Console) -> float:
     split = data.load(config.data, config.seed, config.data_dir, device := resolve_device(config.device))
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
     try:
-        for epoch in run_folder.train(config, split, folder):
+        for epoch in run_folder.Run(config, split, folder):
             console.print(_line(epoch, config.learning.epochs))
     except (DivergedError, OutOfMemory) as error:
         console.print(f"stopped: {error}")

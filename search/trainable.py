@@ -19,9 +19,9 @@ from ffsnn.config import DataConfig
 from ffsnn.data import Split, load
 from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
-from ffsnn.run_folder import train
+from ffsnn.run_folder import Run
 from ffsnn.trainer import DivergedError, resolve_device
-from search.names import EPOCH, FOLDER, OBJECTIVE, PROBLEM, THREADS
+from search.names import EPOCH, FOLDER, OBJECTIVE, PROBLEM, RUNGS, THREADS
 from search.trial_folder import TrialFolder
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -37,27 +37,35 @@ class TrialTrainable(Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[THREADS])
-        self.folder, self.held = TrialFolder(config[FOLDER]), ExitStack()
+        self.folder, self.held, self.rungs = TrialFolder(config[FOLDER]), ExitStack(), config[RUNGS]
         self.held.enter_context(self.folder.occupied())
         faulthandler.enable(2)  # a crash in native code prints where
-        self.run, self.epochs = self.folder.config(), self._epochs()
-        self.folder.mend()
-        # A trial that comes back first repeats its last report: the driver may have died before it judged it.
-        self.repeat = self.folder.history()[-1:]
+        self.run: Run | None = None
 
-    def _epochs(self) -> Iterator[Any]:
-        split = _split(self.run.data, self.run.seed, self.run.data_dir, resolve_device(self.run.device))
-        yield from train(self.run, split, self.folder.path)
+    def _begin(self) -> Run:
+        config = self.folder.config()
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(config.device))
+        run = Run(config, split, self.folder.path, also=self.rungs)
+        # A trial that comes back first repeats its last report: the driver may have died before it judged it.
+        self.repeat = run.history[-1:]
+        return run
+
+    def _let_go(self) -> None:
+        """Between trials; one that is to go on has a checkpoint of its last epoch."""
+        if self.run is not None and self.folder.end() is None:
+            self.run.save()
+        self.held.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.held.close()
+        self._let_go()
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         with self._failure_recorded():
             try:
-                metrics = self.repeat.pop() if self.repeat else next(self.epochs)
+                self.run = self.run or self._begin()
+                metrics = self.repeat.pop() if self.repeat else next(self.run)
             except DivergedError as error:
                 return self._stopped("diverged", error)
             except OutOfMemory as error:
@@ -66,10 +74,11 @@ class TrialTrainable(Trainable):
                 if error.errno not in NO_ROOM:
                     raise
                 return self._stopped("disk_full", error)
-        done = metrics.epoch >= self.run.learning.epochs
+        done = metrics.epoch >= self.run.trainer.learning.epochs
         return {EPOCH: metrics.epoch, OBJECTIVE: metrics.val_accuracy, "done": done}
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
+        self.run = None  # within an epoch, so nothing to be kept
         return {EPOCH: 0, OBJECTIVE: float("nan"), PROBLEM: f"{reason}: {error}", "done": True}
 
     @contextmanager
@@ -78,12 +87,13 @@ class TrialTrainable(Trainable):
         try:
             yield
         except Exception as error:
+            self.run = None
             traceback.print_exc()
             self.folder.add_failure("error", f"{type(error).__name__}: {error}")
             raise
 
     def cleanup(self) -> None:
-        self.held.close()
+        self._let_go()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the trial's folder is the checkpoint."""

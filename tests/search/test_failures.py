@@ -1,0 +1,132 @@
+"""Trials that crash and hang in a real search: a retry each from the checkpoint, then an end that says why."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from ffsnn.data import load
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.halt import Halt
+from search.optuna_search import StudySearcher
+from search.reconcile import open_study
+from search.trial_folder import End
+from spaces.space import Space
+from tests.search.conftest import FFSNN, ffsnn
+
+SPACE = Space.load("digits_smoke")
+
+
+def process_of(trial: Path, other_than: int = 0, timeout: float = 90) -> int:
+    """The process that trains a trial, once it has an epoch there."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            pid = json.loads((trial / "trial.lock").read_text())["pid"]
+            if pid != other_than and (trial / "history.jsonl").stat().st_size:
+                return int(pid)
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"nobody trains {trial}")
+
+
+@pytest.mark.slow
+def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
+    (tmp_path / "mlruns").mkdir()
+    command = [
+        FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "3", "--epochs", "60", "--scheduler", "none",
+        "--retries", "1", "--patience", "0.4",
+    ]  # fmt: skip
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(command, env={**os.environ, "FFSNN_HOME": str(tmp_path)}, stdout=log, stderr=log)
+    trials = tmp_path / "mlruns" / "searches" / "hurt" / "trials"
+    os.kill(hung := process_of(trials / "0001"), signal.SIGSTOP)
+    os.kill(first := process_of(trials / "0000"), signal.SIGKILL)
+    os.kill(process_of(trials / "0000", other_than=first), signal.SIGKILL)
+    assert driver.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert "trial 0: died" in said
+    assert "trial 1: hung, no epoch for" in said
+    assert "attempt 2 of 2" in said
+    assert "1 trials failed: 1 died" in said
+    ends = [json.loads((trials / f"{n:04d}" / "end.json").read_text()) for n in range(3)]
+    assert [end["state"] for end in ends] == ["failed", "complete", "complete"]
+    assert [epoch["epoch"] for epoch in ends[1]["history"]] == list(range(1, 61))
+    with pytest.raises(ProcessLookupError):
+        os.kill(hung, 0)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    (run,) = client.search_runs(["1"], "tags.`ffsnn.state` = 'failed'")
+    assert run.info.status == "FAILED"
+    assert "its process was killed" in run.data.tags["mlflow.note.content"]
+
+
+def searcher(home: Path, **settings) -> StudySearcher:
+    config = SearchConfig(name="s", space=SPACE, epochs=3, device="cpu", **settings)
+    folder = SearchFolder.create(home, config, "")
+    return StudySearcher(folder, config, 1, Halt(), lambda news: None, print)
+
+
+def test_more_failures_than_a_share_stop_the_search(tmp_path: Path):
+    hurt = searcher(tmp_path, trials=20, max_failed=0.5)
+    for number in range(5):
+        assert hurt.suggest(str(number))["number"] == number
+        problem = "out_of_memory: a batch did not fit" if number % 2 == 0 else "diverged: layer 0 diverged"
+        assert not hurt.halt.now
+        hurt.on_trial_complete(str(number), {"problem": problem})
+    assert hurt.halt.failed
+    assert hurt.halt.reason == "3 of 5 trials have failed (3 out_of_memory)"
+    assert hurt.suggest("5") == "FINISHED"
+    assert [trial.state.name for trial in open_study(hurt.folder).get_trials()] == ["FAIL"] * 5
+
+
+def test_a_full_disk_stops_the_search_with_the_budget_intact(tmp_path: Path):
+    full = searcher(tmp_path, trials=4)
+    full.suggest("a")
+    full.on_trial_complete("a", {"problem": "disk_full: [Errno 28] No space left on device"})
+    assert full.halt.failed
+    assert full.folder.trial(0).end() is None
+    assert full.suggest("b") == "FINISHED"
+
+
+def test_when_time_runs_out_every_trial_has_an_end(tmp_path: Path):
+    """Also one that was asked for by a driver that died at once."""
+    late = searcher(tmp_path, trials=4)
+    late.suggest("a")
+    late.study.ask()
+    again = StudySearcher(late.folder, late.search, 1, Halt(budget=0), lambda news: None, print)
+    assert again.suggest("b") == "FINISHED"
+    again.end_all()
+    assert [trial.end() for trial in late.folder.trials()] == [
+        End("failed", "time_budget", "before its first epoch")
+    ] * 2
+    assert [trial.state.name for trial in open_study(late.folder).get_trials()] == ["FAIL"] * 2
+
+
+def test_a_search_begun_with_other_versions_is_refused(tmp_path: Path):
+    mlruns = tmp_path / "mlruns"
+    config = SearchConfig(name="old", space=SPACE, space_name="digits_smoke", trials=8, epochs=9)
+    folder = SearchFolder.create(mlruns, config, load(SPACE.base.data, 0).checksum)
+    tree = json.loads((folder.path / "search.json").read_text())
+    tree["versions"]["torch"] = "1.0.0"
+    (folder.path / "search.json").write_text(json.dumps(tree))
+    refused = ffsnn("search", "--resume", "old", home=tmp_path)
+    assert refused.returncode == 2
+    assert "torch 1.0.0 became" in refused.stderr
+    assert "--force" in refused.stderr
+    assert json.loads((folder.path / "search.json").read_text()) == tree
+
+
+def test_a_folder_that_is_no_search_is_left_alone(tmp_path: Path):
+    (tmp_path / "mlruns" / "searches" / "mine").mkdir(parents=True)
+    (tmp_path / "mlruns" / "searches" / "mine" / "thesis.tex").write_text("")
+    refused = ffsnn("search", "digits_smoke", "--name", "mine", home=tmp_path)
+    assert refused.returncode == 2
+    assert "is no search" in refused.stderr
+    assert [path.name for path in (tmp_path / "mlruns" / "searches" / "mine").iterdir()] == ["thesis.tex"]
