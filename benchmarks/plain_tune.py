@@ -71,7 +71,8 @@ def run(space: Space, trials: int, epochs: int, concurrency: int, home: Path) ->
             callbacks=[MLflowLoggerCallback(f"sqlite:///{home.absolute()}/mlflow.db", experiment_name="plain")],
         ),
     )  # fmt: skip
-    return [result.config for result in tuner.fit() if result.config is not None]
+    results = tuner.fit()
+    return [results[trial].config or {} for trial in range(len(results))]
 
 
 def main() -> None:
