@@ -14,11 +14,11 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow check bench questions format clean FORCE
+.PHONY: help search test slow check bench bench-search questions format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_smoke" for one of seconds
 	@$(BIN)/ffsnn search $(ARGS)
@@ -37,6 +37,9 @@ check: $(READY) ## lint, formatting and types
 
 bench: $(READY) ## measure the core beside the notes' loop (about 5 minutes); results in benchmarks/results/
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-search: $(READY) ## measure what a search costs beyond its training (about 30 minutes, on an idle machine)
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.search $(ARGS)
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions

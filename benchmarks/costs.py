@@ -77,12 +77,21 @@ def alone(config: RunConfig) -> tuple[float, float]:
         save(*args)
         saving += time.perf_counter() - start
 
-    run_folder.RunFolder.save = timed  # type: ignore[method-assign]
+    run_folder.RunFolder.save = timed  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as folder:
             return sum(epoch.seconds for epoch in run_folder.train(config, split, folder)), saving
     finally:
         run_folder.RunFolder.save = save  # type: ignore[method-assign]
+
+
+def epochs_of(space: dict[str, Any], seconds: float) -> int:
+    """How many epochs fill `seconds` on this machine, two trials at a time."""
+    config = Space.parse(space).base.replaced({"learning.epochs": 2, "device": "cpu"})
+    with ProcessPoolExecutor(SLOTS) as pool:
+        for _ in ("kernels and images", "measured"):
+            measured = [took for took, _ in pool.map(alone, [config] * SLOTS)]
+    return max(1, round(config.learning.epochs * seconds / statistics.mean(measured)))
 
 
 def overhead(ran: Ran) -> dict[str, float]:

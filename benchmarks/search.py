@@ -7,7 +7,7 @@
 2. From the same runs: what the driver spends on a report, and checkpoints' share of the training time.
 3. 2,000 trials of no length, for each sampler: time a trial and driver's memory, last hundred against first.
 
-    python -m benchmarks.search [--parts 123] [--trials 40] [--epochs 10] [--many 2000] [--samplers tpe random]
+    python -m benchmarks.search [--parts 123] [--trials 40] [--seconds 10] [--many 2000] [--samplers tpe random]
 """
 
 import argparse
@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.costs import NO_LENGTH, SLOTS, TEN_SECONDS, growth, overhead, report_cost, run
+from benchmarks.costs import NO_LENGTH, SLOTS, TEN_SECONDS, epochs_of, growth, overhead, report_cost, run
 from benchmarks.speed import RESULTS, machine
 from ffsnn import atomic
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search")
     parser.add_argument("--parts", default="123")
     parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=10, help="of a trial of parts 1 and 2")
     parser.add_argument("--many", type=int, default=2000)
     parser.add_argument("--samplers", nargs="+", default=["tpe", "random"])
     asked = parser.parse_args()
@@ -84,8 +84,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         if {"1", "2"} & set(asked.parts):
-            space = TEN_SECONDS | {"budget": {"grace_epochs": asked.epochs}}
-            options = {"trials": asked.trials, "epochs": asked.epochs}
+            epochs = epochs_of(TEN_SECONDS, asked.seconds)
+            console.print(f"{asked.trials} trials of {epochs} epochs, {SLOTS} at a time")
+            space = TEN_SECONDS | {"budget": {"grace_epochs": epochs}}
+            options = {"trials": asked.trials, "epochs": epochs}
             searches = {name: run(name, Path(scratch) / name, space, **options) for name in ("ours", "plain")}
             costs = {name: report_cost(ran) for name, ran in searches.items()}
             if "1" in asked.parts:

@@ -76,7 +76,7 @@ class Watched:
                 self.wrap(type(callback), "on_step_end", "callbacks: step")
             tuner(itself, *args, tune_config=tune_config, run_config=run_config, **kwargs)
 
-        tune.Tuner.__init__ = init  # type: ignore[method-assign]
+        tune.Tuner.__init__ = init  # type: ignore[method-assign, assignment]
 
 
 def now() -> float:
