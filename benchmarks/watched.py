@@ -92,6 +92,8 @@ def main() -> None:
         from search.names import ENVIRONMENT
 
         os.environ |= ENVIRONMENT  # before Ray is imported, as `launch` does it
+    # For both: Ray's own 15 would measure what else the machine does.
+    os.environ |= {"RAY_worker_niceness": "0"}
     seen.watch()
     from ffsnn.config import parse
     from search.folder import SearchConfig
