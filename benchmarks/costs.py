@@ -80,7 +80,7 @@ def alone(config: RunConfig) -> tuple[float, float]:
     run_folder.RunFolder.save = timed  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return sum(epoch.seconds for epoch in run_folder.train(config, split, folder)), saving
+            return sum(epoch.seconds for epoch in run_folder.Run(config, split, folder)), saving
     finally:
         run_folder.RunFolder.save = save  # type: ignore[method-assign]
 

@@ -96,7 +96,7 @@ def main() -> None:
     os.environ |= {"RAY_worker_niceness": "0"}
     seen.watch()
     from ffsnn.config import parse
-    from search.folder import SearchConfig
+    from search.config import SearchConfig
 
     config = parse(SearchConfig, request)
     if which == "ours":

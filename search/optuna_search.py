@@ -136,7 +136,7 @@ class StudySearcher(Searcher):
         if problem:
             reason, _, detail = problem.partition(": ")
             if reason != "disk_full":
-                return End("failed", reason, detail)
+                return End("pruned" if reason == "diverged" else "failed", reason, detail)
             self.halt.ask(f"the disk is full ({detail})", failed=True)
             return None
         if epochs >= self.search.epochs:

@@ -25,6 +25,7 @@ TOLD: dict[State, TrialState] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+WORST = 0.0  # an accuracy
 Say = Callable[[str], None]
 
 
@@ -62,17 +63,28 @@ def open_study(folder: SearchFolder) -> optuna.Study:
 
 def tell(study: optuna.Study, trial: TrialFolder) -> None:
     """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
-    end, history = trial.end(), trial.history()
+    end = trial.end()
     assert end is not None
     frozen = study.get_trials(deepcopy=False)[trial.number]
     if frozen.state.is_finished():
         return
     live = optuna.trial.Trial(study, frozen._trial_id)
-    for epoch in history:
-        if epoch.epoch not in frozen.intermediate_values:
-            live.report(epoch.val_accuracy, epoch.epoch)
+    values = told_values(trial, end)
+    for epoch, value in values.items():
+        if epoch not in frozen.intermediate_values:
+            live.report(value, epoch)
     live.set_user_attr("stop_reason", end.reason)
-    study.tell(trial.number, history[-1].val_accuracy if end.state == "complete" else None, TOLD[end.state])
+    study.tell(trial.number, values[max(values)] if end.state == "complete" else None, TOLD[end.state])
+
+
+def told_values(trial: TrialFolder, end: End) -> dict[int, float]:
+    """What the study is told of a trial, epoch by epoch: its accuracies, and for the epoch in which it diverged 0.
+
+    A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
+    half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
+    """
+    values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
+    return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
 
 
 def distribution(parameter: AnyParameter) -> BaseDistribution:
@@ -125,13 +137,19 @@ def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Sa
         if sealed is not None and trial.write_history(sealed):
             say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
         trial.drop_checkpoints()
-    elif frozen and frozen.state.is_finished() and len(trial.history()) == len(frozen.intermediate_values):
-        state = next(state for state, told in TOLD.items() if told == frozen.state)
-        trial.write_end(End(state, frozen.user_attrs.get("stop_reason", state)))
+    elif frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial)):
+        trial.write_end(end)
         say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
     else:
         for remark in trial.mend():
             say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
+
+
+def _end_of(frozen: FrozenTrial, trial: TrialFolder) -> End | None:
+    """How the study says that a trial ended; None where it knows more epochs than the folder."""
+    state = next(state for state, told in TOLD.items() if told == frozen.state)
+    end = End(state, frozen.user_attrs.get("stop_reason", state))
+    return end if told_values(trial, end) == frozen.intermediate_values else None
 
 
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
@@ -148,10 +166,10 @@ def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bo
         frozen, end = known[trial.number], trial.end()
         if frozen.params != space.read(trial.config()):
             return True
-        if frozen.state.is_finished():
-            values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
-            if end is None or TOLD[end.state] != frozen.state or frozen.intermediate_values != values:
-                return True
+        if frozen.state.is_finished() and (
+            end is None or TOLD[end.state] != frozen.state or frozen.intermediate_values != told_values(trial, end)
+        ):
+            return True
     return False
 
 

@@ -41,8 +41,8 @@ class End:
 
     @property
     def is_failure(self) -> bool:
-        """Of the machine or the code; a divergence is a result, and so is a want of time."""
-        return self.state == "failed" and self.reason not in ("diverged", "time_budget")
+        """Of the machine or the code, and not for want of time."""
+        return self.state == "failed" and self.reason != "time_budget"
 
 
 @dataclass(frozen=True)

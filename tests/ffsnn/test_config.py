@@ -336,8 +336,8 @@ def test_replacing_by_a_broken_value_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"- 1\n- 2\n", r"run\.yaml must hold a YAML mapping, but holds list$"),
-        (b"", r"run\.yaml must hold a YAML mapping, but holds NoneType$"),
+        (b"- 1\n- 2\n", r"run\.yaml must hold a mapping, but holds list$"),
+        (b"", r"run\.yaml must hold a mapping, but holds NoneType$"),
         (b"network: {tau: 2.0\n", r"^cannot read .*run\.yaml: "),
         (b"\xff\xfe\x00", r"^cannot read .*run\.yaml: "),
         (b"network: {tau: 0.5}\n", r"^network\.tau: .*but got 0\.5$"),

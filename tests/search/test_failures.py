@@ -83,7 +83,10 @@ def test_more_failures_than_a_share_stop_the_search(tmp_path: Path):
     assert hurt.halt.failed
     assert hurt.halt.reason == "3 of 5 trials have failed (3 out_of_memory)"
     assert hurt.suggest("5") == "FINISHED"
-    assert [trial.state.name for trial in open_study(hurt.folder).get_trials()] == ["FAIL"] * 5
+    told = open_study(hurt.folder).get_trials()
+    assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "FAIL", "PRUNED", "FAIL"]
+    assert told[1].intermediate_values == {1: 0.0}  # the sampler is to keep away from there
+    assert StudySearcher(hurt.folder, hurt.search, 1, Halt(), print, print).waiting == []
 
 
 def test_a_full_disk_stops_the_search_with_the_budget_intact(tmp_path: Path):

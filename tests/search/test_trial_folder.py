@@ -63,7 +63,7 @@ def test_failures_and_output_are_kept(tmp_path: Path):
 
 
 def test_what_counts_as_a_failure():
-    ends = [End("failed", "died"), End("failed", "hung"), End("failed", "died"), End("failed", "diverged")]
+    ends = [End("failed", "died"), End("failed", "hung"), End("failed", "died"), End("pruned", "diverged")]
     assert [end.is_failure for end in ends] == [True, True, True, False]
     assert by_reason(ends) == "2 died, 1 diverged, 1 hung"
 
