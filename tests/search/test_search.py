@@ -14,7 +14,8 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
-from tests.search.conftest import FFSNN, check, ffsnn, read
+from tests.faults.reader import broken_promises, read
+from tests.search.conftest import FFSNN, ffsnn
 
 
 def test_a_search_ends_with_every_trial_told_once(searched):
@@ -22,9 +23,8 @@ def test_a_search_ends_with_every_trial_told_once(searched):
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     assert "next: ffsnn best smoke" in result.stdout
-    seen = read(home / "mlruns", "smoke")
-    check(seen, trials=8)
-    assert {"COMPLETE", "PRUNED"} <= set(seen.study.values())
+    assert broken_promises(home, "smoke", trials=8) == []
+    assert {"complete", "pruned"} <= {trial.state for (trial,) in read(home, "smoke").study.values()}
 
 
 def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
@@ -52,23 +52,23 @@ def test_the_best_trial_is_kept_in_mlflow_with_its_pictures(searched):
 def test_mlflow_can_be_rebuilt_and_synced_again(searched, tmp_path):
     home = tmp_path / "copy"
     shutil.copytree(searched[0], home)
-    before = read(home / "mlruns", "smoke")
+    before = read(home, "smoke")
     for file in (home / "mlruns").glob("mlflow.db*"):
         file.unlink()
     for _ in range(2):
         assert ffsnn("sync", "smoke", home=home).returncode == 0
-        assert read(home / "mlruns", "smoke") == before
+        assert read(home, "smoke") == before
 
 
 def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
     home = tmp_path / "copy"
     shutil.copytree(searched[0], home)
-    before = read(home / "mlruns", "smoke")
+    before = read(home, "smoke")
     result = ffsnn("search", "--resume", "smoke", "--trials", "10", home=home)
     assert result.returncode == 0, result.stderr
-    seen = read(home / "mlruns", "smoke")
-    check(seen, trials=10)
-    assert {number: seen.histories[number] for number in range(8)} == before.histories
+    assert broken_promises(home, "smoke", trials=10) == []
+    after = read(home, "smoke").folder
+    assert {number: after[number] for number in range(8)} == before.folder
 
 
 @pytest.mark.parametrize(
@@ -93,35 +93,7 @@ def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path,
     assert sum(1 for _ in trials.glob("*/end.json")) < 6, "the search had ended before it could be stopped"
     result = ffsnn("search", "--resume", "hurt", home=home)
     assert result.returncode == 0, result.stderr
-    check(read(home / "mlruns", "hurt"), trials=6)
-
-
-def test_killed_and_resumed_a_search_asks_for_the_same_points(tmp_path: Path):
-    """One trial at a time and a fixed seed: the study equals that of a search that was left alone, trial by trial."""
-    command = ["search", "digits_smoke", "--name", "one", "--trials", "5", "--epochs", "4", "--concurrency", "1"]
-    whole, hurt = tmp_path / "whole", tmp_path / "hurt"
-    for home in (whole, hurt):
-        (home / "mlruns").mkdir(parents=True)
-    assert ffsnn(*command, home=whole).returncode == 0
-    driver = subprocess.Popen([FFSNN, *command], env={**os.environ, "FFSNN_HOME": str(hurt)}, stdout=subprocess.DEVNULL)
-    trials = hurt / "mlruns" / "searches" / "one" / "trials"
-    deadline = time.monotonic() + 120
-    while sum(1 for _ in trials.glob("*/history.jsonl")) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    driver.kill()
-    driver.wait()
-    assert ffsnn(*command, home=hurt).returncode == 0  # the same command goes on
-    seen = [read(home / "mlruns", "one") for home in (whole, hurt)]
-    for one in seen:
-        check(one, trials=5)
-    assert seen[0].values == seen[1].values
-    assert seen[0].study == seen[1].study
-    configs = [
-        [json.loads((home / "mlruns/searches/one/trials" / f"{n:04d}" / "config.json").read_text()) for n in range(5)]
-        for home in (whole, hurt)
-    ]
-    assert configs[0] == configs[1]
+    assert broken_promises(home, "hurt", trials=6) == []
 
 
 @pytest.mark.slow
@@ -132,9 +104,8 @@ def test_every_sampler_finishes_a_search(tmp_path: Path, sampler: str):
     result = ffsnn(*command, "--sampler", sampler, home=tmp_path)
     assert result.returncode == 0, result.stderr
     assert ("at random" in result.stdout) == (sampler != "random")
-    seen = read(tmp_path / "mlruns", "mine")
-    check(seen, trials=6)
-    assert set(seen.study.values()) == {"COMPLETE"}
+    assert broken_promises(tmp_path, "mine", trials=6) == []
+    assert {trial.state for (trial,) in read(tmp_path, "mine").study.values()} == {"complete"}
 
 
 def test_the_ui_answers_on_loopback_and_stops(searched):
@@ -162,4 +133,4 @@ def test_a_time_budget_ends_a_search(tmp_path: Path):
     )
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "mlruns" / "searches" / "brief" / "trials"
-    check(read(tmp_path / "mlruns", "brief"), trials=len(list(folder.iterdir())))
+    assert broken_promises(tmp_path, "brief", trials=len(list(folder.iterdir()))) == []
