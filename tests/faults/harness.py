@@ -95,9 +95,6 @@ class Life:
     forgiven: dict[str, int] = field(default_factory=dict)  # epochs of a trial that damage has left
     broken: list[str] = field(default_factory=list)  # work that was done and was done again
 
-    def __post_init__(self) -> None:
-        (self.home / "mlruns").mkdir(parents=True, exist_ok=True)
-
     @property
     def folder(self) -> Path:
         return self.home / "mlruns" / "searches" / self.name
@@ -108,6 +105,7 @@ class Life:
 
     def run(self, trials: int, *faults: Fault) -> Run:
         """Run the command to its end, whatever that is, and see whether the work done before is still there."""
+        (self.home / "mlruns").mkdir(parents=True, exist_ok=True)
         notes = self.home.with_name(f"{self.home.name}-runs") / str(len(self.runs))  # outside of what may be full
         notes.mkdir(parents=True)
         command = [*FFSNN, "search", "digits_smoke", "--name", self.name, "--trials", str(trials), *self.options]
@@ -176,15 +174,17 @@ class Life:
 
 
 def _ended(driver: "subprocess.Popen[bytes]") -> int | None:
-    """The exit code of a driver; None for one that hangs, which is killed with all its children."""
+    """The exit code of a driver; None for one that hangs. No driver outlives its test."""
     try:
         return driver.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        for process in [*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        driver.wait()
         return None
+    finally:
+        if driver.poll() is None:
+            for process in [*psutil.Process(driver.pid).children(recursive=True), psutil.Process(driver.pid)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            driver.wait()
 
 
 def _note(file: Path) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ search's home is kept, and said. The draw is seeded; where in a second each faul
 """
 
 import argparse
-import contextlib
 import json
 import random
 import shutil
@@ -22,6 +21,7 @@ from tests.faults.server import Server
 
 KILLED = ("driver", "driver", "driver", "trial", "trial", "raylet")
 STOPPED = ("driver by SIGTERM", "driver by SIGINT", "Ctrl-C", "Ctrl-C twice")
+SERVED = ("server", "server hung", "driver")
 COSTS = {
     "trials lost": "lost", "trials doubled": "doubled", "left running": "running", "wrong state": "state",
     "wrong configuration": "configuration", "wrong history": "history", "work done twice or lost": "work",
@@ -45,20 +45,15 @@ class Torture:
             draw, home = self.draw, self.homes / f"{self.lives:03d}"
             served = self.server if draw.random() < 0.4 else None
             options = ("--epochs", "4", "--seed", str(self.lives), *draw.choice([(), ("--concurrency", "1")]))
-            victims = draw.choice(
-                [KILLED, STOPPED, ("server", "server hung", "driver") if served else KILLED, ("disk",)]
-            )
-            with contextlib.ExitStack() as stack:
-                if victims == ("disk",):
-                    try:
-                        stack.enter_context(small_disk(home))
-                    except PermissionError as error:
-                        victims = self.without_disk(error)
-                self.live(Life(home, f"life-{self.lives}", options, served), victims)
-
-    def without_disk(self, error: PermissionError) -> tuple[str, ...]:
-        print(f"no disk is filled: {error}")
-        return KILLED
+            life = Life(home, f"life-{self.lives}", options, served)
+            if draw.random() < 0.2:
+                try:
+                    with small_disk(home):
+                        self.live(life, ("disk",))
+                except PermissionError as error:
+                    self.say(life, f"no disk is filled: {error}")
+            else:
+                self.live(life, draw.choice([KILLED, STOPPED, SERVED if served else KILLED]))
 
     def live(self, life: Life, victims: tuple[str, ...]) -> None:
         """One search, hit and resumed, then held against the promise."""
