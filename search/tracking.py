@@ -126,8 +126,12 @@ class Projection:
         run = self.runs.get(number) or self._open(trial, end, len(history))
         if number in self.whole:
             return
+        if end and self.logged[number] > len(history):  # it fell back to a checkpoint, and was stopped before it was as
+            self.client.delete_run(run)  # far again; MLflow forgets no single epoch
+            self.there.pop(str(number), None)
+            run = self._open(trial, end, len(history))
         self._log(run, history[self.logged[number] :])
-        self.logged[number] = len(history)
+        self.logged[number] = max(self.logged[number], len(history))
         if end:
             self._close(run, trial, end, history)
             self.whole.add(number)

@@ -197,3 +197,20 @@ def test_an_end_is_sealed_with_its_history(folder):
     sealed = json.loads((folder.trial(0).path / "end.json").read_text())
     assert [epoch["epoch"] for epoch in sealed["history"]] == [1, 2, 3]
     assert not list(folder.trial(0).path.glob("last*"))  # a trial that has ended needs no checkpoint
+
+
+def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(folder):
+    from mlflow.tracking import MlflowClient
+
+    from search.tracking import Projection, sync
+
+    home, trial = folder.path.parents[1], folder.trial(3)
+    Projection(home, folder).sync(3)  # two epochs
+    trial.write_history(trial.history()[:1])
+    trial.write_end(End("pruned", "asha"))
+    for _ in range(2):
+        sync(home, folder)
+        client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+        (run,) = client.search_runs(["1"], "tags.`ffsnn.trial` = '3'")
+        assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_accuracy")] == [1]
+        assert run.info.status == "FINISHED"
