@@ -23,7 +23,7 @@ from rich.table import Table
 from scipy.stats import wilcoxon
 
 from search import samplers
-from search.optuna_search import suggest
+from search.points import suggest
 from spaces.space import Space
 
 RULES = ("FAIL", "COMPLETE, 0", "PRUNED, 0 at step 1")

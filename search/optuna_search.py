@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 from ray.tune.search import Searcher
 
 from ffsnn.run_folder import CONFIG
-from search import cluster, samplers
+from search import cluster, points, samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, RUNGS, THREADS
 from search.reconcile import reconcile, tell
 from search.trial_folder import End, TrialFolder, by_reason
-from spaces.space import Float, Int, Sample, Space
 
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
@@ -33,21 +31,6 @@ class News:
     epoch: int = 0
     accuracy: float | None = None
     end: End | None = None
-
-
-def suggest(space: Space, trial: optuna.Trial) -> Sample:
-    """A sample of the space, parameter by parameter, leaving out those whose condition does not hold."""
-    sample: dict[str, Any] = {}
-    for path, parameter in space.parameters.items():
-        if not space.active(path, sample):
-            continue
-        if isinstance(parameter, Float):
-            sample[path] = trial.suggest_float(path, *parameter.float, log=parameter.log)
-        elif isinstance(parameter, Int):
-            sample[path] = trial.suggest_int(path, *parameter.int, log=parameter.log)
-        else:
-            sample[path] = trial.suggest_categorical(path, parameter.choice)
-    return sample
 
 
 class StudySearcher(Searcher):
@@ -81,7 +64,6 @@ class StudySearcher(Searcher):
         if self.waiting:
             number = self.waiting.pop(0)
         elif self.asked < self.search.trials:
-            self._set_sampler(self.asked)
             number = self.study.ask().number
             self.asked += 1
         else:
@@ -92,16 +74,17 @@ class StudySearcher(Searcher):
         return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones}
 
     def _folder(self, number: int) -> TrialFolder:
-        """A trial's folder, with the configuration that the sampler suggests if it has none yet."""
+        """A trial's folder, with the configuration that the sampler suggests if it has none yet.
+
+        The folder has it before the study does: a driver killed in between asks for the same point again.
+        """
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
-            self._set_sampler(number)
-            live = optuna.trial.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
-            trial.create(self.search.space.apply(suggest(self.search.space, live), self.base))
+            sampler = samplers.build(self.search.sampler, self.search.seed, number)
+            sample = points.draw(self.search.space, self.study, sampler, number)
+            trial.create(self.search.space.apply(sample, self.base))
+            points.record(self.search.space, self.study, number, sample)
         return trial
-
-    def _set_sampler(self, number: int) -> None:
-        self.study.sampler = samplers.build(self.search.sampler, self.search.seed, number)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if PROBLEM not in result:

@@ -9,16 +9,17 @@ import os
 from collections.abc import Callable
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffsnn.config import ConfigError
+from ffsnn.run_folder import CONFIG
 from search.config import SearchConfig
 from search.folder import SearchFolder
+from search.points import distribution, record
 from search.trial_folder import End, State, TrialFolder
-from spaces.space import AnyParameter, Float, Int, Space
+from spaces.space import Space
 
 TOLD: dict[State, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -37,6 +38,7 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
     study = _study(folder, say)
     for trial in folder.trials():
         _mend(trial, study, config, say)
+    _record_lost(folder, config.space, study)
     if _contradicted(folder, config.space, study):
         _set_aside(folder, "its trials differ from their folders", say)
         study = open_study(folder)
@@ -85,15 +87,6 @@ def told_values(trial: TrialFolder, end: End) -> dict[int, float]:
     """
     values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
     return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
-
-
-def distribution(parameter: AnyParameter) -> BaseDistribution:
-    """A parameter of a space as Optuna has it."""
-    if isinstance(parameter, Float):
-        return FloatDistribution(*parameter.float, log=parameter.log)
-    if isinstance(parameter, Int):
-        return IntDistribution(*parameter.int, log=parameter.log)
-    return CategoricalDistribution(parameter.choice)
 
 
 def _study(folder: SearchFolder, say: Say) -> optuna.Study:
@@ -155,6 +148,16 @@ def _end_of(frozen: FrozenTrial, trial: TrialFolder) -> End | None:
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
     """Whether the study has all of a trial's parameters: it may have been stopped while it was asked for."""
     return all(path in frozen.params for path in space.parameters if space.active(path, frozen.params))
+
+
+def _record_lost(folder: SearchFolder, space: Space, study: optuna.Study) -> None:
+    """Give the study the parameters of trials whose driver was killed before it recorded them all."""
+    for frozen in study.get_trials(deepcopy=False):
+        trial = folder.trial(frozen.number)
+        if not frozen.state.is_finished() and (trial.path / CONFIG).exists():
+            sample = space.read(trial.config())
+            if frozen.params.items() < sample.items():
+                record(space, study, frozen.number, sample)
 
 
 def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bool:

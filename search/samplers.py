@@ -10,6 +10,7 @@ folder says.
 import hashlib
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -23,28 +24,39 @@ def seed_of(seed: int, number: int) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
-def _tpe(seed: int, own: int) -> BaseSampler:
+def _tpe(seed: int, own: int, number: int) -> BaseSampler:
     """Over all active parameters jointly, in groups where conditions make them differ."""
     return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, constant_liar=True)
 
 
-def _random(seed: int, own: int) -> BaseSampler:
+def _random(seed: int, own: int, number: int) -> BaseSampler:
     return optuna.samplers.RandomSampler(seed=own)
 
 
-def _qmc(seed: int, own: int) -> BaseSampler:
+class _Sobol(optuna.samplers.QMCSampler):
+    """Optuna counts its points in the study, where a kill would leave one out; here a trial's number is its point's."""
+
+    def __init__(self, number: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.number = number
+
+    def _find_sample_id(self, study: optuna.Study, search_space: Any) -> int:
+        return self.number
+
+
+def _qmc(seed: int, own: int, number: int) -> BaseSampler:
     """One Sobol sequence for the whole search: all its trials share the seed."""
-    return optuna.samplers.QMCSampler(
-        seed=seed, scramble=True, independent_sampler=optuna.samplers.RandomSampler(seed=own),
+    return _Sobol(
+        number, seed=seed, scramble=True, independent_sampler=optuna.samplers.RandomSampler(seed=own),
         warn_independent_sampling=False, warn_asynchronous_seeding=False,
     )  # fmt: skip
 
 
-def _gp(seed: int, own: int) -> BaseSampler:
+def _gp(seed: int, own: int, number: int) -> BaseSampler:
     return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
 
 
-SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
     "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp,
 }  # fmt: skip
 WITHOUT_CHOICES = ("qmc",)
@@ -55,7 +67,7 @@ def build(name: str, seed: int, number: int) -> BaseSampler:
     """The sampler for trial `number` of a search."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](seed, seed_of(seed, number))
+        return SAMPLERS[name](seed, seed_of(seed, number), number)
 
 
 def limits(name: str, space: Space) -> str | None:

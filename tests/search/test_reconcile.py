@@ -13,7 +13,7 @@ from ffsnn.run_folder import Run
 from search import samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
-from search.optuna_search import suggest
+from search.points import suggest
 from search.reconcile import open_study, reconcile, tell
 from search.trial_folder import End, TrialFolder
 from spaces.space import Space

@@ -88,7 +88,7 @@ class Injector:
         files = [set(os.listdir(os.path.join(trials, trial))) for trial in os.listdir(trials)]
         if sum("end.json" in names for names in files) > told:
             self.event("tell", f"appending to study.log, {told} trials told")
-        elif created > sum("config.json" in names for names in files):
+        elif created:  # it is given its parameters, or the next one is asked for
             self.event("suggest", f"appending to study.log, {created} trials asked for")
 
     def sent(self, connection: Any, data: Any) -> None:

@@ -1,0 +1,69 @@
+"""A point of a space: drawn by a sampler, then recorded in a study; apart, so that a kill in between costs nothing."""
+
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+
+from spaces.space import AnyParameter, Float, Int, Sample, Space
+
+
+def distribution(parameter: AnyParameter) -> BaseDistribution:
+    """A parameter of a space as Optuna has it."""
+    if isinstance(parameter, Float):
+        return FloatDistribution(*parameter.float, log=parameter.log)
+    if isinstance(parameter, Int):
+        return IntDistribution(*parameter.int, log=parameter.log)
+    return CategoricalDistribution(parameter.choice)
+
+
+def draw(space: Space, study: optuna.Study, sampler: BaseSampler, number: int) -> Sample:
+    """What the sampler suggests for a trial of the study: as `optuna.Trial` would ask it, but nothing is written."""
+    trial = study.get_trials(deepcopy=False)[number]
+    sampler.before_trial(study, trial)
+    together = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+    sample: Sample = {}
+    for path, parameter in space.parameters.items():
+        if space.active(path, sample):
+            allowed = distribution(parameter)
+            drawn: Any = together[path] if path in together else sampler.sample_independent(study, trial, path, allowed)
+            sample[path] = drawn
+    return sample
+
+
+class _Given(BaseSampler):
+    """Suggests what it is given."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        return self.sample[param_name]
+
+
+def record(space: Space, study: optuna.Study, number: int, sample: Sample) -> None:
+    """Give a trial of the study the parameters of a sample; those that it has stay."""
+    study.sampler = _Given(sample)
+    suggest(space, optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id))
+
+
+def suggest(space: Space, trial: optuna.Trial) -> Sample:
+    """A sample of the space, parameter by parameter, leaving out those whose condition does not hold."""
+    sample: dict[str, Any] = {}
+    for path, parameter in space.parameters.items():
+        if not space.active(path, sample):
+            continue
+        if isinstance(parameter, Float):
+            sample[path] = trial.suggest_float(path, *parameter.float, log=parameter.log)
+        elif isinstance(parameter, Int):
+            sample[path] = trial.suggest_int(path, *parameter.int, log=parameter.log)
+        else:
+            sample[path] = trial.suggest_categorical(path, parameter.choice)
+    return sample
