@@ -89,48 +89,30 @@ def search(
     retries: Annotated[int | None, typer.Option(help="of a trial that crashed or hung [default: 2]")] = None,
     max_failed: Annotated[float | None, typer.Option(help="share of failures that stops it [default: 0.5]")] = None,
     patience: Annotated[float | None, typer.Option(help="minutes for a trial's first epoch [default: 30]")] = None,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="NAME[,NAME...]", help="try the best points of earlier searches first")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="go on although torch or spikingjelly differ")] = False,
     home: Home = None,
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
-    from ffsnn.config import parse
-    from search.config import SearchConfig, difference
-    from search.folder import SearchFolder, free_name
+    from search.folder import SearchFolder
     from search.home import find_home
-    from spaces.space import Space
+    from search.request import requested
 
     mlruns = find_home(home)
     asked = {
         "trials": trials, "epochs": epochs, "concurrency": concurrency, "gpus_per_trial": gpus_per_trial,
         "time_budget": time_budget, "sampler": sampler, "scheduler": scheduler, "seed": seed, "device": device,
         "data_dir": data_dir, "tracking_uri": tracking_uri, "retries": retries, "max_failed": max_failed,
-        "patience": patience,
+        "patience": patience, "warm_start": warm_start.split(",") if warm_start else None,
     }  # fmt: skip
-    changes = {key: value for key, value in asked.items() if value is not None}
-    old: SearchConfig | None = None
-    if resume:
-        if space or name:
-            raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
-        old = SearchFolder.open(mlruns, resume).config
-        config = parse(SearchConfig, old.model_dump(mode="json") | changes)
-    else:
-        space = space or "mnist"
-        loaded = Space.load(space)
-        stem = Path(space).stem
-        budget = {"trials": loaded.budget.trials, "epochs": loaded.budget.epochs}
-        config = parse(SearchConfig, {
-            "name": name or free_name(mlruns, stem), "space": loaded.model_dump(mode="json"), "space_name": stem,
-            **budget, **changes,
-        })  # fmt: skip
-        if SearchFolder.exists(mlruns, config.name):
-            old = SearchFolder.open(mlruns, config.name).config
-    if old is not None and (changed := difference(old, config)):
-        raise ConfigError(f"search {config.name!r} goes on only as it was begun, but {changed}: choose another --name")
+    config, goes_on = requested(mlruns, space, name, resume, asked)
 
     from search.launch import launch
     from search.progress import summary
 
-    outcome = launch(mlruns, config, console, resume=old is not None, force=force)
+    outcome = launch(mlruns, config, console, resume=goes_on, force=force)
     folder = SearchFolder.open(mlruns, config.name)
     summary(folder, console)
     console.print(f"results: {folder.path}")

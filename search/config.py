@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ffsnn.config import Config, RunConfig
-from spaces.space import Space
+from spaces.space import Space, Value
 
 
 class SearchConfig(Config):
@@ -32,6 +32,8 @@ class SearchConfig(Config):
     retries: int = Field(2, ge=0, description="of a trial whose process crashed or hung, before it is failed")
     max_failed: float = Field(0.5, ge=0, le=1, description="share of the ended trials that may have failed")
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
+    warm_start: tuple[str, ...] = Field((), description="earlier searches")
+    first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
 
     @property
     def rungs(self) -> tuple[int, int]:

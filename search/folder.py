@@ -157,6 +157,20 @@ class SearchFolder:
         scored.sort(key=lambda item: (item[1].epoch < full, -item[1].val_accuracy, item[0].number))
         return [(last.val_accuracy, trial) for trial, last in scored]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a trial: number, state and reason of its end, epochs, accuracies, seconds, parameters by short name."""
+        space, rows = self.config.space, []
+        for trial in self.trials():
+            end, history = trial.end(), trial.history()
+            accuracies = [epoch.val_accuracy for epoch in history]
+            rows.append({
+                "trial": trial.number, "state": end.state if end else "running", "reason": end.reason if end else "",
+                "epochs": len(history), "val_accuracy": accuracies[-1] if accuracies else None,
+                "best_val_accuracy": max(accuracies, default=None), "seconds": sum(epoch.seconds for epoch in history),
+                **{path.rsplit(".", 1)[-1]: value for path, value in space.read(trial.config()).items()},
+            })  # fmt: skip
+        return rows
+
 
 def free_name(home: Path, stem: str) -> str:
     """The first of `stem-1`, `stem-2`, ... that no search has."""

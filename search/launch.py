@@ -52,7 +52,16 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     if remark := samplers.limits(config.sampler, config.space):
         console.print(remark)
     checksum = load(base.data, base.seed, base.data_dir).checksum
-    folder = _resumed(home, config, checksum, force) if resume else SearchFolder.create(home, config, checksum)
+    if resume:
+        folder = _resumed(home, config, checksum, force)
+    else:
+        if config.warm_start:
+            from search import warm_start
+
+            first, remark = warm_start.points(home, config.warm_start, config.space)
+            console.print(remark)
+            config = config.model_copy(update={"first": tuple(first)})
+        folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
         folder.write(config, checksum)
         return _run(home, folder, config, share, room, console)

@@ -80,8 +80,11 @@ class StudySearcher(Searcher):
         """
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
-            sampler = samplers.build(self.search.sampler, self.search.seed, number)
-            sample = points.draw(self.search.space, self.study, sampler, number)
+            if number < len(self.search.first):
+                sample = dict(self.search.first[number])
+            else:
+                sampler = samplers.build(self.search.sampler, self.search.seed, number)
+                sample = points.draw(self.search.space, self.study, sampler, number)
             trial.create(self.search.space.apply(sample, self.base))
             points.record(self.search.space, self.study, number, sample)
         return trial

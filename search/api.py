@@ -1,0 +1,85 @@
+"""A search from Python: run it, load it, look at its trials."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ffsnn.config import ConfigError, RunConfig
+from search.config import SearchConfig
+from search.folder import SearchFolder
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Search:
+    """A search that was run, finished or not."""
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def config(self) -> SearchConfig:
+        return self.folder.config
+
+    def best(self) -> RunConfig:
+        """The best configuration by validation accuracy; those that were trained at full length come first.
+
+        Raises:
+            ConfigError: no trial has finished an epoch.
+        """
+        ranked = self.folder.ranked()
+        if not ranked:
+            raise ConfigError(f"no trial of {self.name} has finished an epoch yet: go on with its --name")
+        return ranked[0][1].config()
+
+    def table(self) -> "pandas.DataFrame":
+        """A row a trial, by its number: how it ended, its accuracies and seconds, its parameters."""
+        import pandas
+
+        return pandas.DataFrame(self.folder.rows()).set_index("trial")
+
+
+def run(
+    space: str | Path | None = None, *, name: str | None = None, home: str | Path | None = None, quiet: bool = False,
+    **settings: Any,
+) -> Search:  # fmt: skip
+    """Run a search to its end; one of that name that is there goes on.
+
+    Args:
+        space: name of a shipped space, or a YAML file [default: mnist].
+        name: of the search [default: SPACE-1].
+        home: folder that holds `mlruns/` [default: FFSNN_HOME, else the nearest one].
+        quiet: say nothing.
+        settings: fields of `SearchConfig`: trials, epochs, concurrency, sampler, seed, ...
+
+    Raises:
+        ConfigError: a rule is broken; nothing was begun.
+        RuntimeError: the search was interrupted or failed; it can go on.
+    """
+    from search.home import find_home
+    from search.launch import launch
+    from search.request import requested
+
+    mlruns = find_home(home)
+    config, goes_on = requested(mlruns, space, name, None, settings)
+    outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)
+    if outcome.code:
+        raise RuntimeError(f"search {config.name} stopped: {outcome.reason}; run it again with its name to go on")
+    return load(config.name, home)
+
+
+def load(name: str, home: str | Path | None = None) -> Search:
+    """A search by its name.
+
+    Raises:
+        ConfigError: there is none; the nearest names are given.
+    """
+    from search.home import find_home
+
+    return Search(SearchFolder.open(find_home(home), name))

@@ -1,0 +1,49 @@
+"""What a person asks for becomes a SearchConfig: a new search, or one that goes on."""
+
+from pathlib import Path
+from typing import Any
+
+from ffsnn.config import ConfigError, parse
+from search.config import SearchConfig, difference
+from search.folder import SearchFolder, free_name
+from spaces.space import Space
+
+
+def requested(
+    home: Path, space: str | Path | None, name: str | None, resume: str | None, asked: dict[str, Any]
+) -> tuple[SearchConfig, bool]:
+    """The search that is asked for, and whether it is there already and goes on.
+
+    Args:
+        home: the `mlruns/` folder.
+        space: name of a shipped space, or a YAML file; None: mnist.
+        name: of the search; one that is there goes on.
+        resume: name of a search that goes on with its own space.
+        asked: settings; those that are None are the space's, the stored search's, or the defaults.
+
+    Raises:
+        ConfigError: no such search or space, a rule is broken, or what may not change would.
+    """
+    changes = {key: value for key, value in asked.items() if value is not None}
+    if resume:
+        if space or name:
+            raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
+        old = SearchFolder.open(home, resume).config
+        return _going_on(old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
+    space = space or "mnist"
+    loaded, stem = Space.load(space), Path(space).stem
+    fresh = {
+        "name": name or free_name(home, stem), "space": loaded.model_dump(mode="json"), "space_name": stem,
+        "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
+    }  # fmt: skip
+    config = parse(SearchConfig, fresh | changes)
+    if not SearchFolder.exists(home, config.name):
+        return config, False
+    old = SearchFolder.open(home, config.name).config
+    return _going_on(old, config.model_copy(update={"first": old.first})), True
+
+
+def _going_on(old: SearchConfig, new: SearchConfig) -> SearchConfig:
+    if changed := difference(old, new):
+        raise ConfigError(f"search {old.name!r} goes on only as it was begun, but {changed}: choose another --name")
+    return new
