@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from tests.faults.damage import DAMAGES
-from tests.faults.reader import lines
+from tests.faults.reader import epochs, epochs_saved
 from tests.faults.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +71,10 @@ class Run:
 
 
 class Work(NamedTuple):
-    """What was done of a trial."""
+    """What was done of a trial and may not be done again: all of it once it has ended, else what its checkpoint has."""
 
     ended: bool
-    lines: list[str]  # of its history, to the letter
-
-    @property
-    def whole(self) -> list[str]:
-        return [line for line in self.lines if line.endswith("}")]
+    epochs: list[dict[str, Any]]  # each with the seconds it took, which no second training would repeat
 
 
 @dataclass
@@ -92,7 +87,6 @@ class Life:
     server: Server | None = None
     runs: list[Run] = field(default_factory=list)
     done: dict[str, Work] = field(default_factory=dict)  # by trial, as the last run left it
-    forgiven: dict[str, int] = field(default_factory=dict)  # epochs of a trial that damage has left
     broken: list[str] = field(default_factory=list)  # work that was done and was done again
 
     @property
@@ -137,10 +131,9 @@ class Life:
         return run
 
     def damage(self, what: str, draw: random.Random) -> str:
-        """Damage files between two runs; what a checkpoint held is an epoch that may be trained again."""
+        """Damage files between two runs; epochs that a checkpoint has lost may be trained again."""
         done = DAMAGES[what](self.folder, draw)
-        if what == "checkpoint truncated" and (trial := re.match(r"\d+", done)):
-            self.forgiven[trial[0]] = max(0, len(self.done[trial[0]].lines) - 1)
+        self.done = {trial: self.done[trial] if self.done[trial].ended else now for trial, now in self.work().items()}
         return done
 
     def mend(self) -> None:
@@ -150,15 +143,19 @@ class Life:
             self.server.restore()
 
     def work(self) -> dict[str, Work]:
-        trials = sorted((self.folder / "trials").glob("*"))
-        return {trial.name: Work((trial / "end.json").exists(), lines(trial)) for trial in trials}
+        done = {}
+        for trial in sorted((self.folder / "trials").glob("*")):
+            ended = (trial / "end.json").exists()
+            done[trial.name] = Work(ended, epochs(trial) if ended else epochs_saved(trial))
+        return done
 
     def _compare(self, now: dict[str, Work]) -> None:
-        """An epoch that was trained again has another time in its line."""
-        for trial, old in self.done.items():
-            new, kept = now[trial].lines if trial in now else [], old.whole[: self.forgiven.get(trial)]
-            if new[: len(kept)] != kept or (old.ended and len(new) > len(old.lines)):
-                had = f"{'ended' if old.ended else 'stopped'} after {len(old.lines)} epochs"
+        """Take note of work that is not there any more, or was done a second time."""
+        for trial, (ended, old) in self.done.items():
+            path = self.folder / "trials" / trial
+            kept = any(there[: len(old)] == old for there in (epochs(path), epochs_saved(path)))
+            if not kept or (ended and len(epochs(path)) > len(old)):
+                had = f"{'ended' if ended else 'a checkpoint'} after {len(old)} epochs"
                 self.broken.append(f"work: trial {trial} had {had}, and they are not what its folder has now")
         self.done = now
 

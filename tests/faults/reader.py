@@ -130,20 +130,34 @@ def _of_folder(path: Path) -> Trial:
 
 def history(trial: Path) -> list[tuple[int, float]]:
     """The epochs of a trial's folder."""
-    epochs = []
-    for line in lines(trial):
-        try:
-            epoch = json.loads(line)
-            epochs.append((epoch["epoch"], epoch["val_accuracy"]))
-        except (ValueError, KeyError, TypeError):
-            epochs.append(TORN)
-    return epochs
+    return [(epoch["epoch"], epoch["val_accuracy"]) if epoch else TORN for epoch in epochs(trial)]
 
 
-def lines(trial: Path) -> list[str]:
-    """The history of a trial's folder as it was written: its times tell an epoch that was trained again."""
+def epochs(trial: Path) -> list[dict[str, Any]]:
+    """The history of a trial's folder, line by line, times included; a torn line is empty."""
     file = trial / "history.jsonl"
-    return file.read_text().splitlines() if file.exists() else []
+    return [_parsed(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def epochs_saved(trial: Path) -> list[dict[str, Any]]:
+    """The history in the newest checkpoint that is whole, read from the header of the safetensors file."""
+    for name in ("last.safetensors", "previous.safetensors"):
+        content = (trial / name).read_bytes() if (trial / name).exists() else b""
+        length = int.from_bytes(content[:8], "little")
+        header = _parsed(content[8 : 8 + length])
+        tensors = [entry for key, entry in header.items() if key != "__metadata__"]
+        if header and len(content) == 8 + length + max(tensor["data_offsets"][1] for tensor in tensors):
+            saved: list[dict[str, Any]] = json.loads(header["__metadata__"]["history.jsonl"])
+            return saved
+    return []
+
+
+def _parsed(text: str | bytes) -> dict[str, Any]:
+    try:
+        tree: dict[str, Any] = json.loads(text)
+        return tree
+    except ValueError:
+        return {}
 
 
 def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
@@ -164,6 +178,8 @@ def _read_study(file: Path, name: str, seen: Seen) -> None:
     study = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(file))))
     for frozen in study.trials:
         values = sorted(frozen.intermediate_values.items())
+        if frozen.user_attrs.get("stop_reason") == "diverged" and values[-1][1] == 0:
+            values.pop()  # the sampler is told the worst value of the epoch that a trial did not live to see
         state = STATES.get(frozen.state.name, frozen.state.name)
         seen.study.setdefault(frozen.number, []).append(Trial(state, frozen.params, values))
         if state == "complete" and (not values or frozen.value != values[-1][1]):
