@@ -40,7 +40,8 @@ def study_deleted(folder: Path, draw: random.Random) -> str:
 
 
 def end_deleted(folder: Path, draw: random.Random) -> str:
-    files = sorted(folder.glob("trials/*/end.json"))
+    """Of any but the newest: that one the study may not have been told of, and nothing else says how it ended."""
+    files = sorted(folder.glob("trials/*/end.json"), key=lambda file: file.stat().st_mtime)[:-1]
     return _delete([draw.choice(files)] if files else [])
 
 

@@ -40,7 +40,7 @@ SLOW = {
     "study deleted": (Act((Fault("tell", "driver", 8),)), Act(damages=("study deleted",))),
     "history cut back": (Act((Fault("tell", "driver", 8),)), Act(damages=("history cut back",))),
     "store deleted": (Act((Fault("tell", "driver", 8),)), Act(damages=("MLflow store deleted",))),
-    "end deleted": (Act((Fault("tell", "driver", 8),)), Act(damages=("end deleted",))),
+    "end deleted": (Act((Fault("suggest", "driver", 25),)), Act(damages=("end deleted",))),
 }
 
 
