@@ -1,5 +1,6 @@
 """Ray on this machine: started for one search, and stopped with it."""
 
+import gc
 import logging
 
 import ray
@@ -14,6 +15,16 @@ def start(share: Share) -> None:
         logging_level=logging.ERROR, object_store_memory=128 * 2**20,
     )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+def stop() -> None:
+    """Take Ray down.
+
+    What a failed loop left in cycles goes first: an object of Ray that is collected while Ray goes down, or under the
+    next Ray, aborts the process.
+    """
+    gc.collect()
+    ray.shutdown()
 
 
 def alive() -> bool:

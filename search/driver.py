@@ -1,6 +1,6 @@
 """The driver: Tune's loop on the search folder, begun again where it ends before the search does.
 
-Tune executes and does not remember: its own snapshots are never read, and go to a temporary folder that is deleted.
+Tune executes and does not remember: its own snapshots are never read, and go to a folder that is deleted.
 Whatever ends its loop (Ray's node, a callback, a store), the folder says how to go on.
 """
 
@@ -8,7 +8,6 @@ import errno
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import GRACE, Halt
-from search.names import ENVIRONMENT
+from search.names import ENVIRONMENT, SCRATCH
 from search.optuna_search import News, StudySearcher
 from search.share import Share
 
@@ -41,6 +40,8 @@ def drive(
     """
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.umask(0o077)
+    from search import cluster  # once Ray can read the environment
+
     left, ended = RESTARTS, -1
     with _signals(halt, say):
         while not halt.now:
@@ -53,6 +54,8 @@ def drive(
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     halt.ask(f"the disk is full ({error})", failed=True)
                 problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            finally:
+                cluster.stop()
             now = sum(trial.end() is not None for trial in folder.trials())
             if now >= config.trials or halt.now:
                 break
@@ -71,7 +74,6 @@ def _tune(
     news: Callable[[News], None], say: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Tune's loop, once."""
-    import ray
     from ray import tune
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -91,7 +93,8 @@ def _tune(
     if config.scheduler == "asha":
         scheduler = FolderASHA(config)
         scheduler.refill(folder)
-    scratch = tempfile.mkdtemp(prefix="ffsnn-tune-")
+    scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
         cluster.start(share)
         _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
@@ -102,13 +105,12 @@ def _tune(
                 max_concurrent_trials=share.concurrency,
             ),
             run_config=tune.RunConfig(
-                name=folder.name, storage_path=scratch, verbose=0, callbacks=[watch],
+                name=folder.name, storage_path=str(scratch), verbose=0, callbacks=[watch],
                 stop=AtHalt(halt, folder, searcher),
             ),
         ).fit()  # fmt: skip
     finally:
         halt.ending = halt.now
-        ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
         folder.write_spent(watch.spent_before + halt.seconds)
 

@@ -5,6 +5,7 @@
     trials/0000/      a trial's own folder (`search.trial_folder`)
     spent.json        seconds that it has run, over all its drivers
     best.yaml         the best configuration, once asked for
+    .tune/            Ray Tune's own, deleted at every start and end
     driver.lock       held by the process that runs the search; says which
 
 Everything else (study, Tune's rungs, MLflow) is brought up to date from the trials' folders.

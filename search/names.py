@@ -13,6 +13,7 @@ NUMBER, FOLDER, THREADS, RUNGS = "number", "folder", "threads", "rungs"
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
     "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 
 # MLflow.

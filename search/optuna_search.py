@@ -138,6 +138,8 @@ class StudySearcher(Searcher):
         number = trial.number
         if self.halt.asked:
             return None
+        if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
+            return End("complete", "finished")
         if not cluster.alive():  # not the trial's doing
             self.waiting.insert(0, number)
             return None

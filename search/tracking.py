@@ -8,11 +8,13 @@ import logging
 import math
 import os
 import queue
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,16 +72,31 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    if not uri and not (home / DATABASE).exists():
+        _create_store(home)
     mlflow.set_tracking_uri(uri or store_uri(home))
     client = MlflowClient(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         return client, experiment.experiment_id
-    if uri:
-        return client, client.create_experiment(EXPERIMENT)
-    with closing(sqlite3.connect(home / DATABASE)) as database:
-        database.execute("PRAGMA journal_mode=WAL")  # writing is two to five times as fast, and it stays set
-    return client, client.create_experiment(EXPERIMENT, artifact_location=(home / ARTIFACTS).as_uri())
+    return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri())
+
+
+def _create_store(home: Path) -> None:
+    """Make the local store whole under another name, then give it its own: MLflow cannot go on from half its tables."""
+    from mlflow.tracking import MlflowClient
+
+    scratch = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=home))
+    try:
+        MlflowClient(f"sqlite:///{scratch / DATABASE}").get_experiment_by_name(EXPERIMENT)
+        with closing(sqlite3.connect(scratch / DATABASE)) as database:
+            database.execute("VACUUM INTO ?", (str(scratch / "whole"),))
+        with closing(sqlite3.connect(scratch / "whole")) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # writing is two to five times as fast, and it stays set
+        with suppress(FileExistsError):  # another search was first
+            os.link(scratch / "whole", home / DATABASE)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def flat(config: RunConfig) -> dict[str, Any]:

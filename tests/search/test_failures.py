@@ -41,16 +41,20 @@ def process_of(trial: Path, other_than: int = 0, timeout: float = 90) -> int:
 def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
     (tmp_path / "mlruns").mkdir()
     command = [
-        FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "3", "--epochs", "60", "--scheduler", "none",
+        FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "3", "--epochs", "400", "--scheduler", "none",
         "--retries", "1", "--patience", "0.4",
     ]  # fmt: skip
     with (tmp_path / "log").open("w") as log:
         driver = subprocess.Popen(command, env={**os.environ, "FFSNN_HOME": str(tmp_path)}, stdout=log, stderr=log)
     trials = tmp_path / "mlruns" / "searches" / "hurt" / "trials"
-    os.kill(hung := process_of(trials / "0001"), signal.SIGSTOP)
-    os.kill(first := process_of(trials / "0000"), signal.SIGKILL)
-    os.kill(process_of(trials / "0000", other_than=first), signal.SIGKILL)
-    assert driver.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    try:
+        os.kill(hung := process_of(trials / "0001"), signal.SIGSTOP)
+        os.kill(first := process_of(trials / "0000"), signal.SIGKILL)
+        os.kill(process_of(trials / "0000", other_than=first), signal.SIGKILL)
+        assert driver.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    finally:
+        driver.kill()
+        driver.wait()
     said = (tmp_path / "log").read_text()
     assert "trial 0: died" in said
     assert "trial 1: hung, no epoch for" in said
@@ -58,7 +62,7 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
     assert "1 trials failed: 1 died" in said
     ends = [json.loads((trials / f"{n:04d}" / "end.json").read_text()) for n in range(3)]
     assert [end["state"] for end in ends] == ["failed", "complete", "complete"]
-    assert [epoch["epoch"] for epoch in ends[1]["history"]] == list(range(1, 61))
+    assert [epoch["epoch"] for epoch in ends[1]["history"]] == list(range(1, 401))
     with pytest.raises(ProcessLookupError):
         os.kill(hung, 0)
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
