@@ -6,7 +6,7 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from search.config import SearchConfig
-from search.folder import SearchFolder
+from search.folder import TrialsFolder
 from search.names import EPOCH, NUMBER, OBJECTIVE
 
 
@@ -24,7 +24,7 @@ class FolderASHA(AsyncHyperBandScheduler):
             max_t=config.epochs, grace_period=grace, reduction_factor=factor,
         )  # fmt: skip
 
-    def refill(self, folder: SearchFolder) -> None:
+    def refill(self, folder: TrialsFolder) -> None:
         """Record every rung value that was judged: all but the last report of a trial that has not ended."""
         for trial in folder.trials():
             history = trial.history()

@@ -1,10 +1,11 @@
-"""The command line: `ffsnn train | search | best | show | predict | seed-table | ui | sync`.
+"""The command line: `ffsnn train | search | best | retrain | show | predict | seed-table | ui | sync`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,9 @@ console = Console(highlight=False, markup=False, soft_wrap=True, width=None if s
 Home = Annotated[
     Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")
 ]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="of an MLflow server or store [default: MLFLOW_TRACKING_URI, else the one at hand]")
+]
 
 
 def main() -> None:
@@ -37,6 +41,12 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+
+
+def _at_least_one(**options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} must be at least 1, but got {value}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -123,22 +133,70 @@ def search(
 
 
 @app.command()
-def best(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
-    """Print the best configuration as YAML, and write it where `ffsnn train` can take it."""
+def best(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+) -> None:
+    """Print the best configuration as YAML, and write it where `ffsnn train` can take it.
+
+    Where the search's folder is not at hand, an MLflow address is enough; then nothing is written.
+    """
     from ffsnn import atomic
+    from search import reuse
     from search.folder import SearchFolder
     from search.home import find_home
     from search.names import BEST_FILE
 
-    folder = SearchFolder.open(find_home(home), name)
-    ranked = folder.ranked()
-    if not ranked:
-        raise ConfigError(f"no trial of {name} has finished an epoch yet: go on with ffsnn search --resume {name}")
-    accuracy, trial = ranked[0]
-    head = f"# search {name}, trial {trial.number}: {accuracy:.2%} validation after {len(trial.history())} epochs\n"
-    atomic.write(folder.path / BEST_FILE, head + trial.config().yaml())
-    print(head + trial.config().yaml(), end="")
-    print(f"next: ffsnn train {folder.path / BEST_FILE} --test", file=sys.stderr)
+    _at_least_one(top=top)
+    mlruns = find_home(home)
+    found = reuse.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
+    print("---\n".join(it.yaml() for it in found), end="")
+    if tracking_uri or not SearchFolder.exists(mlruns, name):
+        print(f"next: ffsnn best {name} > best.yaml, then: ffsnn train best.yaml --test", file=sys.stderr)
+        return
+    folder = SearchFolder.open(mlruns, name).path
+    stem, suffix = BEST_FILE.split(".")
+    files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
+    for file, it in zip(files, found, strict=True):
+        atomic.write(file, it.yaml())
+    print(f"next: ffsnn train {files[0]} --test", file=sys.stderr)
+
+
+@app.command()
+def retrain(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
+    epochs: Annotated[int | None, typer.Option(help="[default: the search's at full length]")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="trainings at once [default: the search's]")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: the search's]")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    tracking_uri: TrackingUri = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="make it the champion even if the present one is better")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Train the best configurations with several seeds, rank them, test the winner once, and register it.
+
+    Ctrl-C stops; the same command goes on, and after its end prints what is written.
+    """
+    _at_least_one(top=top, seeds=seeds, epochs=epochs)
+    from search.home import find_home
+    from search.retrain import retrain
+
+    asked = {
+        "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device, "data_dir": data_dir,
+        "tracking_uri": tracking_uri,
+    }  # fmt: skip
+    changes = {key: value for key, value in asked.items() if value is not None}
+    outcome = retrain(find_home(home), name, top, seeds, epochs, changes, force, console)
+    if outcome.code:
+        console.print(f"stopped: {outcome.reason}; the same command goes on")
+        raise typer.Exit(outcome.code)
 
 
 @app.command()
@@ -159,14 +217,25 @@ def show(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    run: Annotated[str, typer.Argument(help="folder of a run or trial, a .safetensors file, or models:/NAME@champion")],
     images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
 ) -> None:
     """Print each image's label, and its margin: the best label's score less the second best's."""
+    from contextlib import nullcontext
+
     from ffsnn.show import predict
 
-    for answer in predict(run, images):
-        print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+    folder: AbstractContextManager[Path] = nullcontext(Path(run))
+    if run.startswith("models:/"):
+        from search.champion import downloaded
+        from search.home import find_home
+
+        folder = downloaded(find_home(home), run, tracking_uri)
+    with folder as path:
+        for answer in predict(path, images):
+            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
 
 
 @app.command()

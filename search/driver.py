@@ -14,18 +14,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from search.config import SearchConfig
-from search.folder import SearchFolder
+from search.folder import TrialsFolder
 from search.halt import GRACE, Halt
 from search.names import ENVIRONMENT, SCRATCH
-from search.optuna_search import News, StudySearcher
+from search.searcher import FolderSearcher, News
 from search.share import Share
 
 RESTARTS = 3  # of Tune's loop in a row without a trial that ended
+MakeSearcher = Callable[..., FolderSearcher]  # of folder, config, threads, halt, news, say
 
 
 def drive(
-    folder: SearchFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
-    news: Callable[[News], None], say: Callable[[str], None],
+    folder: TrialsFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
+    news: Callable[[News], None], say: Callable[[str], None], searcher: MakeSearcher,
 ) -> None:  # fmt: skip
     """Run the search until its budget is met or it is to stop.
 
@@ -37,6 +38,7 @@ def drive(
         halt: asked and told why it stops.
         news: called with whatever happens to a trial.
         say: called with what a person should read.
+        searcher: makes what hands out the folder's trials.
     """
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.umask(0o077)
@@ -46,7 +48,7 @@ def drive(
     with _signals(halt, say):
         while not halt.now:
             try:
-                _tune(folder, config, share, room, halt, news, say)
+                _tune(folder, config, share, room, halt, news, say, searcher)
                 problem = "it ended before the search"
             except KeyboardInterrupt:
                 halt.ask("interrupted")
@@ -66,12 +68,12 @@ def drive(
                 say(f"Ray Tune's loop failed ({problem}): going on from the folder")
                 time.sleep(1)
         if halt.out_of_time:
-            StudySearcher(folder, config, share.cpus, halt, news, say).end_all()
+            searcher(folder, config, share.cpus, halt, news, say).end_all()
 
 
 def _tune(
-    folder: SearchFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
-    news: Callable[[News], None], say: Callable[[str], None],
+    folder: TrialsFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
+    news: Callable[[News], None], say: Callable[[str], None], make_searcher: MakeSearcher,
 ) -> None:  # fmt: skip
     """Tune's loop, once."""
     from ray import tune
@@ -88,7 +90,7 @@ def _tune(
         watch.news(item)
         news(item)
 
-    watch.searcher = searcher = StudySearcher(folder, config, share.cpus, halt, told, say)
+    watch.searcher = searcher = make_searcher(folder, config, share.cpus, halt, told, say)
     scheduler: TrialScheduler = FIFOScheduler()  # type: ignore[no-untyped-call]
     if config.scheduler == "asha":
         scheduler = FolderASHA(config)

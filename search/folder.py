@@ -34,12 +34,58 @@ FORMAT = 1  # of search.json; a newer one is not read
 EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
 
 
-class SearchFolder:
-    """One search on disk."""
+class TrialsFolder:
+    """A folder of trials that one process at a time may run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """The right to run it, for one process at a time; one that dies loses it.
+
+        Raises:
+            ConfigError: another process has it.
+        """
+        with (self.path / LEASE_FILE).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(
+                    f"search {self.name!r} is being run by {file.read() or 'another process'}: wait for it, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def spent(self) -> float:
+        """Seconds that it has run, over all its drivers."""
+        try:
+            return float(json.loads((self.path / SPENT_FILE).read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def write_spent(self, seconds: float) -> None:
+        atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
+
+    def trial(self, number: int) -> TrialFolder:
+        return TrialFolder(self.path / TRIALS / f"{number:04d}")
+
+    def trials(self) -> Iterator[TrialFolder]:
+        """All trials that were given a configuration, in the order of their numbers."""
+        for path in sorted((self.path / TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
+            if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
+                yield TrialFolder(path)
+
+
+class SearchFolder(TrialsFolder):
+    """One search on disk."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.study_file = path / STUDY_FILE
 
     @staticmethod
@@ -79,26 +125,6 @@ class SearchFolder:
         folder.write(config, data_checksum)
         return folder
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """The right to run this search, for one process at a time; one that dies loses it.
-
-        Raises:
-            ConfigError: another process has it.
-        """
-        with (self.path / LEASE_FILE).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise ConfigError(
-                    f"search {self.name!r} is being run by {file.read() or 'another process'}: wait for it, or stop it"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
-
     def other_versions(self) -> str | None:
         """How this machine's libraries differ from those that the search was begun with; None: not where it matters."""
         begun = self.read().get("versions", {})
@@ -107,16 +133,6 @@ class SearchFolder:
             f"{name} {begun[name]} became {now[name]}" for name in EXACT if begun.get(name, now[name]) != now[name]
         ]
         return "; ".join(changed) or None
-
-    def spent(self) -> float:
-        """Seconds that it has run, over all its drivers."""
-        try:
-            return float(json.loads((self.path / SPENT_FILE).read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
-
-    def write_spent(self, seconds: float) -> None:
-        atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
 
     def write(self, config: SearchConfig, data_checksum: str) -> None:
         versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
@@ -142,20 +158,11 @@ class SearchFolder:
     def config(self) -> SearchConfig:
         return parse(SearchConfig, self.read()["config"])
 
-    def trial(self, number: int) -> TrialFolder:
-        return TrialFolder(self.path / TRIALS / f"{number:04d}")
-
-    def trials(self) -> Iterator[TrialFolder]:
-        """All trials that were given a configuration, in the order of their numbers."""
-        for path in sorted((self.path / TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
-            if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
-                yield TrialFolder(path)
-
     def ranked(self) -> list[tuple[float, TrialFolder]]:
         """Trials with a result, by their last validation accuracy; those at full length before all others."""
         scored = [(trial, history[-1]) for trial in self.trials() if (history := trial.history())]
         full = self.config.epochs
-        scored.sort(key=lambda item: (item[1].epoch < full, -item[1].val_accuracy, item[0].number))
+        scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
         return [(last.val_accuracy, trial) for trial, last in scored]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -171,6 +178,11 @@ class SearchFolder:
                 **{path.rsplit(".", 1)[-1]: value for path, value in space.read(trial.config()).items()},
             })  # fmt: skip
         return rows
+
+
+def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:
+    """Where a trial stands among others, the best first: by its last accuracy, once at full length; then the rest."""
+    return epochs < full, -accuracy, number
 
 
 def free_name(home: Path, stem: str) -> str:

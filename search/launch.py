@@ -4,6 +4,7 @@ launch on the same folder."""
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,10 +12,14 @@ from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import load
 from ffsnn.run_folder import bytes_on_disk
 from search.config import SearchConfig
-from search.folder import SearchFolder
+from search.folder import SearchFolder, TrialsFolder
 from search.halt import Halt
 from search.progress import Board
 from search.share import Share
+
+if TYPE_CHECKING:
+    from search.driver import MakeSearcher
+    from search.tracking import Tracker
 
 SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
 
@@ -46,7 +51,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
         f"({base.data.trained_on:,} training images), {share}"
     )
-    room = _room(home, config, base, share, console)
+    room = disk_room(home, config, base, share, console)
     from search import samplers  # and with it optuna, after the first line
 
     if remark := samplers.limits(config.sampler, config.space):
@@ -64,10 +69,14 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
         folder.write(config, checksum)
-        return _run(home, folder, config, share, room, console)
+        from search.optuna_search import StudySearcher
+        from search.tracking import Tracker
+
+        board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, console.print)
+        return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")
 
 
-def _room(home: Path, config: SearchConfig, base: RunConfig, share: Share, console: Console) -> int:
+def disk_room(home: Path, config: SearchConfig, base: RunConfig, share: Share, console: Console) -> int:
     """Bytes that the running trials need on the disk, after making sure that all trials have theirs."""
     running, kept = bytes_on_disk(base)
     needed, free = share.concurrency * running + config.trials * kept + SPARE, shutil.disk_usage(home).free
@@ -97,13 +106,26 @@ def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> Se
     return folder
 
 
-def _run(home: Path, folder: SearchFolder, config: SearchConfig, share: Share, room: int, console: Console) -> Outcome:
-    """The search, watched and tracked."""
-    from search.driver import drive
-    from search.optuna_search import News
-    from search.tracking import Tracker
+def run(
+    folder: TrialsFolder, config: SearchConfig, share: Share, room: int, board: Board,
+    tracker: "Tracker", searcher: "MakeSearcher", catch_up: str,
+) -> Outcome:  # fmt: skip
+    """The trials of a folder, watched and tracked, to their end.
 
-    board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, console.print)
+    Args:
+        folder: leased.
+        config: what they may spend.
+        share: what a trial gets of the machine.
+        room: bytes of disk that running trials need.
+        board: shows them.
+        tracker: writes them to MLflow.
+        searcher: makes what hands them out.
+        catch_up: the command that writes what MLflow lacks.
+    """
+    from search.driver import drive
+    from search.searcher import News
+
+    say = board.console.print
     halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
 
     def news(item: News) -> None:
@@ -113,11 +135,11 @@ def _run(home: Path, folder: SearchFolder, config: SearchConfig, share: Share, r
     tracker.start()
     board.start()
     try:
-        drive(folder, config, share, room, halt, news, console.print)
+        drive(folder, config, share, room, halt, news, say, searcher)
     finally:
         board.close()
     if not tracker.close():
-        console.print(f"MLflow lacks a part of this search; catch up with: ffsnn sync {folder.name}")
+        say(f"MLflow lacks a part of this; catch up with: {catch_up}")
     if halt.asked and sum(trial.end() is not None for trial in folder.trials()) < config.trials:
         return Outcome(1 if halt.failed else 130, halt.reason)
     return Outcome(0)

@@ -15,6 +15,7 @@ SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
 )  # fmt: skip
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
+RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
 
 # MLflow.
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
@@ -22,6 +23,11 @@ MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_KEPT = "ffsnn.kept"  # the epoch whose weights are among the run's artifacts
+# A retraining's runs bear none of a search's tags, or they would be taken for trials.
+TAG_RETRAIN_OF, TAG_RETRAIN, TAG_RETRAIN_RUN = "ffsnn.retrain_of", "ffsnn.retrain", "ffsnn.retrain_run"
+TAG_RETRAIN_TRIAL, TAG_RETRAIN_SEED = "ffsnn.retrain_trial", "ffsnn.retrain_seed"
+TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered version: means over seeds
+CHAMPION, TEST = "champion", "test_accuracy"  # an alias; a metric
 TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.
@@ -42,6 +48,7 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they stand in the trial's folder
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the tracker tries again by itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }

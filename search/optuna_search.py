@@ -1,79 +1,38 @@
-"""Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them.
-
-To resume is to start again on the same folder, and so is to retry: a trial that has not ended is handed out under its
-own number, and goes on from its own checkpoint.
-"""
+"""Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from ray.tune.search import Searcher
 
 from ffsnn.run_folder import CONFIG
-from search import cluster, points, samplers
+from search import points, samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, RUNGS, THREADS
 from search.reconcile import reconcile, tell
-from search.trial_folder import End, TrialFolder, by_reason
-
-AT_LEAST = 5  # trials that must have ended before a share of failures means anything
-
-
-@dataclass(frozen=True)
-class News:
-    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
-
-    number: int
-    epoch: int = 0
-    accuracy: float | None = None
-    end: End | None = None
+from search.searcher import FolderSearcher, News
+from search.trial_folder import TrialFolder
 
 
-class StudySearcher(Searcher):
-    """Tune's searcher over a search folder; single-threaded, in the driver.
+class StudySearcher(FolderSearcher):
+    """Hands out a search's trials: those that have not ended, then new ones that its sampler suggests."""
 
-    Args:
-        folder: the search.
-        config: what it may spend.
-        threads: CPU threads of a trial.
-        halt: whether it is to stop.
-        news: called with whatever happens to a trial.
-        say: called with what a person should read.
-    """
+    folder: SearchFolder
 
     def __init__(
         self, folder: SearchFolder, config: SearchConfig, threads: int, halt: Halt,
         news: Callable[[News], None], say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        super().__init__(metric=OBJECTIVE, mode="max")
-        self.folder, self.search, self.base, self.threads = folder, config, config.base, threads
-        self.halt, self.news, self.say = halt, news, say
-        self.study, self.waiting = reconcile(folder, config, say)
+        self.study, unfinished = reconcile(folder, config, say)
+        super().__init__(folder, config, threads, halt, news, say, unfinished)
+        self.base = config.base
         self.asked = len(self.study.get_trials(deepcopy=False))
-        self.live: dict[str, int] = {}  # Tune's trial id -> ours
-        self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
-        self.ended = [end for trial in folder.trials() if (end := trial.end())]
 
-    def suggest(self, trial_id: str) -> Any:
-        if self.halt.now:
-            return Searcher.FINISHED
-        if self.waiting:
-            number = self.waiting.pop(0)
-        elif self.asked < self.search.trials:
-            number = self.study.ask().number
-            self.asked += 1
-        else:
-            return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
-        trial = self._folder(number)
-        self.live[trial_id], self.failures[number] = number, len(trial.failures())
-        self.news(News(number))
-        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones}
+    def fresh(self) -> int | None:
+        if self.asked >= self.search.trials:
+            return None
+        self.asked += 1
+        return self.study.ask().number
 
-    def _folder(self, number: int) -> TrialFolder:
+    def prepared(self, number: int) -> TrialFolder:
         """A trial's folder, with the configuration that the sampler suggests if it has none yet.
 
         The folder has it before the study does: a driver killed in between asks for the same point again.
@@ -89,79 +48,5 @@ class StudySearcher(Searcher):
             points.record(self.search.space, self.study, number, sample)
         return trial
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if PROBLEM not in result:
-            self.news(News(self.live[trial_id], result[EPOCH], result[OBJECTIVE]))
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self.folder.trial(self.live.pop(trial_id))
-        end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
-        if end is not None:
-            self._close(trial, end)
-
-    def end_all(self) -> None:
-        """End the trials that have not ended when time has run out."""
-        for number in self.waiting:
-            trial = self._folder(number)
-            self._close(trial, self._end(trial, None) or End("pruned", "time_budget"))
-        self.waiting.clear()
-
-    def _close(self, trial: TrialFolder, end: End) -> None:
-        trial.write_end(end)
+    def told(self, trial: TrialFolder) -> None:
         tell(self.study, trial)
-        self.ended.append(end)
-        history = trial.history()
-        self.news(News(trial.number, len(history), history[-1].val_accuracy if history else None, end))
-        failed = [end for end in self.ended if end.is_failure]
-        if len(self.ended) >= AT_LEAST and len(failed) > self.search.max_failed * len(self.ended):
-            self.halt.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
-
-    def _end(self, trial: TrialFolder, problem: str | None) -> End | None:
-        """How a trial that was stopped has ended; None: it goes on another time."""
-        epochs = len(trial.history())
-        if problem:
-            reason, _, detail = problem.partition(": ")
-            if reason != "disk_full":
-                return End("pruned" if reason == "diverged" else "failed", reason, detail)
-            self.halt.ask(f"the disk is full ({detail})", failed=True)
-            return None
-        if epochs >= self.search.epochs:
-            return End("complete", "finished")
-        if self.halt.asked:
-            return None
-        if self.halt.out_of_time:
-            return End("pruned", "time_budget") if epochs else End("failed", "time_budget", "before its first epoch")
-        return End("pruned", "asha")
-
-    def _failed(self, trial: TrialFolder) -> End | None:
-        """After a process of a trial has failed: its end, or None where it may try again."""
-        number = trial.number
-        if self.halt.asked:
-            return None
-        if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
-            return End("complete", "finished")
-        if not cluster.alive():  # not the trial's doing
-            self.waiting.insert(0, number)
-            return None
-        if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
-            trial.add_failure("died", "its process was killed, or crashed in native code")
-        failures = trial.failures()
-        last = failures[-1]
-        if len(failures) > self.search.retries:
-            return End("failed", last.reason, last.detail)
-        self.waiting.insert(0, number)
-        self.say(
-            f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} "
-            f"(attempt {len(failures) + 1} of {self.search.retries + 1})"
-        )
-        return None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing for Tune's snapshots, which are never read."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the folder is saved as it changes."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the folder is read at the start."""

@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,18 +12,29 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.trial_folder import End, by_reason
+from search.folder import SearchFolder, TrialsFolder
+from search.trial_folder import End, TrialFolder, by_reason
 
 if TYPE_CHECKING:
-    from search.optuna_search import News
+    from search.searcher import News
 
 
 class Board(threading.Thread):
-    """Counts trials as they change and shows them; the driver calls `news`, the rest happens in this thread."""
+    """Counts trials as they change and shows them; the driver calls `news`, the rest happens in this thread.
 
-    def __init__(self, folder: SearchFolder, config: SearchConfig, console: Console) -> None:
+    Args:
+        folder: the trials'.
+        config: what they may spend.
+        console: where it goes.
+        about: says what a trial is; None: its sample of the space.
+    """
+
+    def __init__(
+        self, folder: TrialsFolder, config: SearchConfig, console: Console,
+        about: Callable[[TrialFolder], str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
+        self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
         self.started = time.monotonic()
         self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
@@ -50,7 +62,7 @@ class Board(threading.Thread):
         if not self.console.is_terminal:
             score = "no epoch" if news.accuracy is None else f"{news.accuracy:.2%} after {news.epoch} epochs"
             why = f"  ({news.end.reason}: {news.end.detail})" if news.end.detail else ""
-            sample = describe(self.config.space.read(self.folder.trial(number).config()))
+            sample = self.about(self.folder.trial(number))
             self.console.print(f"trial {number:4d}  {news.end.state:8} {score:24} {sample}{why}  |  {self.line()}")
 
     def _count(self, number: int, end: End) -> None:

@@ -125,17 +125,23 @@ def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Sa
             raise
         trial.rewrite_config(config.space.apply(frozen.params, config.base))
         say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
-    if trial.end() is not None:
-        sealed = trial.sealed_history()
-        if sealed is not None and trial.write_history(sealed):
-            say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
-        trial.drop_checkpoints()
-    elif frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial)):
+    if trial.end() is None and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial)):
         trial.write_end(end)
         say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
     else:
+        make_whole(trial, say)
+
+
+def make_whole(trial: TrialFolder, say: Say) -> None:
+    """Bring a trial's history into step: with its end, or with the checkpoint that it goes on from."""
+    if trial.end() is None:
         for remark in trial.mend():
             say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
+        return
+    sealed = trial.sealed_history()
+    if sealed is not None and trial.write_history(sealed):
+        say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
+    trial.drop_checkpoints()
 
 
 def _end_of(frozen: FrozenTrial, trial: TrialFolder) -> End | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ffsnn.config import Config, RunConfig
 from ffsnn.run_folder import BEST, CONFIG
 from ffsnn.trainer import EpochMetrics
-from search.folder import SearchFolder
+from search.folder import SearchFolder, TrialsFolder
 from search.names import (
     ARTIFACTS,
     DATABASE,
@@ -124,8 +124,10 @@ def points(epoch: EpochMetrics) -> dict[str, float]:
 class Projection:
     """Writes one search into an MLflow store; every method can be repeated."""
 
+    number_tag = TAG_TRIAL  # which trial a run is of
+
     def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
-        self.folder = folder
+        self.home, self.folder, self.uri = home, folder, uri
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
         self._take_stock()
@@ -167,28 +169,47 @@ class Projection:
             self.client.log_artifact(run, str(trial.path / file), MODEL)
         self._set_tags(run, {TAG_KEPT: best})
 
+    def best(self) -> int | None:
+        """The trial whose weights are kept; None: no one's."""
+        ranked = self.folder.ranked()
+        return ranked[0][1].number if ranked else None
+
     def close(self, finished: bool) -> None:
         """End the parent run, and what an interruption left open."""
+        self._close_trials()
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED")
+
+    def _close_trials(self) -> None:
         for number, run in self.runs.items():
             if number not in self.whole:
                 self.client.set_terminated(run, "KILLED")
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED")
 
     def _take_stock(self) -> None:
         """Find the search's runs. A store that hung may have made one twice: the first stays."""
         token: str | None = ""
         while token is not None:
             page = self.client.search_runs(
-                [self.experiment], f"tags.`{TAG_SEARCH}` = '{self.folder.name}'", max_results=BATCH,
+                [self.experiment], self._mine(), max_results=BATCH,
                 order_by=["attributes.start_time ASC"], page_token=token or None,
             )  # fmt: skip
             for run in page:
-                of = run.data.tags.get(TAG_TRIAL, "")
+                of = run.data.tags.get(self.number_tag, "")
                 if of in self.there:
                     self.client.delete_run(run.info.run_id)
                 else:
                     self.there[of] = run
             token = page.token or None
+
+    def _mine(self) -> str:
+        """The filter that finds the search's runs."""
+        return f"tags.`{TAG_SEARCH}` = '{self.folder.name}'"
+
+    def _tags(self, trial: TrialFolder) -> dict[str, str]:
+        """What tells a trial's run from all others."""
+        return {
+            TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(trial.number),
+            TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
+        }  # fmt: skip
 
     def _parent(self) -> str:
         config = self.folder.config
@@ -207,10 +228,7 @@ class Projection:
         from mlflow.entities import Param
 
         number, config = trial.number, trial.config()
-        tags = {
-            TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(number), TAG_PARENT: self.parent,
-            TAG_NAME: f"{self.folder.name}/{number:04d}", TAG_CONFIG_ID: config.id,
-        }  # fmt: skip
+        tags = self._tags(trial) | {TAG_PARENT: self.parent, TAG_CONFIG_ID: config.id}
         there = self.there.get(str(number))
         run: str = (there or self.client.create_run(self.experiment, tags=tags)).info.run_id
         self.runs[number], self.logged[number] = run, 0
@@ -274,8 +292,8 @@ def project(projection: Projection, alive: Callable[[], None]) -> int:
     for trial in trials:
         projection.sync(trial.number)
         alive()
-    if ranked := folder.ranked():
-        projection.keep(ranked[0][1].number)
+    if (best := projection.best()) is not None:
+        projection.keep(best)
         alive()
     projection.close(finished=all(trial.end() for trial in trials))
     return len(trials)
@@ -288,9 +306,12 @@ class Tracker(threading.Thread):
     only while it answers.
     """
 
-    def __init__(self, home: Path, folder: SearchFolder, uri: str | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, home: Path, folder: TrialsFolder, uri: str | None, say: Callable[[str], None],
+        projection: Callable[..., Projection] = Projection,
+    ) -> None:  # fmt: skip
         super().__init__(name="mlflow", daemon=True)
-        self.home, self.folder, self.uri, self.say = home, folder, uri, say
+        self.home, self.folder, self.uri, self.say, self.projection = home, folder, uri, say, projection
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self.complained = self.done = False
         self.answered = time.monotonic()
@@ -314,7 +335,7 @@ class Tracker(threading.Thread):
         while not closing:
             closing = self._gather(late, pause=AGAIN if self.complained else EVERY)
             try:
-                projection = projection or Projection(self.home, self.folder, self.uri)
+                projection = projection or self.projection(self.home, self.folder, self.uri)
                 for number in sorted(late):
                     projection.sync(number)
                     late.discard(number)

@@ -9,9 +9,9 @@ import ray
 from ray.tune import Callback, Stopper
 
 from search import cluster
-from search.folder import SearchFolder
+from search.folder import TrialsFolder
 from search.halt import Halt
-from search.optuna_search import News, StudySearcher
+from search.searcher import FolderSearcher, News
 
 EVERY = 2.0  # seconds
 SLACK = 10.0  # a trial has hung when an epoch takes so many times its slowest one before,
@@ -48,9 +48,9 @@ class Watch(Callback):
         halt: what to ask when it must stop.
     """
 
-    def __init__(self, folder: SearchFolder, patience: float, room: int, halt: Halt) -> None:
+    def __init__(self, folder: TrialsFolder, patience: float, room: int, halt: Halt) -> None:
         self.folder, self.patience, self.room, self.halt = folder, patience, room, halt
-        self.searcher: StudySearcher | None = None
+        self.searcher: FolderSearcher | None = None
         self.paces: dict[int, Pace] = {}
         self.spent_before = folder.spent()
         self.next = 0.0
@@ -97,7 +97,7 @@ class Watch(Callback):
 class AtHalt(Stopper):
     """Stops each trial at its next epoch once the search is to stop, and what is late by force."""
 
-    def __init__(self, halt: Halt, folder: SearchFolder, searcher: StudySearcher) -> None:
+    def __init__(self, halt: Halt, folder: TrialsFolder, searcher: FolderSearcher) -> None:
         self.halt, self.folder, self.searcher = halt, folder, searcher
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

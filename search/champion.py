@@ -1,0 +1,192 @@
+"""The model registry: a retraining's best network as a version of the model that is named like its search, and as its
+`champion` where it is no worse than the one before.
+
+A version carries what it needs: configuration, weights (safetensors), metrics, pictures, this project's `ffsnn` package
+as it was (MLflow's code_paths: nothing of ours has to be installed where it is loaded), and the versions of the
+libraries that must be. Its Python code is a file (`search/champion_model.py`): nothing is pickled.
+"""
+
+import io
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ffsnn
+from ffsnn.config import ConfigError
+from ffsnn.run_folder import BEST, CONFIG
+from search.names import (
+    CHAMPION,
+    MODEL,
+    TAG_CONFIG_ID,
+    TAG_KIND,
+    TAG_RETRAIN,
+    TAG_RETRAIN_SEED,
+    TAG_RETRAIN_TRIAL,
+    TAG_TEST,
+    TAG_VALIDATION,
+)
+from search.reuse import store_of
+from search.tracking import open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.tracking import MlflowClient
+
+    from search.retrain_runs import RetrainProjection
+    from search.verdict import Result
+
+NETWORK = "network"  # the folder within the model's artifacts that `ffsnn show` and `ffsnn predict` can take
+METRICS = "metrics.json"
+NEEDED = ("torch", "spikingjelly", "numba", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "mlflow")
+
+
+def refuse_a_strangers(home: Path, name: str, uri: str | None) -> None:
+    """Make sure that the model of that name is ours, or that there is none; a store that is down is no matter yet.
+
+    Raises:
+        ConfigError: it is another project's.
+    """
+    try:
+        client, _ = open_store(home, uri)
+        _ours(client, name)
+    except ConfigError:
+        raise
+    except Exception:  # whatever a store may raise; the tracker says so, and goes on
+        return
+
+
+def register(projection: "RetrainProjection", result: "Result", force: bool) -> str:
+    """Make the winner's best network a version, once; and the champion, if it is no worse or `force`d. What was done.
+
+    Raises:
+        ConfigError: the model of that name is another project's.
+    """
+    client, folder = projection.client, projection.folder
+    name, mean = folder.search.name, result.winner.mean
+    assert mean is not None
+    if _ours(client, name) is None:
+        client.create_registered_model(
+            name, {TAG_KIND: CHAMPION}, f"The best network of the search {name}, retrained with several seeds."
+        )
+    mine = _of_retraining(client, name, folder.name) or _new_version(projection, result)
+    said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
+    before = champion_of(client, name)
+    if before is not None and before.version != mine.version and not force:
+        its = float(before.tags[TAG_VALIDATION])
+        if mean < its:
+            return (
+                f"registered: {said}; version {before.version} stays the champion: {its:.2%} validation, "
+                f"against {mean:.2%} (--force replaces it)"
+            )
+    client.set_registered_model_alias(name, CHAMPION, mine.version)
+    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{CHAMPION} image.png"
+
+
+def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
+    """The version that bears the alias."""
+    model = client.get_registered_model(name)
+    number = model.aliases.get(CHAMPION)
+    return None if number is None else client.get_model_version(name, str(number))
+
+
+@contextmanager
+def downloaded(home: Path, uri: str, tracking_uri: str | None = None) -> Iterator[Path]:
+    """The folder with configuration and weights of a registered model, for a while.
+
+    Args:
+        home: the `mlruns/` folder.
+        uri: `models:/NAME@champion` or `models:/NAME/VERSION`.
+        tracking_uri: of an MLflow server; None: MLFLOW_TRACKING_URI, else the local store.
+
+    Raises:
+        ConfigError: there is no such model, it is another project's, or the server does not answer.
+    """
+    store = store_of(home, tracking_uri)
+    name = uri.removeprefix("models:/").split("@")[0].split("/")[0]
+    client, _ = open_store(home, store)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="ffsnn-model-") as scratch:
+        try:
+            if _ours(client, name) is None:
+                raise ConfigError(f"there is no model {name!r} in {store or home}: ffsnn retrain makes one")
+            path = Path(download_artifacts(uri, dst_path=scratch)) / "artifacts" / NETWORK
+        except MlflowException as error:
+            raise ConfigError(f"cannot get {uri}: {' '.join(str(error).split())[:200]}") from error
+        yield path
+
+
+def _ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """The registered model; None: there is none."""
+    found = client.search_registered_models(f"name = '{name}'")
+    if not found:
+        return None
+    if found[0].tags.get(TAG_KIND) != CHAMPION:
+        raise ConfigError(f"the registered model {name!r} is another project's: give the search another --name")
+    return found[0]
+
+
+def _of_retraining(client: "MlflowClient", name: str, stem: str) -> "ModelVersion | None":
+    versions = client.search_model_versions(f"name = '{name}'")
+    return next((it for it in versions if it.tags.get(TAG_RETRAIN) == stem), None)
+
+
+def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVersion":
+    """Log the network on its own run, and register it."""
+    import mlflow
+
+    for noisy in ("mlflow", "mlflow.pyfunc", "mlflow.tracking"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    folder, winner = projection.folder, result.winner
+    number = folder.number(winner.trial, result.best_seed)
+    with tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch:
+        network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
+        with mlflow.start_run(run_id=projection.runs[number]):
+            logged = mlflow.pyfunc.log_model(
+                name=MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
+                artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
+                signature=_signature(example.shape[1]), input_example=example,
+                pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
+            )  # fmt: skip
+            mlflow.log_artifacts(str(network), NETWORK)
+    tags = {
+        TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
+        TAG_CONFIG_ID: winner.config_id, TAG_VALIDATION: winner.mean, TAG_TEST: result.test.mean,
+    }  # fmt: skip
+    with redirect_stderr(io.StringIO()):  # it prints what we say ourselves
+        return mlflow.register_model(logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items()})
+
+
+def _gathered(run: Path, folder: Path, result: "Result") -> tuple[Path, Any]:
+    """A folder with all that stands beside the weights; and two images (2, F) to try the model with."""
+    from ffsnn import pictures
+    from ffsnn.show import trained
+
+    folder.mkdir()
+    for file in (CONFIG, BEST):
+        shutil.copy(run / file, folder)
+    network, images = trained(run)
+    pictures.save_all(network, images, folder)
+    metrics = {
+        "validation": result.winner.model_dump(mode="json"), "test": result.test.model_dump(mode="json"),
+        "seeds": result.seeds, "seed": result.best_seed,
+    }  # fmt: skip
+    (folder / METRICS).write_text(json.dumps(metrics, indent=2))
+    return folder, images.x[:2].double().numpy()
+
+
+def _signature(pixels: int) -> Any:
+    """Images (N, F) of float64 to labels (N,): MLflow casts a DataFrame, and checks an array's type and shape."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    images, labels = TensorSpec(np.dtype("float64"), (-1, pixels)), TensorSpec(np.dtype("int64"), (-1,))
+    return ModelSignature(Schema([images]), Schema([labels]))

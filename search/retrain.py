@@ -1,0 +1,149 @@
+"""`ffsnn retrain`: a search's best configurations, each with several seeds; then, for the winner, the test set, once.
+
+Trainings run as trials do, in folders of their own, and a stopped retraining goes on by the same command. Only what is
+handed out differs: a list that is known from the start, with nothing to stop a training early.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ffsnn import data, run_folder
+from ffsnn.config import ConfigError, parse
+from ffsnn.run_folder import bytes_on_disk
+from ffsnn.trainer import resolve_device
+from search import champion, verdict
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.halt import Halt
+from search.launch import Outcome, disk_room, run
+from search.progress import Board
+from search.reconcile import make_whole
+from search.retrain_folder import RetrainFolder, planned
+from search.retrain_runs import RetrainProjection
+from search.searcher import FolderSearcher, News
+from search.share import Share
+from search.tracking import Tracker, project
+from search.trial_folder import TrialFolder
+from search.verdict import Result
+
+
+class PlanSearcher(FolderSearcher):
+    """Hands out the trainings of a plan that have not ended."""
+
+    folder: RetrainFolder
+
+    def __init__(
+        self, folder: RetrainFolder, config: SearchConfig, threads: int, halt: Halt,
+        news: Callable[[News], None], say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        for trial in folder.trials():
+            make_whole(trial, say)
+        waiting = [number for number in range(len(folder.plan)) if folder.trial(number).end() is None]
+        super().__init__(folder, config, threads, halt, news, say, waiting)
+
+    def prepared(self, number: int) -> TrialFolder:
+        return self.folder.prepared(number)
+
+
+def retrain(
+    home: Path, name: str, top: int, seeds: int, epochs: int | None, changes: dict[str, Any], force: bool,
+    console: Console,
+) -> Outcome:  # fmt: skip
+    """Train, rank, test the winner, register it; whatever of that is done already stays as it is.
+
+    Args:
+        home: the `mlruns/` folder.
+        name: of the search.
+        top: how many of its configurations.
+        seeds: how many seeds each.
+        epochs: of each training; None: as many as the search's trials at full length.
+        changes: to the search's own settings (concurrency, device, ...).
+        force: a worse winner takes the alias, too.
+        console: where progress goes.
+
+    Raises:
+        ConfigError: before any training starts, or when each has failed.
+    """
+    search = SearchFolder.open(home, name)
+    config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
+    plan = planned(search, top, seeds, epochs or config.epochs, config.device, config.data_dir)
+    config = config.model_copy(update={
+        "trials": len(plan), "epochs": plan.configs[0].learning.epochs, "scheduler": "none", "time_budget": None,
+    })  # fmt: skip
+    folder = RetrainFolder(search, plan)
+    if len(plan.trials) < top:
+        console.print(f"the search has {len(plan.trials)} different configurations with a result, fewer than {top}")
+    folder.create()
+    with folder.lease():
+        if folder.result() is None:
+            champion.refuse_a_strangers(home, name, config.tracking_uri)
+            outcome = _train(home, folder, config, console)
+            if outcome.code:
+                return outcome
+            folder.write_result(_judged(folder, config))
+        result = folder.result()
+        assert result is not None
+        console.print(verdict.table(result))
+        for line in verdict.words(result):
+            console.print(line)
+        console.print(f"written: {folder.path}")
+        return _published(home, folder, result, config.tracking_uri, force, console)
+
+
+def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
+    """All trainings of the plan, to their ends."""
+    plan, share, base = folder.plan, Share(config), config.base
+    if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
+        raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
+    if changed := folder.search.other_versions():
+        console.print(f"the search was run with other versions: {changed}")
+    console.print(
+        f"retraining {plan.search}: trials {', '.join(map(str, plan.trials))} with seeds "
+        f"{', '.join(map(str, plan.seeds))}, {config.epochs} epochs each, {share}"
+    )
+    largest = max(plan.configs, key=bytes_on_disk)
+    room = disk_room(home, config, largest, share, console)
+    board = Board(folder, config, console, folder.about)
+    tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainProjection)
+    return run(folder, config, share, room, board, tracker, PlanSearcher, "the same command")
+
+
+def _judged(folder: RetrainFolder, config: SearchConfig) -> Result:
+    """The ranking, and the test set opened for the first of it: here, and nowhere else."""
+    plan = folder.plan
+    ranking = verdict.ranked(plan.trials, [config.id for config in plan.configs], folder.accuracies())
+    winner = ranking[0]
+    device = resolve_device(config.device)
+    opened_before = len(list(folder.others_tested()))
+    images = data.load_test(config.base.data, config.data_dir, device)
+    accuracies = [
+        None if value is None else run_folder.load(folder.trial(folder.number(winner.trial, seed)).path).to(device)
+        .accuracy(images.x, images.y)
+        for value, seed in zip(winner.values, plan.seeds, strict=True)
+    ]  # fmt: skip
+    return Result(
+        search=plan.search, epochs=config.epochs, seeds=plan.seeds, ranking=tuple(ranking),
+        lead=verdict.lead(ranking), best_seed=verdict.best_seed(winner, plan.seeds),
+        test=verdict.tested(accuracies, len(images), opened_before),
+    )  # fmt: skip
+
+
+def _published(
+    home: Path, folder: RetrainFolder, result: Result, uri: str | None, force: bool, console: Console
+) -> Outcome:
+    """The test accuracies in MLflow, and the winner's best network as a registered version; each once."""
+    try:
+        projection = RetrainProjection(home, folder, uri)
+        project(projection, lambda: None)
+        projection.log_test(result)
+        said = champion.register(projection, result, force)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever a store may raise
+        reason = " ".join(str(error).split())[:200]
+        return Outcome(1, f"MLflow does not take the result ({reason}); the same command tries again")
+    console.print(said)
+    return Outcome(0)

@@ -1,0 +1,137 @@
+"""A retraining's folder, `retrain/<stem>/` within the search's: what is trained, and what came of it.
+
+    plan.json         the configurations and the seeds, written first and never changed
+    trials/0000/      a training's own folder, as a trial's; the seeds go by in turn, so that a stop leaves whole rounds
+    spent.json        seconds that it has run, over all its drivers
+    retrain.json      the ranking and the winner's test accuracy; once it is there, the test set is not opened again
+    driver.lock       held by the process that runs it
+
+The stem holds a checksum of the plan: the same command finds the same folder, another plan another one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from ffsnn import atomic
+from ffsnn.config import Config, ConfigError, RunConfig, parse
+from search.folder import SearchFolder, TrialsFolder
+from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
+from search.trial_folder import TrialFolder
+from search.verdict import Result
+
+FORMAT = 1  # of plan.json and retrain.json
+
+
+class Plan(Config):
+    """Which configurations are trained with which seeds."""
+
+    format: int = FORMAT
+    search: str
+    trials: tuple[int, ...] = Field(description="of the search, the best first")
+    configs: tuple[RunConfig, ...] = Field(description="theirs, as they are trained but for the seed")
+    seeds: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.trials) * len(self.seeds)
+
+    def of(self, number: int) -> tuple[int, int]:
+        """The search's trial and the seed that training `number` is of."""
+        turn, rank = divmod(number, len(self.trials))
+        return self.trials[rank], self.seeds[turn]
+
+    def config(self, number: int) -> RunConfig:
+        turn, rank = divmod(number, len(self.trials))
+        return self.configs[rank].replaced({"seed": self.seeds[turn]})
+
+    @property
+    def stem(self) -> str:
+        method = json.dumps([[config.id for config in self.configs], self.seeds])
+        digest = hashlib.sha256(method.encode()).hexdigest()[:8]
+        return f"top{len(self.trials)}-seeds{len(self.seeds)}-{digest}"
+
+
+def planned(search: SearchFolder, top: int, seeds: int, epochs: int, device: str, data_dir: str | None) -> Plan:
+    """The best configurations of a search, each once, with seeds that it has not used.
+
+    The search chose by its own seed, which favours whoever was lucky with it; so it starts at the one after.
+
+    Raises:
+        ConfigError: no trial of the search has a result, or a configuration does not allow so few epochs.
+    """
+    config, chosen = search.config, dict[str, tuple[int, RunConfig]]()
+    for _, trial in search.ranked():
+        asked = trial.config().replaced({"learning.epochs": epochs, "seed": 0, "device": device, "data_dir": data_dir})
+        chosen.setdefault(asked.id, (trial.number, asked))
+        if len(chosen) == top:
+            break
+    if not chosen:
+        raise ConfigError(f"no trial of {search.name} has finished an epoch yet: go on with --resume {search.name}")
+    numbers, configs = zip(*chosen.values(), strict=True)
+    own = [(config.seed + 1 + turn) % 2**31 for turn in range(seeds)]
+    return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own))
+
+
+class RetrainFolder(TrialsFolder):
+    """One retraining on disk."""
+
+    def __init__(self, search: SearchFolder, plan: Plan) -> None:
+        super().__init__(search.path / RETRAIN / plan.stem)
+        self.search, self.plan = search, plan
+
+    def create(self) -> None:
+        """Make it; one that is there goes on by its own plan, which says the same but for device and paths."""
+        (self.path / TRIALS).mkdir(parents=True, exist_ok=True)
+        if not (self.path / PLAN_FILE).exists():
+            atomic.write(self.path / PLAN_FILE, self.plan.model_dump_json(indent=2))
+
+    def prepared(self, number: int) -> TrialFolder:
+        """A training's folder, with its configuration."""
+        trial = self.trial(number)
+        trial.create(self.plan.config(number))
+        return trial
+
+    def number(self, trial: int, seed: int) -> int:
+        """That of the training of one of the search's trials with a seed."""
+        return self.plan.seeds.index(seed) * len(self.plan.trials) + self.plan.trials.index(trial)
+
+    def about(self, trial: TrialFolder) -> str:
+        number, seed = self.plan.of(trial.number)
+        return f"configuration of trial {number}, seed {seed}"
+
+    def accuracies(self) -> list[list[float | None]]:
+        """Each configuration's last validation accuracy with each seed; None: that training has failed."""
+        found: list[list[float | None]] = [[] for _ in self.plan.trials]
+        for number in range(len(self.plan)):
+            trial = self.trial(number)
+            end = trial.end()
+            whole = end is not None and end.state == "complete"
+            found[number % len(self.plan.trials)].append(trial.history()[-1].val_accuracy if whole else None)
+        return found
+
+    def result(self) -> Result | None:
+        """What came of it; None: it has not come to its end.
+
+        Raises:
+            ConfigError: the file is damaged, or newer than this version.
+        """
+        file = self.path / RESULT_FILE
+        try:
+            tree = json.loads(file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ConfigError(f"{file} cannot be read ({error}): it says what the test set gave, once") from error
+        return parse(Result, tree)
+
+    def write_result(self, result: Result) -> None:
+        atomic.write(self.path / RESULT_FILE, result.model_dump_json(indent=2))
+
+    def others_tested(self) -> Iterator[Path]:
+        """Other retrainings of the search that have opened the test set."""
+        for file in sorted(self.path.parent.glob(f"*/{RESULT_FILE}")):
+            if file.parent != self.path:
+                yield file.parent

@@ -1,0 +1,68 @@
+"""A retraining in MLflow: a run each training, under the search's own run, beside its trials but none of them."""
+
+from pathlib import Path
+
+from search.names import (
+    TAG_KIND,
+    TAG_NAME,
+    TAG_RETRAIN,
+    TAG_RETRAIN_OF,
+    TAG_RETRAIN_RUN,
+    TAG_RETRAIN_SEED,
+    TAG_RETRAIN_TRIAL,
+    TAG_SEARCH,
+    TEST,
+)  # fmt: skip
+from search.retrain_folder import RetrainFolder
+from search.tracking import Projection, sync
+from search.trial_folder import TrialFolder
+from search.verdict import Result
+
+
+class RetrainProjection(Projection):
+    """Writes one retraining into an MLflow store; every method can be repeated."""
+
+    number_tag = TAG_RETRAIN_RUN
+    folder: RetrainFolder  # type: ignore[assignment]  # what asks for a search's is replaced below
+
+    def __init__(self, home: Path, folder: RetrainFolder, uri: str | None = None) -> None:
+        super().__init__(home, folder, uri)  # type: ignore[arg-type]
+
+    def log_test(self, result: Result) -> None:
+        """Each test accuracy, on the run of the network that it is of."""
+        for seed, accuracy in zip(result.seeds, result.test.accuracies, strict=True):
+            run = self.runs[self.folder.number(result.winner.trial, seed)]
+            if accuracy is not None and TEST not in self.client.get_run(run).data.metrics:
+                self.client.log_metric(run, TEST, accuracy)
+
+    def best(self) -> int | None:
+        """None's weights are kept here: those of the winner are in the model registry."""
+        return None
+
+    def close(self, finished: bool) -> None:
+        self._close_trials()
+
+    def _mine(self) -> str:
+        return f"tags.`{TAG_RETRAIN_OF}` = '{self.folder.search.name}' AND tags.`{TAG_RETRAIN}` = '{self.folder.name}'"
+
+    def _tags(self, trial: TrialFolder) -> dict[str, str]:
+        of, seed = self.folder.plan.of(trial.number)
+        search = self.folder.search.name
+        return {
+            TAG_KIND: "retrain", TAG_RETRAIN_OF: search, TAG_RETRAIN: self.folder.name,
+            TAG_RETRAIN_RUN: str(trial.number), TAG_RETRAIN_TRIAL: str(of), TAG_RETRAIN_SEED: str(seed),
+            TAG_NAME: f"{search}/{of:04d} seed {seed}",
+        }  # fmt: skip
+
+    def _parent(self) -> str:
+        """The search's own run; a store that lacks it is given the whole search."""
+        if (there := self._searchs()) is None:
+            sync(self.home, self.folder.search, self.uri)
+            there = self._searchs()
+        assert there is not None
+        return there
+
+    def _searchs(self) -> str | None:
+        mine = f"tags.`{TAG_SEARCH}` = '{self.folder.search.name}' AND tags.`{TAG_KIND}` = 'search'"
+        runs = self.client.search_runs([self.experiment], mine, order_by=["attributes.start_time ASC"], max_results=1)
+        return str(runs[0].info.run_id) if runs else None

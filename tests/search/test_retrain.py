@@ -1,0 +1,194 @@
+"""A retraining as a user runs it: trained once, tested once, its winner used by who has nothing but MLflow."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from ffsnn import data
+from ffsnn.config import DataConfig
+from search import tracking
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.retrain_folder import planned
+from search.trial_folder import End
+from tests.search.conftest import FFSNN, ffsnn
+from tests.search.test_bad_input import one_line
+from tests.search.test_reuse import CONFIG, finished
+
+RETRAIN = ["retrain", "done", "--top", "2", "--seeds", "2"]
+PREDICT = """
+import json, sys, mlflow, numpy, pandas
+mlflow.set_tracking_uri(sys.argv[1])
+model, x = mlflow.pyfunc.load_model("models:/done@champion"), numpy.load(sys.argv[2])
+rows = x.reshape(len(x), -1).astype(float)
+said = [model.predict(rows), model.predict(pandas.DataFrame(rows)), model.unwrap_python_model().predict(None, x)]
+assert model.metadata.signature.inputs.inputs[0].shape == (-1, 64)
+import ffsnn
+print(json.dumps([[labels.tolist() for labels in said], ffsnn.__file__]))
+"""
+
+
+@pytest.fixture(scope="module")
+def retrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    home = tmp_path_factory.mktemp("home")
+    finished(home / "mlruns")
+    return home, ffsnn(*RETRAIN, home=home)
+
+
+@pytest.fixture
+def copy(retrained, tmp_path: Path) -> Path:
+    shutil.copytree(retrained[0], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def folder_of(home: Path) -> Path:
+    (folder,) = (home / "mlruns" / "searches" / "done" / "retrain").iterdir()
+    return folder
+
+
+def whole(home: Path) -> None:
+    """Four trainings, each with every epoch once, and each in MLflow under the search's run."""
+    folder, search = folder_of(home), SearchFolder.open(home / "mlruns", "done")
+    plan = planned(search, 2, 2, CONFIG.epochs, "cpu", None)
+    assert folder.name == plan.stem
+    client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
+    (parent,) = client.search_runs(["1"], "tags.`ffsnn.kind` = 'search'")
+    for number in range(4):
+        end = json.loads((folder / "trials" / f"{number:04d}" / "end.json").read_text())
+        assert end["state"] == "complete"
+        assert [epoch["epoch"] for epoch in end["history"]] == [1, 2]
+        (run,) = client.search_runs(["1"], f"tags.`ffsnn.retrain_run` = '{number}'")
+        assert (run.data.tags["mlflow.parentRunId"], run.info.status) == (parent.info.run_id, "FINISHED")
+        trial, seed = plan.of(number)
+        assert (run.data.tags["ffsnn.retrain_trial"], run.data.params["seed"]) == (str(trial), str(seed))
+        assert run.data.metrics["val_accuracy"] == end["history"][-1]["val_accuracy"]
+    assert seed == 2  # the search itself had seed 0
+
+
+def test_each_is_trained_once_and_only_the_winner_is_tested(retrained):
+    home, result = retrained
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert "paired t-test" in result.stdout
+    whole(home)
+    written = json.loads((folder_of(home) / "retrain.json").read_text())
+    first, second = written["ranking"]
+    assert first["mean"] >= second["mean"]
+    client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
+    tested = client.search_runs(["1"], "metrics.test_accuracy >= 0", order_by=["metrics.val_accuracy"])
+    assert {run.data.tags["ffsnn.retrain_trial"] for run in tested} == {str(first["trial"])}
+    assert {run.data.metrics["test_accuracy"] for run in tested} == set(written["test"]["accuracies"])
+    version = client.get_model_version_by_alias("done", "champion")
+    assert version.tags["ffsnn.retrain_seed"] == str(written["best_seed"])
+    names = {file.path for file in client.list_artifacts(version.run_id, "network")}
+    files = ("config.json", "best.safetensors", "metrics.json", "raster.png", "confusion.png")
+    assert {f"network/{file}" for file in files} <= names
+
+
+def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrained, tmp_path):
+    home, _ = retrained
+    images = data.load_test(DataConfig(dataset="digits")).x[:20].view(-1, 8, 8).numpy()
+    np.save(tmp_path / "images.npy", images)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")
+    } | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
+    store = f"sqlite:///{home}/mlruns/mlflow.db"
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PREDICT, store, str(tmp_path / "images.npy")],
+        env=environment, cwd=tmp_path, text=True, capture_output=True, timeout=240,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+    labels, package = json.loads(loaded.stdout)
+    asked = ffsnn("predict", "models:/done@champion", str(tmp_path / "images.npy"), home=home)
+    assert asked.returncode == 0, asked.stderr
+    mine = [int(line.split("\t")[1]) for line in asked.stdout.splitlines()]
+    assert labels == [mine] * 3
+    assert "code/ffsnn" in package  # the model's own copy
+    Image.fromarray(images[0]).save(tmp_path / "image.png")
+    one = ffsnn("predict", "models:/done@champion", str(tmp_path / "image.png"), "--tracking-uri", store, home=tmp_path)
+    assert one.stdout.split("\t")[1] == str(mine[0])
+
+
+def test_the_same_command_prints_what_is_written_and_opens_no_test_set(copy):
+    written = (folder_of(copy) / "retrain.json").read_text()
+    changed = json.loads(written)
+    changed["test"]["mean"] = 0.125  # what it would not come to by itself
+    (folder_of(copy) / "retrain.json").write_text(json.dumps(changed))
+    again = ffsnn(*RETRAIN, home=copy)
+    assert again.returncode == 0, again.stderr
+    assert "mean 12.50%" in again.stdout
+    client = MlflowClient(f"sqlite:///{copy}/mlruns/mlflow.db")
+    assert len(client.search_model_versions("name = 'done'")) == 1
+    assert len(client.search_runs(["1"], "tags.`ffsnn.kind` = 'retrain'")) == 4
+
+
+def test_a_worse_one_does_not_replace_the_champion_unless_forced(copy):
+    client = MlflowClient(f"sqlite:///{copy}/mlruns/mlflow.db")
+    client.set_model_version_tag("done", "1", "ffsnn.retrain", "an-earlier-one")
+    client.set_model_version_tag("done", "1", "ffsnn.validation", "0.999")
+    kept = ffsnn(*RETRAIN, home=copy)
+    assert "version 1 stays the champion: 99.90% validation" in kept.stdout
+    assert int(client.get_model_version_by_alias("done", "champion").version) == 1
+    assert "champion: models:/done/2" in ffsnn(*RETRAIN, "--force", home=copy).stdout
+    assert int(client.get_model_version_by_alias("done", "champion").version) == 2
+
+
+def test_another_projects_model_is_refused_before_anything_is_trained(tmp_path):
+    finished(tmp_path / "mlruns")
+    client, _ = tracking.open_store(tmp_path / "mlruns")
+    client.create_registered_model("done")
+    one_line(ffsnn(*RETRAIN, home=tmp_path), "'done' is another project's")
+    assert not list(folder_of(tmp_path).glob("trials/*"))
+    one_line(ffsnn("predict", "models:/done@champion", "x.png", home=tmp_path), "another project's")
+    one_line(ffsnn("predict", "models:/nope@champion", "x.png", home=tmp_path), "there is no model 'nope'")
+
+
+def test_a_configuration_is_planned_once_with_seeds_that_the_search_did_not_use(tmp_path):
+    config = SearchConfig(**{**CONFIG.model_dump(), "seed": 7})
+    folder = finished(tmp_path, config)
+    best, other = (trial for _, trial in folder.ranked()[:2])
+    other.rewrite_config(best.config())
+    plan = planned(folder, 9, 2, 5, "cpu", None)
+    assert plan.seeds == (8, 9)
+    assert plan.trials[0] == best.number
+    assert len(plan.trials) == 3
+    assert {plan.config(number).learning.epochs for number in range(6)} == {5}
+    assert [plan.of(number)[1] for number in range(6)] == [8, 8, 8, 9, 9, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_a_retraining_stopped_anywhere_goes_on(tmp_path, signal_number):
+    folder = finished(tmp_path / "mlruns")
+    command = [*RETRAIN, "--epochs", "60"]
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(
+            [FFSNN, *command], env={**os.environ, "FFSNN_HOME": str(tmp_path)}, stdout=log, stderr=log
+        )
+    deadline = time.monotonic() + 120
+    while sum(1 for _ in folder.path.glob("retrain/*/trials/*/history.jsonl")) < 2:
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        assert driver.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    driver.send_signal(signal_number)
+    assert driver.wait(timeout=60) == (-signal.SIGKILL if signal_number == signal.SIGKILL else 130)
+    before = {path: path.read_text() for path in folder.path.glob("retrain/*/trials/*/end.json")}
+    assert len(before) < 4, "it had ended before it could be stopped"
+    result = ffsnn(*command, home=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    ends = {path: path.read_text() for path in folder.path.glob("retrain/*/trials/*/end.json")}
+    assert before.items() <= ends.items()
+    for end in map(json.loads, ends.values()):
+        assert End(end["state"], end["reason"]) == End("complete", "finished")
+        assert [epoch["epoch"] for epoch in end["history"]] == list(range(1, 61))
+    assert len(ends) == 4

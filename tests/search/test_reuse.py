@@ -1,0 +1,115 @@
+"""The best configurations, from the search's folder and from MLflow alone."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from ffsnn.config import RunConfig
+from ffsnn.data import load
+from ffsnn.run_folder import Run
+from search import tracking
+from search.config import SearchConfig
+from search.folder import SearchFolder
+from search.points import suggest
+from search.reconcile import open_study, tell
+from search.trial_folder import End
+from spaces.space import Space
+from tests.search.conftest import ffsnn
+from tests.search.test_bad_input import one_line
+
+SPACE = Space.load("digits_smoke")
+CONFIG = SearchConfig(name="done", space=SPACE, space_name="digits_smoke", trials=4, epochs=2, device="cpu")
+
+
+def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
+    """A search as its driver leaves it, without Ray: the last trial was pruned after one epoch."""
+    split = load(config.base.data, config.seed)
+    folder = SearchFolder.create(mlruns, config, split.checksum)
+    study = open_study(folder)
+    for number in range(config.trials):
+        live, trial = study.ask(), folder.trial(number)
+        trial.create(config.space.apply(suggest(config.space, live), config.base))
+        epochs = 1 if number == config.trials - 1 else config.epochs
+        for _, _ in zip(range(epochs), Run(trial.config(), split, trial.path, every=0), strict=False):
+            pass
+        trial.write_end(End("pruned", "asha") if epochs < config.epochs else End("complete", "finished"))
+        tell(study, trial)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    folder = finished(home / "mlruns")
+    tracking.sync(home / "mlruns", folder)
+    return home
+
+
+@pytest.fixture
+def copy(home: Path, tmp_path: Path) -> Path:
+    shutil.copytree(home, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def documents(result: subprocess.CompletedProcess[str]) -> list[RunConfig]:
+    assert result.returncode == 0, result.stderr
+    return [RunConfig.parse(tree) for tree in yaml.safe_load_all(result.stdout)]
+
+
+def test_the_best_few_are_documents_and_files(home):
+    found = documents(ffsnn("best", "done", "--top", "3", home=home))
+    folder = SearchFolder.open(home / "mlruns", "done")
+    assert found == [trial.config() for _, trial in folder.ranked()[:3]]
+    assert found == [RunConfig.load(folder.path / f"best-{rank}.yaml") for rank in (1, 2, 3)]
+
+
+def test_mlflow_alone_says_the_same(home, tmp_path, monkeypatch):
+    store = f"sqlite:///{home}/mlruns/mlflow.db"
+    here = ffsnn("best", "done", "--top", "4", home=home)
+    there = ffsnn("best", "done", "--top", "4", "--tracking-uri", store, home=tmp_path)
+    assert documents(there) == documents(here)
+    assert there.stdout == here.stdout
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    assert ffsnn("best", "done", "--top", "4", home=tmp_path).stdout == here.stdout
+    one_line(ffsnn("best", "dome", home=tmp_path), "no search 'dome'", "did you mean done?")
+
+
+def test_a_run_without_a_configuration_is_passed_over(copy, tmp_path):
+    ranked = [trial for _, trial in SearchFolder.open(copy / "mlruns", "done").ranked()]
+    store = f"sqlite:///{copy}/mlruns/mlflow.db"
+    client = MlflowClient(store)
+    (run,) = client.search_runs(["1"], f"tags.`ffsnn.trial` = '{ranked[0].number}'")
+    client.delete_run(run.info.run_id)
+    tags = {"ffsnn.search": "done", "ffsnn.trial": str(ranked[0].number)}
+    bare = client.create_run("1", tags=tags).info.run_id
+    client.log_metric(bare, "val_accuracy", 1.0, step=2)
+    found = ffsnn("best", "done", "--tracking-uri", store, home=tmp_path)
+    assert f"trial {ranked[0].number} is passed over" in found.stderr
+    assert documents(found) == [ranked[1].config()]
+
+
+def test_an_address_that_does_not_answer(tmp_path):
+    with socket.socket() as silent:  # takes connections, and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begun = time.monotonic()
+        for address, why in (
+            (f"http://127.0.0.1:{silent.getsockname()[1]}", "does not answer"),
+            ("sqlite:////nowhere/mlflow.db", "is not there"),
+            ("nonsense", "is no MLflow address"),
+        ):
+            one_line(ffsnn("best", "x", "--tracking-uri", address, home=tmp_path), why)
+        assert time.monotonic() - begun < 15
+    assert not os.path.exists("/nowhere")
+
+
+@pytest.mark.parametrize("command", [["best", "x", "--top", "0"], ["retrain", "x", "--seeds", "0"]])
+def test_less_than_one(tmp_path, command):
+    one_line(ffsnn(*command, home=tmp_path), command[2], "at least 1", "0")
