@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow torture check bench bench-search questions format clean FORCE
+.PHONY: help search test slow faults torture check bench bench-search questions format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -30,6 +30,9 @@ test: $(READY) ## run the tests, without the slow ones
 slow: $(READY) ## run the slow tests only
 	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
+
+faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 20 minutes)
+	@$(BIN)/python -m pytest -m faults --timeout=900 tests/faults $(ARGS)
 
 torture: $(READY) ## hit searches with N faults at random and count what is lost (about an hour for 100)
 	@$(BIN)/python -m tests.faults.torture --number $(N) $(ARGS)

@@ -9,6 +9,7 @@ libraries that must be. Its Python code is a file (`search/champion_model.py`): 
 import io
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from search.names import (
     TAG_TEST,
     TAG_VALIDATION,
 )
-from search.reuse import store_of
+from search.reuse import ADDRESS, store_of
 from search.tracking import open_store
 
 if TYPE_CHECKING:
@@ -115,12 +116,28 @@ def downloaded(home: Path, uri: str, tracking_uri: str | None = None) -> Iterato
 
     with tempfile.TemporaryDirectory(prefix="ffsnn-model-") as scratch:
         try:
-            if _ours(client, name) is None:
-                raise ConfigError(f"there is no model {name!r} in {store or home}: ffsnn retrain makes one")
-            path = Path(download_artifacts(uri, dst_path=scratch)) / "artifacts" / NETWORK
+            with _default_store(client.tracking_uri):
+                if _ours(client, name) is None:
+                    raise ConfigError(f"there is no model {name!r} in {store or home}: ffsnn retrain makes one")
+                path = Path(download_artifacts(uri, dst_path=scratch)) / "artifacts" / NETWORK
         except MlflowException as error:
             raise ConfigError(f"cannot get {uri}: {' '.join(str(error).split())[:200]}") from error
         yield path
+
+
+@contextmanager
+def _default_store(uri: str) -> Iterator[None]:
+    """MLflow's own functions work on the address of the process; it gets back what it had."""
+    import mlflow
+
+    before = os.environ.get(ADDRESS)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # its way to forget
+        if before is not None:
+            os.environ[ADDRESS] = before
 
 
 def _ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":
@@ -148,7 +165,7 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
     number = folder.number(winner.trial, result.best_seed)
     with tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch:
         network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
-        with mlflow.start_run(run_id=projection.runs[number]):
+        with _default_store(projection.client.tracking_uri), mlflow.start_run(run_id=projection.runs[number]):
             logged = mlflow.pyfunc.log_model(
                 name=MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
@@ -160,7 +177,10 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
         TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
         TAG_CONFIG_ID: winner.config_id, TAG_VALIDATION: winner.mean, TAG_TEST: result.test.mean,
     }  # fmt: skip
-    with redirect_stderr(io.StringIO()):  # it prints what we say ourselves
+    with (
+        _default_store(projection.client.tracking_uri),
+        redirect_stderr(io.StringIO()),
+    ):  # it prints what we say ourselves
         return mlflow.register_model(logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items()})
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+ADDRESS = "MLFLOW_TRACKING_URI"  # in the environment
 ANSWER = 4.0  # seconds that an address may take to answer
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 PAGE = 1000  # runs
@@ -53,7 +54,7 @@ def store_of(home: Path, tracking_uri: str | None) -> str | None:
     Raises:
         ConfigError: it does not answer.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+    uri = tracking_uri or os.environ.get(ADDRESS) or None
     if uri is not None:
         must_answer(uri)
     return uri
@@ -65,7 +66,7 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
     Raises:
         ConfigError: there is no such search, nothing in it has a result, or the address does not answer.
     """
-    if tracking_uri is None and (SearchFolder.exists(home, name) or "MLFLOW_TRACKING_URI" not in os.environ):
+    if tracking_uri is None and (SearchFolder.exists(home, name) or ADDRESS not in os.environ):
         return from_folder(SearchFolder.open(home, name), top)
     uri = store_of(home, tracking_uri)
     assert uri is not None

@@ -67,14 +67,12 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
         uri: of a tracking server; None: the local store.
     """
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    import mlflow
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if not uri and not (home / DATABASE).exists():
         _create_store(home)
-    mlflow.set_tracking_uri(uri or store_uri(home))
     client = MlflowClient(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:

@@ -1,8 +1,10 @@
 """Runs the commands the way a person would."""
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,22 @@ def ffsnn(*arguments: str, home: Path, timeout: float = 240) -> subprocess.Compl
     """Run the command as its user would."""
     environment = {**os.environ, "FFSNN_HOME": str(home)}
     return subprocess.run([FFSNN, *arguments], env=environment, text=True, capture_output=True, timeout=timeout)
+
+
+def refused(*arguments: str, home: Path) -> str:
+    """What the command says when it is refused: one line and exit code 2. In this process, for seconds add up."""
+    from search.cli import main
+
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()), redirect_stderr(said):
+        patch.setattr(sys, "argv", ["ffsnn", *arguments])
+        patch.setenv("FFSNN_HOME", str(home))
+        with pytest.raises(SystemExit) as left:
+            main()
+    assert left.value.code == 2, said.getvalue()
+    assert said.getvalue().startswith("ffsnn: ")
+    assert said.getvalue().count("\n") == 1
+    return said.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,14 @@
 """Each mistake is one line that names the rule, the value and the mend; exit code 2; nothing is begun."""
 
 import os
+import re
 
 import pytest
 
 from ffsnn.data import load
-from tests.search.conftest import ffsnn
+from tests.search.conftest import refused
 
 SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\nparameters: {{{parameters}}}\n"
-
-
-def one_line(result, *fragments: str) -> None:
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert result.stderr.startswith("ffsnn: ")
-    assert result.stderr.count("\n") == 1
-    for fragment in fragments:
-        assert fragment in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -39,8 +32,9 @@ def one_line(result, *fragments: str) -> None:
     ],
 )
 def test_commands(home, arguments, fragments):
-    one_line(ffsnn(*arguments, home=home), *fragments)
-    assert not list((home / "mlruns" / "searches").glob("*")) if (home / "mlruns" / "searches").exists() else True
+    said = refused(*arguments, home=home)
+    assert [fragment for fragment in fragments if fragment not in said] == []
+    assert not list(home.glob("mlruns/searches/*"))
 
 
 @pytest.mark.parametrize(
@@ -59,20 +53,22 @@ def test_commands(home, arguments, fragments):
 def test_spaces(home, tmp_path, parameters, fragments):
     path = tmp_path / "space.yaml"
     path.write_text(SPACE.format(parameters=parameters))
-    one_line(ffsnn("search", str(path), home=home), *fragments)
-    assert not list((home / "mlruns" / "searches").glob("*"))
+    said = refused("search", str(path), home=home)
+    assert [fragment for fragment in fragments if fragment not in said] == []
+    assert not list(home.glob("mlruns/searches/*"))
 
 
 def test_a_home_that_cannot_be_written(tmp_path):
     (tmp_path / "mlruns").write_text("a file where the folder should be")
-    one_line(ffsnn("search", "digits_smoke", home=tmp_path), "cannot write to", "--home")
+    assert re.search("cannot write to .*--home", refused("search", "digits_smoke", home=tmp_path))
 
 
 def test_a_name_that_is_taken(home):
     folder = home / "mlruns" / "searches" / "mine"
     folder.mkdir(parents=True)
     (folder / "search.json").write_text("{}")
-    one_line(ffsnn("search", "digits_smoke", "--name", "mine", home=home), "mine has format None", "reads format 1")
+    said = refused("search", "digits_smoke", "--name", "mine", home=home)
+    assert re.search("mine has format None.*reads format 1", said)
 
 
 def test_a_search_goes_on_only_as_it_was_begun(home):
@@ -85,11 +81,11 @@ def test_a_search_goes_on_only_as_it_was_begun(home):
     config = SearchConfig(name="mine", space=space, space_name="digits_smoke", trials=8, epochs=9)
     SearchFolder.create(home / "mlruns", config, "checksum")
     asked = ["search", "digits_smoke", "--name", "mine"]
-    one_line(ffsnn(*asked, "--seed", "1", home=home), "seed=0 became 1", "another --name")
-    one_line(ffsnn(*asked, "--sampler", "gp", home=home), 'sampler="tpe" became "gp"')
-    one_line(ffsnn(*asked, "--sampler", "cmaes", home=home), "sampler", "cmaes")
-    one_line(ffsnn("search", "--resume", "mine", "--epochs", "3", home=home), "epochs=9 became 3")
-    one_line(ffsnn("search", "mnist", "--name", "mine", home=home), 'dataset="digits" became "mnist"')
+    assert re.search("seed=0 became 1.*another --name", refused(*asked, "--seed", "1", home=home))
+    assert 'sampler="tpe" became "gp"' in refused(*asked, "--sampler", "gp", home=home)
+    assert re.search("sampler.*cmaes", refused(*asked, "--sampler", "cmaes", home=home))
+    assert "epochs=9 became 3" in refused("search", "--resume", "mine", "--epochs", "3", home=home)
+    assert 'dataset="digits" became "mnist"' in refused("search", "mnist", "--name", "mine", home=home)
 
 
 def test_two_drivers_on_one_search(home):
@@ -100,8 +96,6 @@ def test_two_drivers_on_one_search(home):
     config = SearchConfig(name="mine", space=Space.load("digits_smoke"), space_name="digits_smoke", trials=8, epochs=9)
     folder = SearchFolder.create(home / "mlruns", config, load(config.space.base.data, 0).checksum)
     with folder.lease():
-        refused = ffsnn("search", "--resume", "mine", home=home)
-    assert refused.returncode == 2
-    assert f"is being run by process {os.getpid()}" in refused.stderr
+        assert f"is being run by process {os.getpid()}" in refused("search", "--resume", "mine", home=home)
     with folder.lease():  # what it had is free again
         pass

@@ -5,11 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
-import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
@@ -69,43 +67,6 @@ def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
     assert broken_promises(home, "smoke", trials=10) == []
     after = read(home, "smoke").folder
     assert {number: after[number] for number in range(8)} == before.folder
-
-
-@pytest.mark.parametrize(
-    "signal_number", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
-def test_a_search_stopped_anywhere_is_resumed_to_the_right_count(tmp_path: Path, signal_number: int):
-    home = tmp_path / "home"
-    (home / "mlruns").mkdir(parents=True)
-    with (tmp_path / "log").open("w") as log:
-        driver = subprocess.Popen(
-            [FFSNN, "search", "digits_smoke", "--name", "hurt", "--trials", "6"],
-            env={**os.environ, "FFSNN_HOME": str(home)}, stdout=log, stderr=log,
-        )  # fmt: skip
-    trials = home / "mlruns" / "searches" / "hurt" / "trials"
-    deadline = time.monotonic() + 120
-    while sum(1 for _ in trials.glob("*/history.jsonl")) < 3:
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-        assert driver.poll() is None, (tmp_path / "log").read_text()
-        time.sleep(0.05)
-    driver.send_signal(signal_number)
-    assert driver.wait(timeout=60) == (-signal.SIGKILL if signal_number == signal.SIGKILL else 130)
-    assert sum(1 for _ in trials.glob("*/end.json")) < 6, "the search had ended before it could be stopped"
-    result = ffsnn("search", "--resume", "hurt", home=home)
-    assert result.returncode == 0, result.stderr
-    assert broken_promises(home, "hurt", trials=6) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["random", "qmc", "gp"])
-def test_every_sampler_finishes_a_search(tmp_path: Path, sampler: str):
-    (tmp_path / "mlruns").mkdir()
-    command = ["search", "digits_smoke", "--name", "mine", "--trials", "6", "--epochs", "3", "--scheduler", "none"]
-    result = ffsnn(*command, "--sampler", sampler, home=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert ("at random" in result.stdout) == (sampler != "random")
-    assert broken_promises(tmp_path, "mine", trials=6) == []
-    assert {trial.state for (trial,) in read(tmp_path, "mine").study.values()} == {"complete"}
 
 
 def test_the_ui_answers_on_loopback_and_stops(searched):
