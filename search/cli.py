@@ -262,7 +262,7 @@ def seed_table(
 @app.command()
 def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
-    from search import tracking
+    from search import reuse, tracking
     from search.folder import SearchFolder
     from search.home import find_home
     from search.reconcile import reconcile
@@ -270,6 +270,8 @@ def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
     mlruns = find_home(home)
     folder = SearchFolder.open(mlruns, name)
     config = folder.config
+    if config.tracking_uri:
+        reuse.must_answer(config.tracking_uri)
     with folder.lease():
         reconcile(folder, config, console.print)
         count = tracking.sync(mlruns, folder, config.tracking_uri)

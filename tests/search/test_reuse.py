@@ -110,6 +110,12 @@ def test_an_address_that_does_not_answer(tmp_path):
     assert not os.path.exists("/nowhere")
 
 
+def test_a_sync_with_a_server_that_is_down(tmp_path):
+    config = SearchConfig(**{**CONFIG.model_dump(), "tracking_uri": "http://127.0.0.1:9"})
+    SearchFolder.create(tmp_path / "mlruns", config, "")
+    assert "http://127.0.0.1:9 does not answer" in refused("sync", "done", home=tmp_path)
+
+
 @pytest.mark.parametrize("command", [["best", "x", "--top", "0"], ["retrain", "x", "--seeds", "0"]])
 def test_less_than_one(tmp_path, command):
     assert f"{command[2]} must be at least 1, but got 0" in refused(*command, home=tmp_path)
