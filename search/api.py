@@ -54,7 +54,7 @@ def run(
     Args:
         space: name of a shipped space, or a YAML file [default: mnist].
         name: of the search [default: SPACE-1].
-        home: folder that holds `mlruns/` [default: FFSNN_HOME, else the nearest one].
+        home: folder that holds `mlruns/` [default: `search.places`].
         quiet: say nothing.
         settings: fields of `SearchConfig`: trials, epochs, concurrency, sampler, seed, ...
 
@@ -62,8 +62,8 @@ def run(
         ConfigError: a rule is broken; nothing was begun.
         RuntimeError: the search was interrupted or failed; it can go on.
     """
-    from search.home import find_home
     from search.launch import launch
+    from search.places import find_home
     from search.request import requested
 
     mlruns = find_home(home)
@@ -80,6 +80,6 @@ def load(name: str, home: str | Path | None = None) -> Search:
     Raises:
         ConfigError: there is none; the nearest names are given.
     """
-    from search.home import find_home
+    from search.places import find_home
 
     return Search(SearchFolder.open(find_home(home), name))

@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from ffsnn.config import ConfigError, RunConfig
+from search.places import hide_passwords, redacted
 from search.train_options import parse_train_options
 
 app = typer.Typer(
@@ -23,7 +24,13 @@ app = typer.Typer(
 console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 Home = Annotated[
-    Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, else the nearest one]")
+    Path | None, typer.Option(help="folder that holds mlruns/ [default: FFSNN_HOME, ffsnn.toml, the nearest one]")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster: auto, HOST:PORT, ray://HOST:PORT [default: FFSNN_ADDRESS, else local]")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="of the study: postgresql://... [default: FFSNN_STORAGE, else a file]")
 ]
 TrackingUri = Annotated[
     str | None, typer.Option(help="of an MLflow server or store [default: MLFLOW_TRACKING_URI, else the one at hand]")
@@ -35,9 +42,10 @@ def main() -> None:
     # Torch's threads would otherwise spin while they wait, and beside another busy process cost a factor of 4 and more.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
+        hide_passwords()
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
-        print(f"ffsnn: {error}", file=sys.stderr)
+        print(f"ffsnn: {redacted(str(error))}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -70,7 +78,7 @@ def train(
     if seeds > 1 and asked.out:
         raise ConfigError(f"--out names the folder of one run, but got --seeds {seeds}: leave one of them out")
 
-    from search.home import find_home
+    from search.places import find_home
     from search.train import train_seeds
 
     train_seeds(config, seeds, test, Path(asked.out) if asked.out else None, find_home(home) / "runs", console)
@@ -95,6 +103,8 @@ def search(
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: auto]")] = None,
     data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    address: Address = None,
+    storage: Storage = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow server [default: the store in mlruns/]")] = None,
     retries: Annotated[int | None, typer.Option(help="of a trial that crashed or hung [default: 2]")] = None,
     max_failed: Annotated[float | None, typer.Option(help="share of failures that stops it [default: 0.5]")] = None,
@@ -107,15 +117,17 @@ def search(
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     from search.folder import SearchFolder
-    from search.home import find_home
+    from search.places import find_home, setting
     from search.request import requested
 
     mlruns = find_home(home)
     asked = {
+        "address": setting("address", address), "storage": setting("storage", storage),
         "trials": trials, "epochs": epochs, "concurrency": concurrency, "gpus_per_trial": gpus_per_trial,
         "time_budget": time_budget, "sampler": sampler, "scheduler": scheduler, "seed": seed, "device": device,
-        "data_dir": data_dir, "tracking_uri": tracking_uri, "retries": retries, "max_failed": max_failed,
-        "patience": patience, "warm_start": warm_start.split(",") if warm_start else None,
+        "data_dir": setting("data_dir", data_dir), "tracking_uri": setting("tracking_uri", tracking_uri),
+        "retries": retries, "max_failed": max_failed, "patience": patience,
+        "warm_start": warm_start.split(",") if warm_start else None,
     }  # fmt: skip
     config, goes_on = requested(mlruns, space, name, resume, asked)
 
@@ -146,8 +158,8 @@ def best(
     from ffsnn import atomic
     from search import reuse
     from search.folder import SearchFolder
-    from search.home import find_home
     from search.names import BEST_FILE
+    from search.places import find_home
 
     _at_least_one(top=top)
     mlruns = find_home(home)
@@ -174,6 +186,7 @@ def retrain(
     gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: the search's]")] = None,
     data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
+    address: Address = None,
     tracking_uri: TrackingUri = None,
     force: Annotated[
         bool, typer.Option("--force", help="make it the champion even if the present one is better")
@@ -185,14 +198,15 @@ def retrain(
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     _at_least_one(top=top, seeds=seeds, epochs=epochs)
-    from search.home import find_home
+    from search.places import LOCAL, find_home, setting
     from search.retrain import retrain
 
     asked = {
-        "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device, "data_dir": data_dir,
-        "tracking_uri": tracking_uri,
+        "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,
+        "data_dir": setting("data_dir", data_dir), "address": setting("address", address),
+        "tracking_uri": setting("tracking_uri", tracking_uri),
     }  # fmt: skip
-    changes = {key: value for key, value in asked.items() if value is not None}
+    changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     outcome = retrain(find_home(home), name, top, seeds, epochs, changes, force, console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}; the same command goes on")
@@ -230,7 +244,7 @@ def predict(
     folder: AbstractContextManager[Path] = nullcontext(Path(run))
     if run.startswith("models:/"):
         from search.champion import downloaded
-        from search.home import find_home
+        from search.places import find_home
 
         folder = downloaded(find_home(home), run, tracking_uri)
     with folder as path:
@@ -248,7 +262,7 @@ def seed_table(
     """Train the method notes' own eight groups as they did, and print their figures beside ours."""
     from ffsnn.seed_report import seed_table_command
     from ffsnn.seed_table import RECIPE_WIDTHS, ProcessDied, Setting
-    from search.home import find_home
+    from search.places import find_home
     from spaces import presets
 
     recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
@@ -260,22 +274,29 @@ def seed_table(
 
 
 @app.command()
-def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
+def sync(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
     from search import reuse, tracking
     from search.folder import SearchFolder
-    from search.home import find_home
+    from search.places import find_home, setting
     from search.reconcile import reconcile
+    from search.request import requested
 
     mlruns = find_home(home)
+    places = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
+    config, _ = requested(mlruns, None, None, name, places)
     folder = SearchFolder.open(mlruns, name)
-    config = folder.config
     if config.tracking_uri:
         reuse.must_answer(config.tracking_uri)
     with folder.lease():
         reconcile(folder, config, console.print)
         count = tracking.sync(mlruns, folder, config.tracking_uri)
-    console.print(f"{count} trials of {name} are in {config.tracking_uri or tracking.store_uri(mlruns)}")
+    console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or tracking.store_uri(mlruns))}")
 
 
 @app.command()
@@ -284,7 +305,7 @@ def ui(
     home: Home = None,
 ) -> None:
     """Open the MLflow UI on this store: loopback only; stops with Ctrl-C."""
-    from search.home import find_home
+    from search.places import find_home
     from search.ui import serve
 
     serve(find_home(home), port, console)

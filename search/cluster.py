@@ -1,24 +1,74 @@
-"""Ray on this machine: started for one search, and stopped with it."""
+"""Ray: on this machine, started for one search and stopped with it; or a cluster that is there, joined for one."""
 
 import gc
 import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.share import Share
+import ffsnn
+import search
+import spaces
+from ffsnn.config import ConfigError
+from search.names import ENVIRONMENT
+from search.places import redacted
+from search.share import Node, Share
+from search.trial_folder import TrialFolder
+
+ANSWER = 1.0  # seconds for a node to take a connection
+PACKAGES = (ffsnn, spaces, search)  # what every process of a search runs
 
 
-def start(share: Share) -> None:
-    """Bring Ray up, quietly, with the resources that trials may share."""
+def start(share: Share, address: str | None = None) -> None:
+    """Bring Ray up, quietly, with the resources that trials may share; or join the cluster at an address."""
+    if address:
+        join(address)
+        return
     ray.init(
-        num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False, log_to_driver=False,
+        "local", num_cpus=share.all_cpus, num_gpus=int(share.all_gpus), include_dashboard=False, log_to_driver=False,
         logging_level=logging.ERROR, object_store_memory=128 * 2**20,
     )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 
+def join(address: str) -> None:
+    """Connect to a cluster; the code of this project goes with it to every node.
+
+    Raises:
+        ConfigError: it does not answer, takes another token, or runs other versions.
+    """
+    modules = [str(Path(package.__path__[0])) for package in PACKAGES]
+    # Ray's own settings are the cluster's, made where it was started.
+    theirs = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("RAY_")}
+    environment = {"py_modules": modules, "env_vars": theirs | {"OMP_WAIT_POLICY": "passive"}, "excludes": [".git"]}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+    except Exception as error:  # Ray raises whatever its layers do
+        stop()
+        raise ConfigError(_refusal(address, redacted(" ".join(str(error).split())))) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+def _refusal(address: str, said: str) -> str:
+    return f"the Ray cluster at {address} cannot be joined: {said[:300]}"
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """A cluster, for as long as it is looked at."""
+    join(address)
+    try:
+        yield
+    finally:
+        stop()
+
+
 def stop() -> None:
-    """Take Ray down.
+    """Take Ray down, or leave the cluster.
 
     What a failed loop left in cycles goes first: an object of Ray that is collected while Ray goes down, or under the
     next Ray, aborts the process.
@@ -27,6 +77,59 @@ def stop() -> None:
     ray.shutdown()
 
 
-def alive() -> bool:
-    """Whether any node is left to run trials."""
-    return any(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+def nodes() -> list[Node]:
+    """The cluster's, as long as they are alive."""
+    found = [
+        Node(
+            node["NodeID"], node["NodeManagerAddress"],
+            int(node["Resources"].get("CPU", 0)), node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes() if node["Alive"]  # type: ignore[no-untyped-call]
+    ]  # fmt: skip
+    return sorted(found, key=lambda node: node.address)
+
+
+def alive(node: str | None = None) -> bool:
+    """Whether a node is there, by its id; of any, None.
+
+    One whose death Ray has not noticed yet takes no connection.
+    """
+    for there in ray.nodes():  # type: ignore[no-untyped-call]
+        if there["Alive"] and node in (None, there["NodeID"]):
+            return node is None or _answers(there["NodeManagerAddress"], there["NodeManagerPort"])
+    return False
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), ANSWER).close()
+        return True
+    except OSError:
+        return False
+
+
+def end(trial: TrialFolder) -> None:
+    """End the process that trains a trial, on whichever node."""
+    holder = trial.holder()
+    if holder is None or not holder.node or not ray.is_initialized():
+        trial.kill()
+        return
+    there = NodeAffinitySchedulingStrategy(holder.node, soft=False)
+    with suppress(ray.exceptions.RayError):  # it is gone, and so is the process
+        ray.get(_kill.options(scheduling_strategy=there).remote(str(trial.path), holder.node), timeout=5)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _kill(path: str, node: str) -> None:
+    TrialFolder(Path(path)).kill(node)
+
+
+def here() -> str:
+    """The id of the node that this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def head() -> tuple[str, int]:
+    """Where the cluster's own process listens."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host, int(port)

@@ -1,12 +1,14 @@
 """What a search is: its name, its space, what it may spend and on what; and what of that may change when it goes on."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import Config, RunConfig
+from search.places import redacted, without_password
 from spaces.space import Space, Value
 
 
@@ -28,12 +30,34 @@ class SearchConfig(Config):
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"
     data_dir: str | None = None
-    tracking_uri: str | None = Field(None, description="of an MLflow server; None: the store in mlruns/")
+    address: str | None = Field(None, description="of a Ray cluster; None: this machine")
+    storage: str | None = Field(None, repr=False, description="database of the study; None: study.log")
+    tracking_uri: str | None = Field(None, repr=False, description="of an MLflow server; None: the store in mlruns/")
     retries: int = Field(2, ge=0, description="of a trial whose process crashed or hung, before it is failed")
     max_failed: float = Field(0.5, ge=0, le=1, description="share of the ended trials that may have failed")
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
+
+    @field_validator("storage")
+    @classmethod
+    def _is_a_database(cls, storage: str | None) -> str | None:
+        if storage and not re.match(r"postgresql(\+psycopg2?)?://[^/]*/.|sqlite:////.", storage):
+            said = "must look like postgresql://user@host/database (or sqlite:////a/path/study.db)"
+            raise ValueError(f"{said}, but got {redacted(storage)}")
+        return storage
+
+    @field_validator("address")
+    @classmethod
+    def _is_a_cluster(cls, address: str | None) -> str | None:
+        if address and address != "auto" and not re.match(r"(ray://)?(\[.+\]|[^/:\s]+):\d+$", address):
+            raise ValueError(f"must be auto, HOST:PORT, ray://HOST:PORT or local, but got {address}")
+        return address
+
+    @field_serializer("storage", "tracking_uri")
+    def _public(self, address: str | None) -> str | None:
+        """Passwords are never written."""
+        return without_password(address) if address else address
 
     @property
     def rungs(self) -> tuple[int, int]:
@@ -55,8 +79,8 @@ class SearchConfig(Config):
 
 
 MAY_CHANGE = {  # when a search goes on
-    "trials", "concurrency", "gpus_per_trial", "time_budget", "data_dir", "tracking_uri", "retries", "max_failed",
-    "patience",
+    "trials", "concurrency", "gpus_per_trial", "time_budget", "data_dir", "address", "storage", "tracking_uri",
+    "retries", "max_failed", "patience",
 }  # fmt: skip
 
 

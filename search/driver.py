@@ -43,6 +43,7 @@ def drive(
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.umask(0o077)
     from search import cluster  # once Ray can read the environment
+    from search.study_store import wait_for
 
     left, ended = RESTARTS, -1
     with _signals(halt, say):
@@ -67,6 +68,8 @@ def drive(
             else:
                 say(f"Ray Tune's loop failed ({problem}): going on from the folder")
                 time.sleep(1)
+                if config.storage and wait_for(config.storage, halt, say):
+                    left = RESTARTS  # it was the database's doing
         if halt.out_of_time:
             searcher(folder, config, share.cpus, halt, news, say).end_all()
 
@@ -98,7 +101,7 @@ def _tune(
     scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        cluster.start(share)
+        cluster.start(share, config.address)
         _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
         tune.Tuner(
             tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),

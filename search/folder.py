@@ -17,6 +17,7 @@ import json
 import os
 import re
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -136,7 +137,10 @@ class SearchFolder(TrialsFolder):
 
     def write(self, config: SearchConfig, data_checksum: str) -> None:
         versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
-        tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "data": data_checksum, "versions": versions}
+        tree = {
+            "format": FORMAT, "id": self.id or uuid.uuid4().hex, "config": config.model_dump(mode="json"),
+            "data": data_checksum, "versions": versions,
+        }  # fmt: skip
         atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
 
     def read(self) -> dict[str, Any]:
@@ -153,6 +157,11 @@ class SearchFolder(TrialsFolder):
         if format_ != FORMAT:
             raise ConfigError(f"{self.path} has format {format_}, but this version reads format {FORMAT}")
         return tree
+
+    @property
+    def id(self) -> str | None:
+        """What tells it from a search of the same name elsewhere; None: none was given yet."""
+        return self.read().get("id") if (self.path / SEARCH_FILE).exists() else None
 
     @property
     def config(self) -> SearchConfig:

@@ -1,7 +1,9 @@
 """A search from start to end: what is checked before it begins, what runs beside it, how it ended. A resume is a
 launch on the same folder."""
 
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ from ffsnn.run_folder import bytes_on_disk
 from search.config import SearchConfig
 from search.folder import SearchFolder, TrialsFolder
 from search.halt import Halt
+from search.names import ENVIRONMENT
+from search.places import redacted
 from search.progress import Board
 from search.share import Share
 
@@ -45,7 +49,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     Raises:
         ConfigError: before any trial starts.
     """
-    share = Share(config)
+    share = share_of(config)
     base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
@@ -56,6 +60,11 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
     if remark := samplers.limits(config.sampler, config.space):
         console.print(remark)
+    if config.storage:
+        from search.study_store import refuse_a_strangers
+
+        owner = SearchFolder.open(home, config.name).id if resume else None
+        refuse_a_strangers(config.storage, config.name, owner)
     checksum = load(base.data, base.seed, base.data_dir).checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
@@ -72,8 +81,24 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         from search.optuna_search import StudySearcher
         from search.tracking import Tracker
 
-        board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, console.print)
+        board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
         return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")
+
+
+def share_of(config: SearchConfig) -> Share:
+    """What a trial gets: of this machine, or of the cluster, which is joined to look at it."""
+    if not config.address:
+        return Share(config)
+    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    from search import cluster
+
+    with cluster.joined(config.address):
+        return Share(config, cluster.nodes())
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    """Says what a person should read; messages of libraries may have a password in them."""
+    return lambda line: console.print(redacted(line))
 
 
 def disk_room(home: Path, config: SearchConfig, base: RunConfig, share: Share, console: Console) -> int:
@@ -125,7 +150,7 @@ def run(
     from search.driver import drive
     from search.searcher import News
 
-    say = board.console.print
+    say = _say(board.console)
     halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
 
     def news(item: News) -> None:

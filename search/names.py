@@ -7,12 +7,14 @@ OBJECTIVE = "val_accuracy"
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, RUNGS = "number", "folder", "threads", "rungs"
+NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER = "number", "folder", "threads", "rungs", "on_cluster"
 
 # A search's folder, and what a trial's has beside its run.
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
     "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
+OWNER = "ffsnn.search"  # of a study in a database: the id of its search
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
@@ -32,6 +34,7 @@ TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.
 ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",  # Ray listens on all interfaces, and whoever connects runs code
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -5,12 +5,7 @@ lost its end, or all of it, is rebuilt from the folders, and a folder that lost 
 Each step can be repeated; each mend is said.
 """
 
-import os
-from collections.abc import Callable
-
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffsnn.config import ConfigError
@@ -18,6 +13,7 @@ from ffsnn.run_folder import CONFIG
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import distribution, record
+from search.study_store import Say, StudyStore, study_store
 from search.trial_folder import End, State, TrialFolder
 from spaces.space import Space
 
@@ -27,7 +23,6 @@ TOLD: dict[State, TrialState] = {
     "failed": TrialState.FAIL,
 }
 WORST = 0.0  # an accuracy
-Say = Callable[[str], None]
 
 
 def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[optuna.Study, list[int]]:
@@ -35,14 +30,14 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
 
     Only for the process that holds the search's lease.
     """
-    study = _study(folder, say)
+    store = study_store(folder, config.storage)
+    study = store.opened(say)
     for trial in folder.trials():
         _mend(trial, study, config, say)
     _record_lost(folder, config.space, study)
     if _contradicted(folder, config.space, study):
-        _set_aside(folder, "its trials differ from their folders", say)
-        study = open_study(folder)
-    _add_lost(folder, config.space, study, say)
+        study = store.anew("its trials differ from their folders", say)
+    _add_lost(folder, config.space, study, store, say)
     unfinished = []
     for frozen in study.get_trials(deepcopy=False):
         if not frozen.state.is_finished():
@@ -52,15 +47,6 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
             else:
                 unfinished.append(frozen.number)
     return study, unfinished
-
-
-def open_study(folder: SearchFolder) -> optuna.Study:
-    """The search's study, in Optuna's journal."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(folder.study_file))),
-        study_name=folder.name, direction="maximize", load_if_exists=True,
-    )  # fmt: skip
 
 
 def tell(study: optuna.Study, trial: TrialFolder) -> None:
@@ -87,31 +73,6 @@ def told_values(trial: TrialFolder, end: End) -> dict[int, float]:
     """
     values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
     return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
-
-
-def _study(folder: SearchFolder, say: Say) -> optuna.Study:
-    """The study, without a last line that a kill tore, or anew if it cannot be read at all."""
-    for lock in folder.path.glob(f"{folder.study_file.name}.lock*"):  # a killed driver's; ours is the lease
-        lock.unlink()
-    if folder.study_file.exists():
-        whole = folder.study_file.read_bytes()
-        lines = whole[: whole.rfind(b"\n") + 1]
-        if len(lines) < len(whole):
-            say("study.log: its last line was torn, and is left out")
-            os.truncate(folder.study_file, len(lines))
-    try:
-        return open_study(folder)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:  # what Optuna's replay may raise
-        _set_aside(folder, f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
-        return open_study(folder)
-
-
-def _set_aside(folder: SearchFolder, reason: str, say: Say) -> None:
-    number = 1
-    while (aside := folder.study_file.with_suffix(f".damaged-{number}")).exists():
-        number += 1
-    os.replace(folder.study_file, aside)
-    say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
 
 
 def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Say) -> None:
@@ -182,7 +143,7 @@ def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bo
     return False
 
 
-def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, say: Say) -> None:
+def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, store: StudyStore, say: Say) -> None:
     """Give the study the trials that it lacks: always the last ones, for it numbers them as they come."""
     lost = 0
     for trial in folder.trials():
@@ -197,4 +158,4 @@ def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, say: Say)
             ))  # fmt: skip
             lost += 1
     if lost:
-        say(f"study.log: it lacked {lost} trials, which are added from their folders")
+        say(f"{store.name}: it lacked {lost} trials, which are added from their folders")

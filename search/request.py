@@ -6,6 +6,7 @@ from typing import Any
 from ffsnn.config import ConfigError, parse
 from search.config import SearchConfig, difference
 from search.folder import SearchFolder, free_name
+from search.places import LOCAL
 from spaces.space import Space
 
 
@@ -19,12 +20,13 @@ def requested(
         space: name of a shipped space, or a YAML file; None: mnist.
         name: of the search; one that is there goes on.
         resume: name of a search that goes on with its own space.
-        asked: settings; those that are None are the space's, the stored search's, or the defaults.
+        asked: settings; those that are None are the space's, the stored search's, or the defaults;
+            a place may be `local`.
 
     Raises:
         ConfigError: no such search or space, a rule is broken, or what may not change would.
     """
-    changes = {key: value for key, value in asked.items() if value is not None}
+    changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     if resume:
         if space or name:
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")

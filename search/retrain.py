@@ -18,13 +18,12 @@ from search import champion, verdict
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.launch import Outcome, disk_room, run
+from search.launch import Outcome, disk_room, run, share_of
 from search.progress import Board
 from search.reconcile import make_whole
 from search.retrain_folder import RetrainFolder, planned
 from search.retrain_runs import RetrainProjection
 from search.searcher import FolderSearcher, News
-from search.share import Share
 from search.tracking import Tracker, project
 from search.trial_folder import TrialFolder
 from search.verdict import Result
@@ -95,7 +94,7 @@ def retrain(
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
     """All trainings of the plan, to their ends."""
-    plan, share, base = folder.plan, Share(config), config.base
+    plan, share, base = folder.plan, share_of(config), config.base
     if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():

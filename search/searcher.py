@@ -16,8 +16,8 @@ from search import cluster
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import Halt
-from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, PROBLEM, RUNGS, THREADS
-from search.trial_folder import End, TrialFolder, by_reason
+from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, ON_CLUSTER, PROBLEM, RUNGS, THREADS
+from search.trial_folder import End, Holder, TrialFolder, by_reason
 
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
@@ -54,6 +54,7 @@ class FolderSearcher(Searcher):
         self.halt, self.news, self.say = halt, news, say
         self.live: dict[str, int] = {}  # Tune's trial id -> ours
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
+        self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
         self.ended = [end for trial in folder.trials() if (end := trial.end())]
 
     @abstractmethod
@@ -75,8 +76,12 @@ class FolderSearcher(Searcher):
             return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
         trial = self.prepared(number)
         self.live[trial_id], self.failures[number] = number, len(trial.failures())
+        self.before[number] = trial.holder()
         self.news(News(number))
-        return {NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones}
+        return {
+            NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
+            ON_CLUSTER: self.search.address is not None,
+        }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if PROBLEM not in result:
@@ -129,7 +134,7 @@ class FolderSearcher(Searcher):
             return None
         if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
             return End("complete", "finished")
-        if not cluster.alive():  # not the trial's doing
+        if self._node_lost(trial):  # not the trial's doing
             self.waiting.insert(0, number)
             return None
         if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
@@ -144,6 +149,19 @@ class FolderSearcher(Searcher):
             f"(attempt {len(failures) + 1} of {self.search.retries + 1})"
         )
         return None
+
+    def _node_lost(self, trial: TrialFolder) -> bool:
+        """Whether a trial's process has gone with its node."""
+        holder = trial.holder()
+        if holder is None or not holder.node or holder == self.before[trial.number]:
+            return not cluster.alive()
+        if cluster.alive(holder.node):
+            return False
+        self.say(
+            f"trial {trial.number}: its node was lost; it goes on from epoch {len(trial.history())} on another, "
+            f"at no cost of a retry"
+        )
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's snapshots, which are never read."""

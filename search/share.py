@@ -1,38 +1,81 @@
-"""What one trial gets of this machine, and how many run at once."""
+"""What one trial gets of this machine, or of a cluster's nodes, and how many run at once."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ffsnn.config import ConfigError
 from ffsnn.trainer import resolve_device
 from search.config import SearchConfig
 
 
+@dataclass(frozen=True)
+class Node:
+    """One machine, and what of it Ray hands out."""
+
+    id: str
+    address: str
+    cpus: int
+    gpus: float
+
+
+def this_machine(device: str) -> Node:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = 0
+    if resolve_device(device).type == "cuda":
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return Node("", "this machine", cpus, gpus)
+
+
 class Share:
-    """The machine, divided among trials.
+    """The nodes, divided among trials.
+
+    Args:
+        config: what is asked for.
+        cluster: its nodes; None: this machine.
 
     Raises:
         ConfigError: more is asked for than there is.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
-        device = resolve_device(config.device)
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        gpus = 0
-        if device.type == "cuda":
-            import torch
-
-            gpus = torch.cuda.device_count()
+    def __init__(self, config: SearchConfig, cluster: Sequence[Node] | None = None) -> None:
+        nodes = list(cluster) if cluster is not None else [this_machine(config.device)]
+        where = "on this machine" if cluster is None else "on any node"
+        most = 0 if config.device == "cpu" else max((node.gpus for node in nodes), default=0)
         asked = config.gpus_per_trial
-        if asked and not gpus:
-            raise ConfigError(f"gpus_per_trial={asked} needs a GPU, but none was found: leave it out to run on CPUs")
-        if asked and asked > gpus:
-            raise ConfigError(f"gpus_per_trial <= {gpus} must hold on this machine, but got {asked}")
-        self.gpus = asked if asked is not None else float(min(gpus, 1))
-        at_most = int(gpus / self.gpus) if self.gpus else cpus
+        if (asked or config.device.startswith("cuda")) and not most:
+            raise ConfigError(
+                f"gpus_per_trial={asked or 1:g} needs a GPU, but none was found: leave it out to run on CPUs"
+            )
+        if asked and asked > most:
+            raise ConfigError(f"gpus_per_trial <= {most:g} must hold {where}, but got {asked}")
+        self.gpus = asked if asked is not None else float(min(most, 1))
+        self.nodes = [node for node in nodes if node.cpus and node.gpus >= self.gpus]
+        self.idle = [node for node in nodes if node.cpus and node not in self.nodes]
+        at_most = sum(self._trials_on(node, 1) for node in self.nodes)
+        if not at_most:
+            raise ConfigError(f"no node of the cluster has a CPU for trials, of {len(nodes)}: start workers")
         self.concurrency = min(config.concurrency or at_most, at_most, config.trials)
-        self.cpus = max(1, cpus // self.concurrency)
-        self.all_cpus, self.all_gpus = cpus, gpus
+        self.cpus = next(
+            cpus for cpus in range(max(node.cpus for node in self.nodes), 0, -1)
+            if sum(self._trials_on(node, cpus) for node in self.nodes) >= self.concurrency
+        )  # fmt: skip
+        self.all_cpus, self.all_gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+        self.is_cluster = cluster is not None
+
+    def _trials_on(self, node: Node, cpus: int) -> int:
+        """How many trials of so many CPUs a node takes at once."""
+        return min(node.cpus // cpus, int(node.gpus / self.gpus + 1e-9) if self.gpus else node.cpus)
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.concurrency} at once with {self.cpus} CPU{gpus} each"
+        said = f"{self.concurrency} at once with {self.cpus} CPU{gpus} each"
+        if not self.is_cluster:
+            return said
+        said += f" on {len(self.nodes)} nodes ({', '.join(node.address for node in self.nodes)})"
+        if self.idle:
+            addresses = ", ".join(node.address for node in self.idle)
+            said += f"; {addresses} have no GPU and take no part (--gpus-per-trial 0 searches on CPUs)"
+        return said

@@ -21,7 +21,9 @@ from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
 from ffsnn.run_folder import Run
 from ffsnn.trainer import DivergedError, resolve_device
-from search.names import EPOCH, FOLDER, OBJECTIVE, PROBLEM, RUNGS, THREADS
+from search import cluster
+from search.lifeline import Lifeline
+from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, PROBLEM, RUNGS, THREADS
 from search.trial_folder import TrialFolder
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -32,13 +34,22 @@ def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.de
     return load(config, seed, data_dir, device)
 
 
+@lru_cache(maxsize=1)
+def _lifeline(head: tuple[str, int]) -> None:
+    Lifeline(head).start()
+
+
 class TrialTrainable(Trainable):
     """Trains the trial whose folder it is given, from where that folder stopped."""
 
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[THREADS])
         self.folder, self.held, self.rungs = TrialFolder(config[FOLDER]), ExitStack(), config[RUNGS]
-        self.held.enter_context(self.folder.occupied())
+        node = ""
+        if config[ON_CLUSTER]:
+            node = cluster.here()
+            _lifeline(cluster.head())
+        self.held.enter_context(self.folder.occupied(node))
         faulthandler.enable(2)  # a crash in native code prints where
         self.run: Run | None = None
 

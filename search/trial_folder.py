@@ -28,7 +28,7 @@ from ffsnn.trainer import EpochMetrics
 from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK
 
 State = Literal["complete", "pruned", "failed"]
-WAIT = 60.0  # seconds for a process on another machine to let go of a trial
+WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a network file system may need 90
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ class Failure:
     reason: str  # error, died, hung, node
     detail: str
     epoch: int  # epochs done by then
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that trains a trial, or was the last to."""
+
+    pid: int
+    host: str
+    node: str = ""  # of Ray's cluster; on this machine's own Ray: none
 
 
 class TrialFolder(RunFolder):
@@ -106,8 +115,8 @@ class TrialFolder(RunFolder):
         return "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[-lines:])
 
     @contextmanager
-    def occupied(self) -> Iterator[None]:
-        """The right to train this trial, for one process, whose output goes to the folder.
+    def occupied(self, node: str = "") -> Iterator[None]:
+        """The right to train this trial, for one process on a node, whose output goes to the folder.
 
         A process that still has it belongs to a driver that is gone, or has failed, and is ended.
 
@@ -121,28 +130,35 @@ class TrialFolder(RunFolder):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    self.kill()
+                    self.kill(node)
                     if time.monotonic() > deadline:
                         raise RuntimeError(f"another process goes on with trial {self.number}") from None
                     time.sleep(0.1)
             lock.truncate(0)
-            lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            lock.write(json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), node))))
             lock.flush()
             for stream in (1, 2):
                 os.dup2(output.fileno(), stream)
             yield
 
-    def kill(self) -> None:
-        """End the process that trains it at once, if there is one on this machine."""
+    def holder(self) -> Holder | None:
+        """The process that has it, or had it last."""
+        try:
+            return Holder(**json.loads((self.path / TRIAL_LOCK).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def kill(self, node: str = "") -> None:
+        """End the process that trains it at once, if there is one on this machine (on this node of a cluster)."""
         try:
             with (self.path / TRIAL_LOCK).open("r+") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has it; what it says is old
                 except BlockingIOError:
-                    holder = json.loads(lock.read())
-                    if holder["host"] == socket.gethostname() and _is_a_trials(holder["pid"]):
-                        os.kill(holder["pid"], signal.SIGKILL)
-        except (OSError, ValueError, KeyError, TypeError):
+                    holder = Holder(**json.loads(lock.read()))
+                    if (holder.host, holder.node) == (socket.gethostname(), node) and _is_a_trials(holder.pid):
+                        os.kill(holder.pid, signal.SIGKILL)
+        except (OSError, ValueError, TypeError):
             return
 
     def _sealed(self) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ class Watch(Callback):
             pace.last = time.monotonic()
             folder = self.folder.trial(number)
             folder.add_failure("hung", f"no epoch for {waited:.0f} s, more than {limit:.0f} s")
-            folder.kill()
+            cluster.end(folder)
             for trial in trials:
                 if trial.trial_id == trial_id and (actor := trial.temporary_state.ray_actor):
                     ray.kill(actor)
@@ -107,5 +107,5 @@ class AtHalt(Stopper):
         if not self.halt.overdue:
             return False
         for number in self.searcher.live.values():
-            self.folder.trial(number).kill()  # Tune would wait, and the epoch be written after the trial's end
+            cluster.end(self.folder.trial(number))  # Tune would wait, and the epoch be written after the trial's end
         return True

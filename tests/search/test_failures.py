@@ -16,7 +16,7 @@ from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.optuna_search import StudySearcher
-from search.reconcile import open_study
+from search.study_store import open_study
 from search.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import FFSNN, refused

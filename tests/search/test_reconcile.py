@@ -14,7 +14,8 @@ from search import samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
-from search.reconcile import open_study, reconcile, tell
+from search.reconcile import reconcile, tell
+from search.study_store import open_study
 from search.trial_folder import End, TrialFolder
 from spaces.space import Space
 

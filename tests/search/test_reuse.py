@@ -19,7 +19,8 @@ from search import tracking
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
-from search.reconcile import open_study, tell
+from search.reconcile import tell
+from search.study_store import open_study
 from search.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn, refused

@@ -1,0 +1,114 @@
+"""Where everything is: each place by option, else environment, else the nearest `ffsnn.toml` upwards, else here.
+
+    home = "/shared/searches"                 # holds mlruns/; on a cluster a folder that all nodes see
+    address = "10.0.0.1:6379"                 # of a Ray cluster
+    storage = "postgresql://me@db/ffsnn"      # of the study
+    tracking_uri = "https://mlflow.lab"       # of the MLflow server
+    data_dir = "/data"
+
+A password lives in memory alone: what is written or shown has gone through `without_password` or `redacted`.
+"""
+
+import difflib
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from ffsnn.config import ConfigError
+from search.names import PLACES_FILE, SEARCHES
+
+ENVIRONMENT = {
+    "home": "FFSNN_HOME", "address": "FFSNN_ADDRESS", "storage": "FFSNN_STORAGE",
+    "tracking_uri": "MLFLOW_TRACKING_URI", "data_dir": "FFSNN_DATA",
+}  # fmt: skip
+LOCAL = "local"  # said of a place: not where it was, but here
+_PASSWORD = re.compile(r"(\w://[^\s:/@'\"]*):[^\s'\"]*@")
+_IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s'\"]*")
+
+
+def setting(name: str, asked: str | Path | None = None) -> str | None:
+    """A place, as a person means it; None: nothing is said of it.
+
+    Raises:
+        ConfigError: `ffsnn.toml` cannot be read, or has a key that is none.
+    """
+    return str(asked) if asked else os.environ.get(ENVIRONMENT[name]) or _from_file().get(name)
+
+
+def find_home(home: str | Path | None = None) -> Path:
+    """The `mlruns/` folder: of the home that is set, else of the nearest folder upwards that has one, else here.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+    """
+    here = Path.cwd()
+    if chosen := setting("home", home):
+        root = Path(chosen).expanduser()
+    else:
+        root = next((folder for folder in (here, *here.parents) if (folder / "mlruns").is_dir()), here)
+    mlruns = root.absolute() / "mlruns"
+    try:
+        (mlruns / SEARCHES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {mlruns}: {error.strerror}; name another folder with --home") from error
+    if not os.access(mlruns / SEARCHES, os.W_OK):
+        raise ConfigError(f"cannot write to {mlruns / SEARCHES}: read-only; name another folder with --home")
+    return mlruns
+
+
+def _from_file() -> dict[str, str]:
+    """What the nearest `ffsnn.toml` says; folders in it are relative to it."""
+    here = Path.cwd()
+    file = next((file for folder in (here, *here.parents) if (file := folder / PLACES_FILE).is_file()), None)
+    if file is None:
+        return {}
+    try:
+        said = tomllib.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read as TOML ({redacted(str(error))})") from error
+    for name, value in said.items():
+        if name not in ENVIRONMENT:
+            near = difflib.get_close_matches(name, ENVIRONMENT, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"it may have {', '.join(ENVIRONMENT)}"
+            raise ConfigError(f"{file} has {name!r}, which is no place: {hint}")
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} in {file} must be a text in quotes, but is {value!r}")
+        if name in ("home", "data_dir"):
+            said[name] = str(file.parent / Path(value).expanduser())
+    return said
+
+
+def without_password(url: str) -> str:
+    """An address as it may be kept."""
+    kept = re.sub(r"([?&])\w*password=[^&]*(&?)", lambda found: found[1] if found[2] else "", url)
+    return _PASSWORD.sub(r"\1@", kept)
+
+
+def redacted(text: str) -> str:
+    """A text as it may be shown: an address, or a message of a library that has one in it."""
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+
+
+def hide_passwords(commands: tuple[str, ...] = ("search", "retrain", "doctor")) -> None:
+    """Start this process anew where a password stands in its command line, which every user of this machine can read
+    and Ray notes down; the address goes into the environment."""
+    options = {"--storage": "storage", "--tracking-uri": "tracking_uri"}
+    arguments, left = sys.argv[1:], []
+    if arguments[:1] not in [[command] for command in commands] or sys.orig_argv[-len(arguments) :] != arguments:
+        return
+    environment = dict(os.environ)
+    while arguments:
+        option, is_one, value = arguments.pop(0).partition("=")
+        if option in options and (is_one or arguments):
+            value = value if is_one else arguments.pop(0)
+            if without_password(value) != value:
+                environment[ENVIRONMENT[options[option]]] = value
+            else:
+                left += [option, value]
+        else:
+            left.append(option + is_one + value)
+    if environment != dict(os.environ):
+        command = [*sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])], *left]
+        os.execve(sys.executable, [sys.executable, *command[1:]], environment)

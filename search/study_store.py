@@ -1,0 +1,196 @@
+"""Where a search's study is: in its folder, as Optuna's journal, or in a database that it shares with other searches.
+
+Either can be lost: what the study knows is in the trials' folders too, and `search.reconcile` writes it anew.
+"""
+
+import contextlib
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from ffsnn.config import ConfigError
+from search.folder import SearchFolder
+from search.names import OWNER
+from search.places import redacted, without_password
+
+if TYPE_CHECKING:
+    from search.halt import Halt
+
+Say = Callable[[str], None]
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
+PATIENCE, EVERY = 600.0, 2.0  # seconds for a database to come back; between two questions
+# A server that is cut off is noticed by the kernel; libpq alone would wait for it for hours.
+POSTGRESQL = {
+    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # fmt: skip
+
+
+class StudyStore(ABC):
+    """One search's study, wherever it is."""
+
+    name: str  # for a person
+
+    @abstractmethod
+    def opened(self, say: Say) -> optuna.Study:
+        """The study, made where it is missing or cannot be read."""
+
+    @abstractmethod
+    def anew(self, reason: str, say: Say) -> optuna.Study:
+        """An empty one in its place."""
+
+
+class JournalStore(StudyStore):
+    """`study.log` in the search's folder."""
+
+    name = "study.log"
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self.folder, self.file = folder, folder.study_file
+
+    def opened(self, say: Say) -> optuna.Study:
+        """The study, without a last line that a kill tore, or anew if it cannot be read at all."""
+        for lock in self.folder.path.glob(f"{self.file.name}.lock*"):  # a killed driver's; ours is the lease
+            lock.unlink()
+        if self.file.exists():
+            whole = self.file.read_bytes()
+            lines = whole[: whole.rfind(b"\n") + 1]
+            if len(lines) < len(whole):
+                say("study.log: its last line was torn, and is left out")
+                os.truncate(self.file, len(lines))
+        try:
+            return open_study(self.folder)
+        except UNREADABLE as error:
+            return self.anew(f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
+
+    def anew(self, reason: str, say: Say) -> optuna.Study:
+        number = 1
+        while (aside := self.file.with_suffix(f".damaged-{number}")).exists():
+            number += 1
+        os.replace(self.file, aside)
+        say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
+        return open_study(self.folder)
+
+
+class DatabaseStore(StudyStore):
+    """A study in a database, named like the search, which it says it belongs to."""
+
+    def __init__(self, folder: SearchFolder, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.name = f"study {folder.name} in {without_password(url)}"
+
+    def opened(self, say: Say) -> optuna.Study:
+        with _translated(self.url):
+            try:
+                study = _named(self.folder.name, _database(self.url))
+                trials = study.get_trials(deepcopy=False)
+                if study.user_attrs.get(OWNER) is None and not trials:
+                    study.set_user_attr(OWNER, self.folder.id)
+            except UNREADABLE as error:
+                return self.anew(f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
+            _refuse_a_strangers(study, self.folder.id, self.url)
+            return study
+
+    def anew(self, reason: str, say: Say) -> optuna.Study:
+        with _translated(self.url):
+            storage = _database(self.url)
+            optuna.delete_study(study_name=self.folder.name, storage=storage)
+            say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
+            study = _named(self.folder.name, storage)
+            study.set_user_attr(OWNER, self.folder.id)
+            return study
+
+
+def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
+    """Where the study of a search is that keeps it at an address; None: in its folder."""
+    return DatabaseStore(folder, storage) if storage else JournalStore(folder)
+
+
+def open_study(folder: SearchFolder) -> optuna.Study:
+    """The search's study, in Optuna's journal."""
+    return _named(folder.name, JournalStorage(JournalFileBackend(str(folder.study_file))))
+
+
+def refuse_a_strangers(url: str, name: str, owner: str | None) -> None:
+    """Make sure before a search begins that its database answers and has no study of that name, or its own.
+
+    Raises:
+        ConfigError: another search's, or the database does not answer.
+    """
+    with _translated(url):
+        storage = _database(url)
+        if name in optuna.get_all_study_names(storage):
+            _refuse_a_strangers(_named(name, storage), owner, url)
+
+
+def wait_for(url: str, halt: "Halt", say: Say) -> bool:
+    """Wait until a database answers, `PATIENCE` seconds at most; whether there was anything to wait for."""
+    said, until = "", time.monotonic() + PATIENCE
+    while not halt.now:
+        try:
+            with _translated(url):
+                _database(url).engine.dispose()
+            break
+        except ConfigError as error:
+            if not said:
+                said = str(error)
+                say(f"{said}; waiting for it, {PATIENCE / 60:.0f} minutes at most")
+        if time.monotonic() > until:
+            halt.ask(said, failed=True)
+        time.sleep(EVERY)
+    if said and not halt.now:
+        say("the study's database answers again")
+    return bool(said)
+
+
+def _named(name: str, storage: BaseStorage) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+
+def _database(url: str) -> RDBStorage:
+    """Optuna's tables at an address; of several searches that come to an empty database, one makes them."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("postgresql"):
+        options["connect_args"] = POSTGRESQL
+    for attempt in (1, 2, 3):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except (IntegrityError, ProgrammingError):
+            if attempt == 3:
+                raise
+            time.sleep(1)
+    raise AssertionError
+
+
+def _refuse_a_strangers(study: optuna.Study, owner: str | None, url: str) -> None:
+    if study.user_attrs.get(OWNER) != owner or owner is None:
+        raise ConfigError(
+            f"the study {study.study_name!r} in {without_password(url)} belongs to another search: "
+            f"choose another --name"
+        )
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """What goes wrong with a database, as one line without a password."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{without_password(url)} needs {error.name}: pip install 'ffsnn[cluster]'") from None
+    except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
+        reason = redacted(" ".join(str(error.__cause__ or error).split()))[:200]
+        raise ConfigError(
+            f"the study's database {without_password(url)} cannot be used ({reason}): "
+            f"is --storage right, and its password?"
+        ) from None
