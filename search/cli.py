@@ -1,13 +1,15 @@
-"""The command line: `ffsnn train | search | best | retrain | show | predict | seed-table | ui | sync`.
+"""The command line: `ffsnn train | search | best | retrain | show | predict | seed-table | ui | sync |
+doctor`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
+import inspect
 import os
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -117,19 +119,9 @@ def search(
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     from search.folder import SearchFolder
-    from search.places import find_home, setting
-    from search.request import requested
+    from search.request import from_options
 
-    mlruns = find_home(home)
-    asked = {
-        "address": setting("address", address), "storage": setting("storage", storage),
-        "trials": trials, "epochs": epochs, "concurrency": concurrency, "gpus_per_trial": gpus_per_trial,
-        "time_budget": time_budget, "sampler": sampler, "scheduler": scheduler, "seed": seed, "device": device,
-        "data_dir": setting("data_dir", data_dir), "tracking_uri": setting("tracking_uri", tracking_uri),
-        "retries": retries, "max_failed": max_failed, "patience": patience,
-        "warm_start": warm_start.split(",") if warm_start else None,
-    }  # fmt: skip
-    config, goes_on = requested(mlruns, space, name, resume, asked)
+    mlruns, config, goes_on = from_options(locals())
 
     from search.launch import launch
     from search.progress import summary
@@ -142,6 +134,23 @@ def search(
         console.print(f"stopped: {outcome.reason}; go on with: ffsnn search --resume {config.name}")
         raise typer.Exit(outcome.code)
     console.print(f"next: ffsnn best {config.name}")
+
+
+def doctor(**options: Any) -> None:
+    """Check, before a search of the same options, all that it will use: nodes, home, data, servers."""
+    from search.doctor import examine, refusal, show
+    from search.request import from_options
+
+    mlruns, config, _ = from_options(options)
+    lines = examine(mlruns, config)
+    show(lines, console)
+    if refusal(lines):
+        raise typer.Exit(1)
+
+
+doctor.__signature__ = inspect.signature(search)  # type: ignore[attr-defined]  # typer reads it
+doctor.__annotations__ = search.__annotations__
+app.command()(doctor)
 
 
 @app.command()

@@ -49,12 +49,9 @@ def join(address: str) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     except Exception as error:  # Ray raises whatever its layers do
         stop()
-        raise ConfigError(_refusal(address, redacted(" ".join(str(error).split())))) from None
+        said = redacted(" ".join(str(error).split()))[:300]
+        raise ConfigError(f"the Ray cluster at {address} cannot be joined: {said}") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
-
-
-def _refusal(address: str, said: str) -> str:
-    return f"the Ray cluster at {address} cannot be joined: {said[:300]}"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A search from start to end: what is checked before it begins, what runs beside it, how it ended. A resume is a
 launch on the same folder."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from ffsnn.run_folder import bytes_on_disk
 from search.config import SearchConfig
 from search.folder import SearchFolder, TrialsFolder
 from search.halt import Halt
-from search.names import ENVIRONMENT
 from search.places import redacted
 from search.progress import Board
 from search.share import Share
@@ -49,7 +47,9 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     Raises:
         ConfigError: before any trial starts.
     """
-    share = share_of(config)
+    if config.storage or config.tracking_uri:
+        _servers(home, config, resume)
+    share = share_of(home, config, console)
     base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
@@ -60,11 +60,6 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
     if remark := samplers.limits(config.sampler, config.space):
         console.print(remark)
-    if config.storage:
-        from search.study_store import refuse_a_strangers
-
-        owner = SearchFolder.open(home, config.name).id if resume else None
-        refuse_a_strangers(config.storage, config.name, owner)
     checksum = load(base.data, base.seed, base.data_dir).checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
@@ -85,15 +80,34 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")
 
 
-def share_of(config: SearchConfig) -> Share:
-    """What a trial gets: of this machine, or of the cluster, which is joined to look at it."""
+def share_of(home: Path, config: SearchConfig, console: Console) -> Share:
+    """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
+
+    Raises:
+        ConfigError: something on a node of the cluster is wrong; a table says what is right.
+    """
     if not config.address:
         return Share(config)
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    from search import cluster
+    from search import doctor
 
-    with cluster.joined(config.address):
-        return Share(config, cluster.nodes())
+    lines, nodes = doctor.nodes(home, config)
+    if wrong := doctor.refusal(lines):
+        doctor.show(lines, console)
+        raise ConfigError(wrong)
+    console.print(f"doctor: {len(nodes)} nodes, all is well")
+    return Share(config, nodes)
+
+
+def _servers(home: Path, config: SearchConfig, resume: bool) -> None:
+    """Make sure that the study's database and the MLflow server take this search; one that is silent is waited for."""
+    from search import servers
+    from search.study_store import refuse_a_strangers
+
+    if config.storage:
+        owner = SearchFolder.open(home, config.name).id if resume else None
+        refuse_a_strangers(config.storage, config.name, owner)
+    if config.tracking_uri and (wrong := servers.tracking_problem(config.tracking_uri)) and servers.SILENT not in wrong:
+        raise ConfigError(wrong)
 
 
 def _say(console: Console) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ from typing import Any
 from ffsnn.config import ConfigError, parse
 from search.config import SearchConfig, difference
 from search.folder import SearchFolder, free_name
-from search.places import LOCAL
+from search.places import LOCAL, find_home, setting
 from spaces.space import Space
 
 
@@ -43,6 +43,20 @@ def requested(
         return config, False
     old = SearchFolder.open(home, config.name).config
     return _going_on(old, config.model_copy(update={"first": old.first})), True
+
+
+def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
+    """The home and the search that `ffsnn search` is asked for; each place as `search.places` finds it.
+
+    Raises:
+        ConfigError: as `requested`.
+    """
+    home = find_home(options["home"])
+    asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
+    asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
+    del asked["space"]
+    asked["warm_start"] = options["warm_start"].split(",") if options["warm_start"] else None
+    return home, *requested(home, options["space"], options["name"], options["resume"], asked)
 
 
 def _going_on(old: SearchConfig, new: SearchConfig) -> SearchConfig:

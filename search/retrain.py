@@ -94,7 +94,7 @@ def retrain(
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
     """All trainings of the plan, to their ends."""
-    plan, share, base = folder.plan, share_of(config), config.base
+    plan, share, base = folder.plan, share_of(home, config, console), config.base
     if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():

@@ -129,13 +129,22 @@ def refuse_a_strangers(url: str, name: str, owner: str | None) -> None:
             _refuse_a_strangers(_named(name, storage), owner, url)
 
 
+def must_answer(url: str) -> None:
+    """Make sure that a database answers, with Optuna's tables.
+
+    Raises:
+        ConfigError: it does not, with the reason in one line.
+    """
+    with _translated(url):
+        _database(url).engine.dispose()
+
+
 def wait_for(url: str, halt: "Halt", say: Say) -> bool:
     """Wait until a database answers, `PATIENCE` seconds at most; whether there was anything to wait for."""
     said, until = "", time.monotonic() + PATIENCE
     while not halt.now:
         try:
-            with _translated(url):
-                _database(url).engine.dispose()
+            must_answer(url)
             break
         except ConfigError as error:
             if not said:

@@ -36,7 +36,9 @@ class Seen:
     unreadable: list[str] = field(default_factory=list)
 
 
-def broken_promises(home: Path, name: str, trials: int, store: str | None = None) -> list[str]:
+def broken_promises(
+    home: Path, name: str, trials: int, store: str | None = None, study: str | None = None
+) -> list[str]:
     """What does not hold of a search that has ended; nothing, if all is well.
 
     Args:
@@ -44,10 +46,11 @@ def broken_promises(home: Path, name: str, trials: int, store: str | None = None
         name: the search's.
         trials: its budget.
         store: MLflow's store or server [default: the one in `mlruns/`].
+        study: database of the study [default: its journal in the search's folder].
 
     Each line begins with its kind: lost, doubled, running, state, configuration, history, budget, unreadable.
     """
-    seen = read(home, name, store)
+    seen = read(home, name, store, study)
     said = [f"unreadable: {what}" for what in seen.unreadable]
     for place, there in (("folder", seen.folder), ("study", seen.study), ("MLflow", seen.mlflow)):
         said += [f"lost: trial {number} is not in the {place}" for number in range(trials) if number not in there]
@@ -104,7 +107,7 @@ def _repeated(folder: dict[int, list[Trial]]) -> list[str]:
     return said
 
 
-def read(home: Path, name: str, store: str | None = None) -> Seen:
+def read(home: Path, name: str, store: str | None = None, study: str | None = None) -> Seen:
     """Read all three places; what cannot be read is among `unreadable`."""
     mlruns, seen = home / "mlruns", Seen()
     folder = mlruns / "searches" / name
@@ -112,9 +115,9 @@ def read(home: Path, name: str, store: str | None = None) -> Seen:
         if re.fullmatch(r"\d{4,}", path.name):
             seen.folder[int(path.name)] = [_of_folder(path)]
     try:
-        _read_study(folder / "study.log", name, seen)
+        _read_study(study or folder / "study.log", name, seen)
     except Exception as error:  # a damaged journal raises whatever its lines lead to
-        seen.unreadable.append(f"study.log: {error!r}")
+        seen.unreadable.append(f"study: {error!r}")
     try:
         _read_mlflow(store or f"sqlite:///{mlruns}/mlflow.db", name, seen)
     except Exception as error:  # as does a damaged store
@@ -167,15 +170,16 @@ def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_study(file: Path, name: str, seen: Seen) -> None:
+def _read_study(place: Path | str, name: str, seen: Seen) -> None:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    if not file.exists():  # opening would create it
+    if isinstance(place, Path) and not place.exists():  # opening would create it
         seen.unreadable.append("study.log: not there")
         return
-    study = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(file))))
+    storage = JournalStorage(JournalFileBackend(str(place))) if isinstance(place, Path) else place
+    study = optuna.load_study(study_name=name, storage=storage)
     for frozen in study.trials:
         values = sorted(frozen.intermediate_values.items())
         if frozen.user_attrs.get("stop_reason") == "diverged" and values[-1][1] == 0:
@@ -183,7 +187,7 @@ def _read_study(file: Path, name: str, seen: Seen) -> None:
         state = STATES.get(frozen.state.name, frozen.state.name)
         seen.study.setdefault(frozen.number, []).append(Trial(state, frozen.params, values))
         if state == "complete" and (not values or frozen.value != values[-1][1]):
-            seen.unreadable.append(f"study.log: trial {frozen.number} has the value {frozen.value}, told {values}")
+            seen.unreadable.append(f"study: trial {frozen.number} has the value {frozen.value}, told {values}")
 
 
 def _read_mlflow(store: str, name: str, seen: Seen) -> None:
