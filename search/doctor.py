@@ -1,4 +1,4 @@
-"""`ffsnn doctor`: what would go wrong is found before a search begins; a line a node and a server, and how to mend it."""
+"""`ffsnn doctor`: what would go wrong is found before a search begins; a line a node, and how to mend it."""
 
 import os
 import secrets

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,8 +117,8 @@ def ray_head(host: Host, folder: Path, cpus: int = 0) -> str:
     return f"{host.address}:6379"
 
 
-def ray_worker(host: Host, address: str, folder: Path, cpus: int = 1) -> None:
-    said = host.run(*_ray(host, folder, cpus), "--address", address)
+def ray_worker(host: Host, address: str, folder: Path, cpus: int = 1, within: Sequence[str] = ()) -> None:
+    said = host.run(*within, *_ray(host, folder, cpus), "--address", address)
     assert said.returncode == 0, said.stdout + said.stderr
 
 

@@ -86,7 +86,7 @@ class Mlflow:
         self.artifacts, self.settings = folder / "artifacts", folder / "basic_auth.ini"
         self.process: subprocess.Popen[bytes] | None = None
         self.settings.write_text(
-            "[mlflow]\ndefault_permission = READ\n"
+            "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"  # 28 ms a call rather than 240
             f"database_uri = {database.url('mlflow_auth')}\nadmin_username = ffsnn\nadmin_password = {PASSWORD}\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         )
@@ -97,13 +97,13 @@ class Mlflow:
     def start(self) -> None:
         environment = {
             "MLFLOW_AUTH_CONFIG_PATH": str(self.settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": self.database.url("mlflow"),
         }  # fmt: skip
         self.process = self.host.start(
             "env", *(f"{name}={value}" for name, value in environment.items()),
             sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1",
             "--host", self.host.address, "--port", "5000", "--allowed-hosts", f"{self.host.address}:5000",
-            "--backend-store-uri", self.database.url("mlflow"), "--artifacts-destination", str(self.artifacts),
+            "--artifacts-destination", str(self.artifacts),
             log=self.log,
         )  # fmt: skip
         wait_for(self.host, 5000, self.log, seconds=120)
