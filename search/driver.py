@@ -41,7 +41,6 @@ def drive(
         searcher: makes what hands out the folder's trials.
     """
     os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    os.umask(0o077)
     from search import cluster  # once Ray can read the environment
     from search.study_store import wait_for
 
@@ -56,7 +55,7 @@ def drive(
             except Exception as error:  # whatever Ray, Tune or a store may raise
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     halt.ask(f"the disk is full ({error})", failed=True)
-                problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
             finally:
                 cluster.stop()
             now = sum(trial.end() is not None for trial in folder.trials())

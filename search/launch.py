@@ -1,6 +1,7 @@
 """A search from start to end: what is checked before it begins, what runs beside it, how it ended. A resume is a
 launch on the same folder."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     Raises:
         ConfigError: before any trial starts.
     """
+    os.umask(0o077)  # what is written is for its owner alone
     if config.storage or config.tracking_uri:
         _servers(home, config, resume)
     share = share_of(home, config, console)

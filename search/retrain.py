@@ -4,6 +4,7 @@ Trainings run as trials do, in folders of their own, and a stopped retraining go
 handed out differs: a list that is known from the start, with nothing to stop a training early.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def retrain(
     Raises:
         ConfigError: before any training starts, or when each has failed.
     """
+    os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
     config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
     plan = planned(search, top, seeds, epochs or config.epochs, config.device, config.data_dir)

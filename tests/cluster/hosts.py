@@ -5,6 +5,7 @@ They share its files and its processes, but a packet between them goes over a li
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 FFSNN = [sys.executable, "-c", "from search.cli import main; main()"]
-# Ray notices a dead or frozen node within 10 s; said where its head is started.
-RAY = {
-    "RAY_AUTH_MODE": "token", "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3", "RAY_USAGE_STATS_ENABLED": "0",
-}  # fmt: skip
+# What the documentation has every node's Ray started with.
+RAY = dict(re.findall(r"^export (\w+)=(\S+)", (ROOT / "deploy" / "ray.env").read_text(), re.MULTILINE))
 
 
 def missing() -> str:

@@ -66,18 +66,19 @@ class Lab:
 
     def search(self, host: Host, *options: str, **environment: str) -> psutil.Popen:
         command = ["env", *(f"{name}={value}" for name, value in environment.items()), *FFSNN, "search", *options]
-        driver = psutil.Popen(
-            host.command(*command), env=os.environ | host.environment, start_new_session=True,
-            stdout=(log := (self.folder / "search.log").open("a")), stderr=log,
-        )  # fmt: skip
+        with (self.folder / "search.log").open("a") as log:
+            driver = psutil.Popen(
+                host.command(*command), env=os.environ | host.environment, start_new_session=True,
+                stdout=log, stderr=log,
+            )  # fmt: skip
         self.drivers.append(driver)
         return driver
 
     def until(self, what: str, holds: Callable[[], object], seconds: float = 150) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            dead = self.drivers[-1].poll() is not None
-            assert not dead and time.monotonic() < deadline, f"{what} did not happen:\n{self.output[-4000:]}"
+            if self.drivers[-1].poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"{what} did not happen:\n{self.output[-4000:]}")
             time.sleep(0.1)
 
     def said(self, text: str, times: int = 1) -> None:

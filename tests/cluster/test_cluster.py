@@ -1,0 +1,106 @@
+"""A search on a small cluster of this machine's own: a head, two nodes, one of them lost in mid-search."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from search.servers import ray_problem
+from tests.cluster.hosts import FFSNN, RAY, ROOT
+from tests.faults.reader import broken_promises
+
+TOKEN = "5e1f" * 16
+
+
+@pytest.fixture(scope="module")
+def token() -> Iterator[None]:
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**RAY, "RAY_AUTH_TOKEN": TOKEN}.items():
+            patch.setenv(name, value)
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+        yield
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@pytest.fixture(scope="module")
+def cluster(token: None) -> Iterator[Cluster]:
+    small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    with tempfile.TemporaryDirectory(prefix="ffc-") as folder:  # short: Ray's sockets lie in it
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, **small})
+        try:
+            for _ in range(2):
+                cluster.add_node(num_cpus=1, wait=False, **small)
+            cluster.wait_for_nodes()
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "FFSNN_HOME": str(home), "PYTHONPATH": str(ROOT), **more}
+
+
+def test_a_node_is_lost_and_nothing_with_it(cluster: Cluster, tmp_path: Path) -> None:
+    command = [*FFSNN, "search", "digits_smoke", "--address", cluster.address, "--name", "far", "--trials", "3"]
+    command += ["--epochs", "150", "--scheduler", "none", "--retries", "0"]
+    with (tmp_path / "log").open("w") as log:
+        driver = subprocess.Popen(command, env=environment(tmp_path), stdout=log, stderr=log)
+    try:
+        lost, number = _under_way(driver, tmp_path)
+        cluster.remove_node(next(n for n in cluster.worker_nodes if n.node_id == lost), allow_graceful=False)
+        assert driver.wait(timeout=200) == 0, (tmp_path / "log").read_text()
+    finally:
+        driver.kill()
+        driver.wait()
+    said = (tmp_path / "log").read_text()
+    assert "doctor: 3 nodes, all is well" in said
+    assert "2 at once with 1 CPU each on 2 nodes" in said
+    assert re.search(f"trial {number}: its node was lost; it goes on from epoch [0-9]+ on another", said)
+    assert [line[:300] for line in broken_promises(tmp_path, "far", 3)] == []
+    assert list(tmp_path.rglob("failures.jsonl")) == []
+    holders = {json.loads(lock.read_text())["node"] for lock in tmp_path.rglob("trial.lock")}
+    assert lost not in holders
+
+
+def _under_way(driver: "subprocess.Popen[bytes]", home: Path) -> tuple[str, int]:
+    """The node that trains a trial, and the trial, once some of it is done."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and driver.poll() is None:
+        for lock in home.rglob("trial.lock"):
+            history = lock.with_name("history.jsonl")
+            if history.exists() and 5 < history.read_bytes().count(b"\n") < 100:
+                return json.loads(lock.read_text())["node"], int(lock.parent.name)
+        time.sleep(0.02)
+    raise AssertionError((home / "log").read_text())
+
+
+def test_a_stranger_without_the_token_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    assert ray_problem(cluster.address) == ""
+    command = [*FFSNN, "search", "digits_smoke", "--address", cluster.address]
+    for token, fragment in (("", "needs its token"), ("wrong", "has another token")):
+        stranger = environment(tmp_path, HOME=str(tmp_path), RAY_AUTH_TOKEN=token)
+        said = subprocess.run(command, env=stranger, text=True, capture_output=True, timeout=60)
+        assert said.returncode == 2, said.stderr
+        assert re.fullmatch(f"ffsnn: the cluster at .* {fragment}.*\n", said.stderr)
+    script = f"import ray; ray.init({cluster.address!r})"  # by Ray's own client, whatever the search does
+    naked = {**environment(tmp_path, HOME=str(tmp_path), RAY_AUTH_MODE="disabled"), "RAY_AUTH_TOKEN": ""}
+    process = subprocess.Popen([sys.executable, "-c", script], env=naked, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert any("InvalidAuthToken" in line for line in process.stderr)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
