@@ -118,10 +118,12 @@ def search(
     home: Home = None,
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
+    options = locals()
     from search.folder import SearchFolder
     from search.request import from_options
 
-    mlruns, config, goes_on = from_options(locals())
+    _elsewhere("search", options)
+    mlruns, config, goes_on = from_options(options)
 
     from search.launch import launch
     from search.progress import summary
@@ -136,8 +138,20 @@ def search(
     console.print(f"next: ffsnn best {config.name}")
 
 
+def _elsewhere(command: str, options: dict[str, Any]) -> None:
+    """Over `ray://` the command runs on the cluster's head; this one ends as it does."""
+    from search.places import ENVIRONMENT, setting
+
+    places = {place: setting(place, options[place]) for place in ENVIRONMENT}
+    if (address := places["address"]) and address.startswith("ray://"):
+        from search import client
+
+        raise typer.Exit(client.run(command, address, options, places))
+
+
 def doctor(**options: Any) -> None:
     """Check, before a search of the same options, all that it will use: nodes, home, data, servers."""
+    _elsewhere("doctor", options)
     from search.doctor import examine, refusal, show
     from search.request import from_options
 
@@ -318,3 +332,7 @@ def ui(
     from search.ui import serve
 
     serve(find_home(home), port, console)
+
+
+if __name__ == "__main__":
+    main()

@@ -90,6 +90,8 @@ def share_of(home: Path, config: SearchConfig, console: Console) -> Share:
     """
     if not config.address:
         return Share(config)
+    if config.address.startswith("ray://"):
+        raise ConfigError("ray:// is for the command ffsnn search alone: name the head itself, HOST:PORT, or auto")
     from search import doctor
 
     lines, nodes = doctor.nodes(home, config)

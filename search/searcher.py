@@ -135,7 +135,7 @@ class FolderSearcher(Searcher):
         if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
             return End("complete", "finished")
         if self._node_lost(trial):  # not the trial's doing
-            self.waiting.insert(0, number)
+            self.waiting.append(number)
             return None
         if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
             trial.add_failure("died", "its process was killed, or crashed in native code")
@@ -151,17 +151,20 @@ class FolderSearcher(Searcher):
         return None
 
     def _node_lost(self, trial: TrialFolder) -> bool:
-        """Whether a trial's process has gone with its node."""
-        holder = trial.holder()
-        if holder is None or not holder.node or holder == self.before[trial.number]:
+        """Whether a trial's process has gone with its node, or waited in vain for one that has not gone with its."""
+        holder, name = trial.holder(), f"trial {trial.number}"
+        if holder is None or not holder.node:
             return not cluster.alive()
         if cluster.alive(holder.node):
             return False
-        self.say(
-            f"trial {trial.number}: its node was lost; it goes on from epoch {len(trial.history())} on another, "
-            f"at no cost of a retry"
-        )
-        return True
+        if holder != self.before[trial.number]:
+            epoch = len(trial.history())
+            self.say(f"{name}: its node was lost; it goes on from epoch {epoch} on another, at no cost of a retry")
+            return True
+        if trial.held():
+            self.say(f"{name}: a process on a node that was lost still has it; it is tried again")
+            return True
+        return False
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing for Tune's snapshots, which are never read."""

@@ -99,6 +99,8 @@ def ray_problem(address: str) -> str:
     token = _token()
     if token is None:
         return f"the cluster at {target} needs its token: RAY_AUTH_TOKEN, or the file ~/.ray/auth_token of its head"
+    if address.startswith("ray://"):
+        return ""  # its client's port, which speaks another protocol
     told = _asked(target, token)
     if told == "UNAUTHENTICATED":
         return f"the cluster at {target} has another token: take the one of its head, ~/.ray/auth_token there"

@@ -148,6 +148,17 @@ class TrialFolder(RunFolder):
         except (OSError, ValueError, TypeError):
             return None
 
+    def held(self) -> bool:
+        """Whether a process has it, on whichever machine."""
+        try:
+            with (self.path / TRIAL_LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+
     def kill(self, node: str = "") -> None:
         """End the process that trains it at once, if there is one on this machine (on this node of a cluster)."""
         try:

@@ -41,6 +41,7 @@ class Lab:
     address: str
     database: Postgres
     mlflow: Mlflow
+    name: str = "far"  # of the search that is looked at
     started: int = 0
     drivers: list[psutil.Popen] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Lab:
         return (self.folder / "search.log").read_text()
 
     def trial(self, number: int) -> Path:
-        return self.home / "mlruns" / "searches" / "far" / "trials" / f"{number:04d}"
+        return self.home / "mlruns" / "searches" / self.name / "trials" / f"{number:04d}"
 
     def work(self, worker: Host) -> None:
         """Ray on a worker, with what of it may be left over ended first."""
@@ -115,7 +116,7 @@ def _tree(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     if reason := namespaces.missing() or servers.missing():
         pytest.skip(reason)
@@ -187,6 +188,22 @@ def test_a_search_loses_nothing_on_a_cluster(lab: Lab) -> None:
     assert [file for file in readable if file.is_file()] == []
 
 
+def test_from_outside_of_the_cluster_the_driver_runs_on_the_head(lab: Lab) -> None:
+    """Over ray://: its lines come here, Ctrl-C goes there, and so does a second command that goes on."""
+    lab.name = "near"
+    at = f"ray://{lab.head.address}:10001"
+    options = ["--address", at, "--home", str(lab.home), "--trials", "2", "--epochs", str(EPOCHS), "--name", "near"]
+    command = (str(lab.folder / "space.yaml"), *options, "--scheduler", "none")
+    outside = lab.database.host
+    client = lab.search(outside, *command)
+    lab.trained_on(lab.workers[0])
+    client.send_signal(signal.SIGINT)
+    assert client.wait(timeout=60) == 130, lab.output[-4000:]
+    assert "stopped: interrupted; go on with: ffsnn search --resume near" in lab.output
+    assert lab.search(outside, *command).wait(timeout=200) == 0, lab.output[-4000:]
+    assert [line[:300] for line in broken_promises(lab.home, "near", 2)] == []
+
+
 def test_what_is_wrong_is_said_before_a_search_begins(lab: Lab) -> None:
     """Each in one line, with exit code 2, and nothing begun."""
     options = ["digits_smoke", "--address", lab.address, "--home", str(lab.home), "--trials", "2", "--epochs", "1"]
@@ -206,8 +223,6 @@ def test_what_is_wrong_is_said_before_a_search_begins(lab: Lab) -> None:
     assert "has another token" in refused(lab.head, RAY_AUTH_TOKEN="wrong")
     assert "password authentication failed" in refused(lab.head, "--storage", lab.database.url("ffsnn", "wrong-one"))
     assert "a name and a password" in refused(lab.head, "--tracking-uri", lab.mlflow.url("wrong-one"))
-    html = lab.folder / "index.html"
-    html.write_text("<html></html>")
 
     lonely = lab.workers[0]  # sees an empty folder where the others see the home
     namespaces.end(lonely.processes())
@@ -215,4 +230,4 @@ def test_what_is_wrong_is_said_before_a_search_begins(lab: Lab) -> None:
     ray_worker(lonely, lab.address, lab.folder / "r9", within=hidden)
     said = refused(lab.head)
     assert f"{lonely.address}: {lab.home}/mlruns is not the folder that the driver sees: name with --home" in said
-    assert not list((lab.home / "mlruns" / "searches").iterdir())
+    assert "digits_smoke-1" not in [path.name for path in (lab.home / "mlruns" / "searches").iterdir()]
