@@ -63,11 +63,14 @@ def run(
         RuntimeError: the search was interrupted or failed; it can go on.
     """
     from search.launch import launch
-    from search.places import find_home
+    from search.places import find_home, setting
     from search.request import requested
 
     mlruns = find_home(home)
-    config, goes_on = requested(mlruns, space, name, None, settings)
+    places = {
+        place: setting(place, settings.get(place)) for place in ("address", "storage", "tracking_uri", "data_dir")
+    }
+    config, goes_on = requested(mlruns, space, name, None, settings | places)
     outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)
     if outcome.code:
         raise RuntimeError(f"search {config.name} stopped: {outcome.reason}; run it again with its name to go on")

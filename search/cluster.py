@@ -44,13 +44,20 @@ def join(address: str) -> None:
     modules = [str(Path(package.__path__[0])) for package in PACKAGES]
     # Ray's own settings are the cluster's, made where it was started.
     theirs = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("RAY_")}
-    environment = {"py_modules": modules, "env_vars": theirs | {"OMP_WAIT_POLICY": "passive"}, "excludes": [".git"]}
+    environment = {
+        "py_modules": modules,
+        "env_vars": theirs | {"OMP_WAIT_POLICY": "passive"},
+        "excludes": ["__pycache__"],
+    }
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     except Exception as error:  # Ray raises whatever its layers do
         stop()
         said = redacted(" ".join(str(error).split()))[:300]
-        raise ConfigError(f"the Ray cluster at {address} cannot be joined: {said}") from None
+        raise ConfigError(
+            f"the Ray cluster at {address} cannot be joined ({said}): "
+            f"all its nodes need the same Python and Ray, and this host is to be one of them"
+        ) from None
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 
 EVERY, ANSWER = 1.0, 2.0  # seconds between two questions; for an answer
+SAID = "the cluster's head does not answer: this process ends"
 PATIENCE = 8.0  # seconds without one; the cluster gives a node up after about as many
 
 
@@ -33,5 +34,5 @@ class Lifeline(threading.Thread):
             except OSError:
                 pass
             time.sleep(EVERY)
-        print(f"the cluster's head has not answered for {PATIENCE:.0f} s: this process ends", file=sys.stderr)
+        print(SAID, file=sys.stderr, flush=True)
         os._exit(1)

@@ -21,6 +21,7 @@ from ffsnn.config import ConfigError, RunConfig
 from ffsnn.run_folder import CONFIG
 from search.folder import SearchFolder, place
 from search.names import ENVIRONMENT, EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
+from search.places import redacted, setting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -49,12 +50,12 @@ class Best:
 
 
 def store_of(home: Path, tracking_uri: str | None) -> str | None:
-    """The address that a person means: the option, else MLFLOW_TRACKING_URI, else (None) the local store.
+    """The address that a person means (`search.places`); None: the local store.
 
     Raises:
         ConfigError: it does not answer.
     """
-    uri = tracking_uri or os.environ.get(ADDRESS) or None
+    uri = setting("tracking_uri", tracking_uri)
     if uri is not None:
         must_answer(uri)
     return uri
@@ -66,7 +67,7 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
     Raises:
         ConfigError: there is no such search, nothing in it has a result, or the address does not answer.
     """
-    if tracking_uri is None and (SearchFolder.exists(home, name) or ADDRESS not in os.environ):
+    if tracking_uri is None and (SearchFolder.exists(home, name) or setting("tracking_uri") is None):
         return from_folder(SearchFolder.open(home, name), top)
     uri = store_of(home, tracking_uri)
     assert uri is not None
@@ -98,7 +99,9 @@ def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> li
             raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))
         return _best_of(client, name, runs, top, say)
     except MlflowException as error:
-        raise ConfigError(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}") from error
+        raise ConfigError(
+            redacted(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}")
+        ) from error
 
 
 def must_answer(uri: str) -> None:
@@ -118,13 +121,14 @@ def must_answer(uri: str) -> None:
             )
         return
     if scheme not in PORTS or not parts.hostname:
-        raise ConfigError(f"{uri} is no MLflow address: it should look like http://host:5000")
+        raise ConfigError(f"{redacted(uri)} is no MLflow address: it should look like http://host:5000")
     said: list[str] = []
+    shown, bare = redacted(uri), parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     def ask() -> None:
         try:
             if scheme.startswith("http"):
-                with urllib.request.urlopen(uri, timeout=ANSWER):
+                with urllib.request.urlopen(bare, timeout=ANSWER):
                     pass
             else:
                 socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), ANSWER).close()
@@ -139,7 +143,7 @@ def must_answer(uri: str) -> None:
     asking.join(ANSWER)
     if said != [""]:
         reason = said[0] if said else f"nothing came within {ANSWER:.0f} s"
-        raise ConfigError(f"the MLflow address {uri} does not answer ({reason}): is it right, and is the server up?")
+        raise ConfigError(f"the MLflow address {shown} does not answer ({reason}): is it right, and is the server up?")
 
 
 def _runs(client: "MlflowClient", query: str) -> list["Run"]:
@@ -163,7 +167,7 @@ def _unknown(uri: str, name: str, searches: list["Run"]) -> str:
     known = [run.data.tags.get(TAG_SEARCH, "") for run in searches]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[-3:]
     hint = f"did you mean {', '.join(near)}?" if near else "it holds no search at all"
-    return f"there is no search {name!r} at {uri}: {hint}"
+    return f"there is no search {name!r} at {redacted(uri)}: {hint}"
 
 
 def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say: Callable[[str], None]) -> list[Best]:

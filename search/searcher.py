@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search import cluster
+from search import cluster, lifeline
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import Halt
@@ -155,7 +155,8 @@ class FolderSearcher(Searcher):
         holder, name = trial.holder(), f"trial {trial.number}"
         if holder is None or not holder.node:
             return not cluster.alive()
-        if cluster.alive(holder.node):
+        cut_off = holder != self.before[trial.number] and trial.output(1) == lifeline.SAID
+        if cluster.alive(holder.node) and not cut_off:
             return False
         if holder != self.before[trial.number]:
             epoch = len(trial.history())
