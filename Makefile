@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow faults torture check bench bench-search questions format clean FORCE
+.PHONY: help search test slow faults torture check bench bench-search bench-cluster questions format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -31,8 +31,8 @@ slow: $(READY) ## run the slow tests only
 	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
-faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 20 minutes)
-	@$(BIN)/python -m pytest -m faults --timeout=900 tests/faults $(ARGS)
+faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 30 minutes)
+	@$(BIN)/python -m pytest -m faults --timeout=900 tests/faults tests/cluster $(ARGS)
 
 torture: $(READY) ## hit searches with N faults at random and count what is lost (about an hour for 100)
 	@$(BIN)/python -m tests.faults.torture --number $(N) $(ARGS)
@@ -47,6 +47,9 @@ bench: $(READY) ## measure the core beside the notes' loop (about 5 minutes); re
 
 bench-search: $(READY) ## measure what a search costs beyond its training (about 30 minutes, on an idle machine)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-cluster: $(READY) ## measure how much sooner two nodes finish a search than one (10 minutes, three idle cores)
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.cluster $(ARGS)
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions
