@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -104,3 +105,36 @@ def test_a_stranger_without_the_token_is_refused(cluster: Cluster, tmp_path: Pat
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_a_trials_process_is_ended_on_its_own_node(cluster: Cluster, tmp_path: Path) -> None:
+    """Also one that hangs; from another node it is not even tried."""
+    import ray
+
+    from search import cluster as clusters
+    from search.trial_folder import TrialFolder
+
+    trial = TrialFolder(tmp_path / "0000")
+    trial.path.mkdir()
+    with clusters.joined(cluster.address):
+
+        @ray.remote(num_cpus=1)
+        class Process:
+            def hold(self, path: Path) -> None:
+                self.right = TrialFolder(path).occupied(clusters.here())
+                self.right.__enter__()
+
+        process = Process.remote()
+        ray.get(process.hold.remote(trial.path))
+        holder = trial.holder()
+        assert holder is not None
+        os.kill(holder.pid, signal.SIGSTOP)
+        trial.kill("another node")
+        assert trial.held()
+        assert clusters.alive(holder.node)
+        clusters.end(trial)
+        deadline = time.monotonic() + 10
+        while trial.held() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not trial.held()
+        assert not clusters.alive("no node")
