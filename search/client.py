@@ -114,7 +114,7 @@ class _Driver:
         self.process = subprocess.Popen(
             [*command, *arguments, "--address", ray.get_runtime_context().gcs_address],
             env=kept | secret, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            preexec_fn=_ended_with_its_parent,
+            preexec_fn=_as_a_person_would,
         )  # fmt: skip
         self.reader = threading.Thread(target=self._gather, daemon=True)
         self.reader.start()
@@ -135,6 +135,8 @@ class _Driver:
         self.process.send_signal(number)
 
 
-def _ended_with_its_parent() -> None:
-    """The search stops, and can go on, where the process that was to follow it dies."""
+def _as_a_person_would() -> None:
+    """In the new process: it can be interrupted, which Ray's workers cannot, and stops where the one that follows it
+    dies."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
