@@ -2,12 +2,14 @@
 
 import gc
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
+from ray._raylet import Config  # type: ignore[attr-defined]
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import ffsnn
@@ -49,6 +51,9 @@ def join(address: str) -> None:
         "env_vars": theirs | {"OMP_WAIT_POLICY": "passive"},
         "excludes": ["__pycache__"],
     }
+    # Ray listens on all interfaces, and whoever connects runs code. A Ray of this machine alone sees to it by itself.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    Config.initialize("")  # Ray has read its environment when it was imported
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     except Exception as error:  # Ray raises whatever its layers do

@@ -34,7 +34,6 @@ TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",  # Ray listens on all interfaces, and whoever connects runs code
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
     "RAY_AIR_NEW_OUTPUT": "0",
