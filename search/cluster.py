@@ -9,10 +9,13 @@ from search.share import Share
 
 
 def start(share: Share) -> None:
-    """Bring Ray up, quietly, with the resources that trials may share."""
+    """Bring Ray up, quietly, with the resources that trials may share.
+
+    "local", or it would join whatever cluster RAY_ADDRESS or an earlier `ray start` names.
+    """
     ray.init(
-        num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False, log_to_driver=False,
-        logging_level=logging.ERROR, object_store_memory=128 * 2**20,
+        address="local", num_cpus=share.all_cpus, num_gpus=share.all_gpus, include_dashboard=False,
+        log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20,
     )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
 

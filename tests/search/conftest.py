@@ -14,7 +14,7 @@ FFSNN = str(Path(sys.executable).parent / "ffsnn")
 
 def ffsnn(*arguments: str, home: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run the command as its user would."""
-    environment = {**os.environ, "FFSNN_HOME": str(home)}
+    environment = {**os.environ, "FFSNN_HOME": str(home), "RAY_ADDRESS": "127.0.0.1:1"}  # nobody asks for that cluster
     return subprocess.run([FFSNN, *arguments], env=environment, text=True, capture_output=True, timeout=timeout)
 
 
