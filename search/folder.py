@@ -165,20 +165,6 @@ class SearchFolder(TrialsFolder):
         scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
         return [(last.val_accuracy, trial) for trial, last in scored]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """A row a trial: number, state and reason of its end, epochs, accuracies, seconds, parameters by short name."""
-        space, rows = self.config.space, []
-        for trial in self.trials():
-            end, history = trial.end(), trial.history()
-            accuracies = [epoch.val_accuracy for epoch in history]
-            rows.append({
-                "trial": trial.number, "state": end.state if end else "running", "reason": end.reason if end else "",
-                "epochs": len(history), "val_accuracy": accuracies[-1] if accuracies else None,
-                "best_val_accuracy": max(accuracies, default=None), "seconds": sum(epoch.seconds for epoch in history),
-                **{path.rsplit(".", 1)[-1]: value for path, value in space.read(trial.config()).items()},
-            })  # fmt: skip
-        return rows
-
 
 def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:
     """Where a trial stands among others, the best first: by its last accuracy, once at full length; then the rest."""
