@@ -1,4 +1,4 @@
-"""The command line: `ffsnn train | search | best | retrain | show | predict | seed-table | ui | sync`.
+"""The command line: `ffsnn train | search | best | retrain | report | show | predict | seed-table | ui | sync`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
@@ -197,6 +197,20 @@ def retrain(
     if outcome.code:
         console.print(f"stopped: {outcome.reason}; the same command goes on")
         raise typer.Exit(outcome.code)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    against: Annotated[str | None, typer.Option(metavar="NAME", help="another search, to compare it with")] = None,
+    home: Home = None,
+) -> None:
+    """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
+    from search.home import find_home
+    from search.report import report
+
+    for file in report(find_home(home), name, against):
+        print(file)
 
 
 @app.command()

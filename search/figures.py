@@ -1,16 +1,16 @@
 """The report's figures: Optuna's own wherever it has one, in the report's colours; else plotly's.
 
-Each takes an in-memory study (`Results.study`) or the results, and needs at least one trial that it counts.
+Each takes a study in memory (`search.studies`) or the results, and needs at least one trial that it counts.
 """
 
-import math
+from collections.abc import Sequence
 from itertools import accumulate
 
 import optuna
 import plotly.graph_objects as go
 from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import TrialState
 from optuna.visualization import (
+    plot_edf,
     plot_intermediate_values,
     plot_optimization_history,
     plot_parallel_coordinate,
@@ -19,100 +19,124 @@ from optuna.visualization import (
     plot_timeline,
 )
 
-from search.results import Fate, Results, Rung
+from search.results import Fate, Result, Results, Rung
+from search.studies import as_pruned, counted
 
 ACCURACY = "validation accuracy"
-COLORS: dict[Fate, str] = {"complete": "#1769aa", "pruned": "#d08a1d", "failed": "#c4314b", "unfinished": "#2e8b57"}
-WORDS: dict[Fate, str] = {"complete": "at full length", "pruned": "pruned", "failed": "failed",
-                          "unfinished": "unfinished"}  # fmt: skip
-BLUES = [[0, "#c3d9ee"], [1, "#0b3c6f"]]  # Optuna's own begin at white
-ACROSS = 4  # slices beside each other
-GRID = {"gridcolor": "#e4e7eb", "linecolor": "#9aa4b0", "zeroline": False, "ticks": "outside", "tickcolor": "#c3cad2",
-        "automargin": True, "title": {"standoff": 12}}  # fmt: skip
-THEME = go.layout.Template(layout={
-    "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#2b3440"},
-    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": [*COLORS.values()],
-    "xaxis": GRID, "yaxis": GRID, "hoverlabel": {"align": "left"}, "title": {"font": {"size": 14}},
+TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best trials: a tenth, but at least five, as its authors advise
+INK, BLUE, AMBER = "#1f2933", "#1769aa", "#d08a1d"
+COLORS: dict[Fate, str] = {"complete": BLUE, "pruned": AMBER, "failed": "#c4314b", "unfinished": "#2e8b57"}
+WORDS: dict[Fate, str] = {
+    "complete": "at full length", "pruned": "pruned", "failed": "failed", "unfinished": "unfinished",
+}  # fmt: skip
+BLUES = [[0, "#a9cbe8"], [1, "#0b3c6f"]]  # Optuna's own begin at white
+AXIS = {"gridcolor": "#e4e7eb", "linecolor": "#9aa4b0", "zeroline": False, "ticks": "outside", "tickcolor": "#c3cad2",
+        "automargin": True, "title": {"standoff": 10}}  # fmt: skip
+TEMPLATE = go.layout.Template(layout={
+    "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": [BLUE, AMBER, *COLORS.values()],
+    "xaxis": AXIS, "yaxis": AXIS, "hoverlabel": {"align": "left"},
     "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
 })  # fmt: skip
 
 
 def _themed(figure: go.Figure, height: int = 380) -> go.Figure:
     """In the report's colours; its heading and caption stand in the page."""
-    figure.update_layout(
-        template=THEME, title=None, height=height, width=None, plot_bgcolor=None, margin={"l": 60, "r": 20, "t": 36, "b": 50}
+    return figure.update_layout(
+        template=TEMPLATE, title=None, height=height, plot_bgcolor=None, margin={"l": 56, "r": 16, "t": 36, "b": 48}
     )
-    return figure
 
 
 def _percent(figure: go.Figure) -> go.Figure:
     return figure.update_yaxes(tickformat=".1%")
 
 
-def history(*studies: optuna.Study) -> go.Figure:
+def history(study: optuna.Study) -> go.Figure:
     """Each trial's value, and the best so far."""
-    figure = plot_optimization_history(studies[0] if len(studies) == 1 else studies, target_name=ACCURACY)
-    return _percent(_themed(figure))
+    figure = _percent(_themed(plot_optimization_history(study, target_name=ACCURACY)))
+    return figure.update_traces(marker_color=BLUE, selector={"mode": "markers"}).update_traces(
+        line={"color": AMBER, "shape": "hv"}, selector={"mode": "lines"}
+    )
+
+
+def best_trials(count: int) -> int:
+    """How many of so many trials PED-ANOVA sets apart from all."""
+    return max(round(TOP * count), min(TOP_TRIALS, count // 2))
+
+
+def _evaluator(study: optuna.Study) -> PedAnovaImportanceEvaluator:
+    count = counted(study)
+    return PedAnovaImportanceEvaluator(target_quantile=best_trials(count) / count)
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best tenth of the trials apart from all."""
-    return optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best trials apart from all; shares of one."""
+    return optuna.importance.get_param_importances(study, evaluator=_evaluator(study))
 
 
-def importances_bars(study: optuna.Study) -> go.Figure:
-    figure = plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), target_name=ACCURACY)
-    figure.update_layout(xaxis_title="share of the importance", yaxis_title=None, showlegend=False)
-    return _themed(figure.update_traces(marker_color=COLORS["complete"]), 120 + 34 * len(figure.data[0].y))
+def importance_bars(study: optuna.Study) -> go.Figure:
+    figure = plot_param_importances(study, evaluator=_evaluator(study), target_name=ACCURACY)
+    figure.update_traces(marker_color=BLUE).update_layout(xaxis_title="share of the importance", yaxis_title=None)
+    return _themed(figure, 110 + 34 * len(figure.data[0].y)).update_layout(showlegend=False)
 
 
-def slices(study: optuna.Study, parameters: list[str]) -> list[go.Figure]:
-    """Value over each parameter, at most four beside each other."""
-    rows = math.ceil(len(parameters) / ACROSS)
-    width = math.ceil(len(parameters) / rows)
-    figures = []
-    for start in range(0, len(parameters), width):
-        figure = plot_slice(study, parameters[start : start + width], target_name=ACCURACY)
-        figure.update_traces(marker={"colorscale": BLUES, "colorbar": {"thickness": 12, "xpad": 8}})
-        figures.append(_percent(_themed(figure, 300)))
+def slices(study: optuna.Study, parameters: Sequence[str]) -> list[go.Figure]:
+    """Value over each parameter, a figure for each, with the same range of values."""
+    figures = [plot_slice(study, [parameter], target_name=ACCURACY) for parameter in parameters]
+    values = [value for figure in figures for trace in figure.data for value in trace.y]
+    room = 0.05 * (max(values) - min(values)) + 0.001
+    for figure in figures:
+        figure.update_traces(marker={"colorscale": BLUES, "showscale": False, "size": 7})
+        _percent(_themed(figure, 270)).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
+        figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
     return figures
 
 
-def parallel(study: optuna.Study, parameters: list[str]) -> go.Figure:
-    figure = _themed(plot_parallel_coordinate(study, parameters, target_name=ACCURACY), 440)
-    return figure.update_layout(margin={"t": 50, "b": 60})
+def parallel(study: optuna.Study, parameters: Sequence[str]) -> go.Figure:
+    figure = _themed(plot_parallel_coordinate(study, list(parameters), target_name="accuracy"), 440)
+    return figure.update_layout(margin={"l": 10, "r": 10, "t": 16, "b": 40})
 
 
 def curves(results: Results) -> go.Figure:
-    """Validation accuracy by epoch; Optuna leaves failed trials out, so they go in as pruned ones."""
-    study = results.study()
-    for frozen in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
-        frozen.state = TrialState.PRUNED
-    figure = plot_intermediate_values(study)
+    """Accuracy by epoch: Optuna's line for each trial, those that ended alike as one trace; the best on top."""
+    best = results.ranked()[0]
     trials = {f"Trial{trial.number}": trial for trial in results.trials}
-    seen: set[Fate] = set()
-    for trace in figure.data:
-        trial = trials[trace.name]
-        trace.update(
-            name=WORDS[trial.state], legendgroup=trial.state, showlegend=trial.state not in seen,
-            line={"color": COLORS[trial.state], "width": 1.2 if trial.state == "pruned" else 2}, marker={"size": 5},
-            opacity=0.4 if trial.state == "pruned" else 0.9, meta=trial.number,
-            hovertemplate=f"trial {trial.number} {trial.state} {trial.reason}<br>epoch %{{x}}: %{{y:.2%}}<extra></extra>",
-        )  # fmt: skip
-        seen.add(trial.state)
-    figure.update_layout(xaxis_title="epoch", yaxis_title=ACCURACY, showlegend=True)
+    drawn = [(trials[trace.name], trace) for trace in plot_intermediate_values(as_pruned(results)).data]
+    figure = go.Figure()
+    for state in ("pruned", "failed", "unfinished", "complete"):
+        alike = [(trial, trace) for trial, trace in drawn if trial.state == state]
+        if alike:
+            _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2, 0.45 if state == "pruned" else 0.75)
+    _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6, 1)
+    figure.update_layout(xaxis_title="epoch", yaxis_title=ACCURACY, showlegend=True, hovermode="closest")
     return _percent(_themed(figure, 440))
 
 
-def rungs(rungs: list[Rung]) -> go.Figure:
-    """The values at each rung, apart for those that went on and those that were stopped."""
+def _add_curves(
+    figure: go.Figure, drawn: list[tuple[Result, go.Scatter]], name: str, color: str, width: float, opacity: float
+) -> None:
+    gap = [None]
+    figure.add_scatter(
+        x=[x for _, trace in drawn for x in [*trace.x, *gap]], y=[y for _, trace in drawn for y in [*trace.y, *gap]],
+        customdata=[f"trial {trial.number} {trial.reason}" for trial, trace in drawn for _ in [*trace.x, *gap]],
+        hovertemplate="%{customdata}<br>epoch %{x}: %{y:.2%}<extra></extra>", mode="lines+markers", name=name,
+        line={"color": color, "width": width}, marker={"size": 4}, opacity=opacity,
+    )  # fmt: skip
+
+
+def rungs(rungs: Sequence[Rung]) -> go.Figure:
+    """The accuracies at each rung, apart for those that went on and those that were stopped."""
     figure = go.Figure()
-    for name, color in (("went on", COLORS["complete"]), ("stopped there", COLORS["pruned"])):
-        points = [(f"epoch {rung.epoch}", value) for rung in rungs
-                  for value in (rung.went_on if name == "went on" else rung.stayed)]  # fmt: skip
+    groups = {
+        "went on": (BLUE, [rung.went_on for rung in rungs]),
+        "stopped there by ASHA": (AMBER, [rung.stopped for rung in rungs]),
+    }
+    for name, (color, groups_of_rungs) in groups.items():
         figure.add_box(
-            x=[x for x, _ in points], y=[y for _, y in points], name=name, marker={"color": color, "size": 5},
-            boxpoints="all", jitter=0.4, pointpos=0, line={"width": 1}, fillcolor="rgba(0,0,0,0)",
+            x=[f"epoch {rung.epoch}" for rung, values in zip(rungs, groups_of_rungs, strict=True) for _ in values],
+            y=[value for values in groups_of_rungs for value in values],
+            name=name, marker={"color": color, "size": 5}, boxpoints="all", jitter=0.4, pointpos=0, line={"width": 1},
+            fillcolor="rgba(0,0,0,0)", hovertemplate="%{x}: %{y:.2%}<extra></extra>", hoveron="points",
         )  # fmt: skip
     figure.update_layout(boxmode="group", yaxis_title=ACCURACY, showlegend=True)
     figure.update_xaxes(categoryorder="array", categoryarray=[f"epoch {rung.epoch}" for rung in rungs])
@@ -120,8 +144,9 @@ def rungs(rungs: list[Rung]) -> go.Figure:
 
 
 def timeline(study: optuna.Study) -> go.Figure:
-    figure = plot_timeline(study)
+    """From when to when each trial ran."""
     states: dict[str, Fate] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "unfinished"}
+    figure = plot_timeline(study)
     for trace in figure.data:
         state = states[trace.name]
         trace.update(name=WORDS[state], marker={"color": COLORS[state]})
@@ -129,34 +154,24 @@ def timeline(study: optuna.Study) -> go.Figure:
     return _themed(figure)
 
 
-def seconds(results: Results) -> go.Figure:
-    """Seconds of training, a bar a trial."""
+def distributions(studies: Sequence[optuna.Study]) -> go.Figure:
+    """The share of each study's trials that stay below an accuracy."""
+    figure = _themed(plot_edf(list(studies), target_name=ACCURACY))
+    figure.update_layout(yaxis_title="share of trials below", showlegend=True)
+    return figure.update_xaxes(tickformat=".0%").update_yaxes(tickformat=".0%")
+
+
+def best_by_epochs(searches: Sequence[Results], epoch: int) -> go.Figure:
+    """The best accuracy so far at one epoch, over the epochs that the trials up to there have trained."""
     figure = go.Figure()
-    for state, color in COLORS.items():
-        if trials := results.of(state):
-            figure.add_bar(
-                x=[trial.number for trial in trials], y=[trial.seconds for trial in trials], name=WORDS[state],
-                marker={"color": color}, customdata=[trial.epochs for trial in trials],
-                hovertemplate="trial %{x}: %{y:.1f} s, %{customdata} epochs<extra></extra>",
-            )  # fmt: skip
-    figure.update_layout(barmode="overlay", xaxis_title="trial", yaxis_title="seconds of training", showlegend=True)
-    return _themed(figure, 300)
-
-
-def best_over_epochs(searches: list[Results], epoch: int | None) -> go.Figure:
-    """Best value so far over the epochs that all trials before, and the one itself, have trained.
-
-    Args:
-        searches: those to compare.
-        epoch: at which trials are compared; None: at full length.
-    """
-    figure = go.Figure()
-    for results, color in zip(searches, (COLORS["complete"], COLORS["pruned"]), strict=True):
-        values = [trial.at(epoch or results.config.epochs) or 0.0 for trial in results.trials]
+    for results in searches:
+        values = [trial.at(epoch) for trial in results.trials]
+        best = accumulate((-1.0 if value is None else value for value in values), max)
         figure.add_scatter(
-            x=list(accumulate(trial.epochs for trial in results.trials)), y=[best or None for best in accumulate(values, max)],
-            mode="lines", line={"shape": "hv", "color": color, "width": 2}, name=results.name,
+            x=list(accumulate(trial.epochs for trial in results.trials)), name=results.name, mode="lines",
+            y=[None if value < 0 else value for value in best], line={"shape": "hv", "width": 2},
         )  # fmt: skip
-    figure.update_layout(xaxis_title="epochs trained by all trials", yaxis_title=f"best {ACCURACY} so far",
-                         showlegend=True)  # fmt: skip
+    figure.update_layout(
+        xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {ACCURACY} so far", showlegend=True
+    )
     return _percent(_themed(figure))

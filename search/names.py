@@ -16,6 +16,7 @@ SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
+REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "report.md", "trials.csv"
 
 # MLflow.
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
