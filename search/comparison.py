@@ -28,20 +28,21 @@ def section(results: Results, other: Results) -> Section:
     counts = " and ".join(f"{counted(study)} of {study.study_name}" for study in studies)
     return Section("Comparison", [
         *blocks,
-        Figures((figures.best_by_epochs([results, other], epoch),)),
+        Figures((figures.best_by_epochs([results, other]),)),
+        note("Counts all trials with a result by their last accuracy, in the order of their numbers."),
         Figures((figures.distributions(studies),)),
-        note(f"Both figures count the trials that reached epoch {epoch}, by their accuracy there: {counts}. The first "
-             f"takes trials in the order of their numbers. Each search is one draw of its seed: a small difference "
+        note(f"Counts the trials that reached epoch {epoch}, by their accuracy there: {counts}. Each search is one draw of its seed: a small difference "
              f"between two is no evidence that one is the better way to search."),
     ])  # fmt: skip
 
 
 def _figures(results: Results, epoch: int | None) -> dict[str, str]:
     """What is compared, by what it is."""
-    full, complete = results.config.epochs, [trial.accuracies[-1] for trial in results.of("complete")]
+    complete = [trial.accuracies[-1] for trial in results.of("complete")]
     rows = {
         "trials with a result": str(len(results.reached(1))),
-        "trials at full length": f"{len(complete)} ({full} epochs)",
+        "epochs at full length": str(results.config.epochs),
+        "trials at full length": str(len(complete)),
         "best at full length": percent(max(complete, default=None)),
     }
     if epoch is not None:
@@ -62,7 +63,11 @@ def _warnings(results: Results, other: Results) -> list[Block]:
     """What must be known before their accuracies are compared."""
     found: list[Block] = []
     if results.folder.read()["data"] != other.folder.read()["data"]:
-        found.append(Text("They were trained on different data or splits: their accuracies do not compare."))
+        same = results.config.base.data == other.config.base.data
+        found.append(Text(
+            "Their seeds split the data differently: a part of any difference is that of the validation images."
+            if same else "They were trained on different data: their accuracies do not compare."
+        ))  # fmt: skip
     changed = difference(_unnamed(other.config), _unnamed(results.config))
     found.append(Text(f"From {other.name} to {results.name}: {changed or 'nothing that decides on results differs'}."))
     return found

@@ -35,9 +35,12 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str | Code, ...], ...]
 
+    def column(self, number: int) -> list[str | Code]:
+        return [row[number] for row in self.rows]
+
     def is_numeric(self, column: int) -> bool:
-        cells = [row[column] for row in self.rows]
-        return all(isinstance(cell, str) and NUMBER.fullmatch(cell) for cell in cells)
+        cells = self.column(column)
+        return any(cells) and all(isinstance(cell, str) and NUMBER.fullmatch(cell) for cell in cells)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Each takes a study in memory (`search.studies`) or the results, and needs at least one trial that it counts.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 
 import optuna
@@ -18,6 +20,7 @@ from optuna.visualization import (
     plot_slice,
     plot_timeline,
 )
+from plotly.colors import sample_colorscale
 
 from search.results import Fate, Result, Results, Rung
 from search.studies import as_pruned, counted
@@ -31,12 +34,13 @@ WORDS: dict[Fate, str] = {
 }  # fmt: skip
 BLUES = [[0, "#a9cbe8"], [1, "#0b3c6f"]]  # Optuna's own begin at white
 AXIS = {"gridcolor": "#e4e7eb", "linecolor": "#9aa4b0", "zeroline": False, "ticks": "outside", "tickcolor": "#c3cad2",
-        "automargin": True, "title": {"standoff": 10}}  # fmt: skip
+        "automargin": True, "title": {"standoff": 10, "font": {"size": 13}}}  # fmt: skip
 TEMPLATE = go.layout.Template(layout={
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
     "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": [BLUE, AMBER, *COLORS.values()],
     "xaxis": AXIS, "yaxis": AXIS, "hoverlabel": {"align": "left"},
     "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9aa4b0", "activecolor": INK},
 })  # fmt: skip
 
 
@@ -54,9 +58,9 @@ def _percent(figure: go.Figure) -> go.Figure:
 def history(study: optuna.Study) -> go.Figure:
     """Each trial's value, and the best so far."""
     figure = _percent(_themed(plot_optimization_history(study, target_name=ACCURACY)))
-    return figure.update_traces(marker_color=BLUE, selector={"mode": "markers"}).update_traces(
-        line={"color": AMBER, "shape": "hv"}, selector={"mode": "lines"}
-    )
+    figure.update_traces(marker_color=BLUE, selector={"mode": "markers"})
+    figure.update_traces(line={"color": AMBER, "shape": "hv"}, name="best so far", selector={"mode": "lines"})
+    return figure.update_layout(xaxis_title="trial", legend={"x": 0})
 
 
 def best_trials(count: int) -> int:
@@ -69,14 +73,25 @@ def _evaluator(study: optuna.Study) -> PedAnovaImportanceEvaluator:
     return PedAnovaImportanceEvaluator(target_quantile=best_trials(count) / count)
 
 
+@contextmanager
+def _few_trials() -> Iterator[None]:
+    """Optuna warns where a parameter has few trials; the page says so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+        yield
+
+
+@_few_trials()
 def importances(study: optuna.Study) -> dict[str, float]:
     """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best trials apart from all; shares of one."""
     return optuna.importance.get_param_importances(study, evaluator=_evaluator(study))
 
 
+@_few_trials()
 def importance_bars(study: optuna.Study) -> go.Figure:
     figure = plot_param_importances(study, evaluator=_evaluator(study), target_name=ACCURACY)
     figure.update_traces(marker_color=BLUE).update_layout(xaxis_title="share of the importance", yaxis_title=None)
+    figure.update_xaxes(range=[0, 1.15 * max(figure.data[0].x)], tickformat=".0%")  # room for the last label
     return _themed(figure, 110 + 34 * len(figure.data[0].y)).update_layout(showlegend=False)
 
 
@@ -93,8 +108,14 @@ def slices(study: optuna.Study, parameters: Sequence[str]) -> list[go.Figure]:
 
 
 def parallel(study: optuna.Study, parameters: Sequence[str]) -> go.Figure:
+    """A line a trial; Optuna's own begin at white, so each has its color anew, and the best lie on top."""
     figure = _themed(plot_parallel_coordinate(study, list(parameters), target_name="accuracy"), 440)
-    return figure.update_layout(margin={"l": 10, "r": 10, "t": 16, "b": 40})
+    *lines, scale = figure.data
+    for line in lines:
+        line.update(line={"color": sample_colorscale(BLUES, line.y[0])[0]}, opacity=0.7)
+    scale.marker.update(colorscale=BLUES, colorbar={"thickness": 12, "title": None, "tickformat": ".0%"})
+    figure.data = (*sorted(lines, key=lambda line: line.y[0]), scale)
+    return figure.update_layout(margin={"l": 34, "r": 10, "t": 24, "b": 40})
 
 
 def curves(results: Results) -> go.Figure:
@@ -161,15 +182,14 @@ def distributions(studies: Sequence[optuna.Study]) -> go.Figure:
     return figure.update_xaxes(tickformat=".0%").update_yaxes(tickformat=".0%")
 
 
-def best_by_epochs(searches: Sequence[Results], epoch: int) -> go.Figure:
-    """The best accuracy so far at one epoch, over the epochs that the trials up to there have trained."""
+def best_by_epochs(searches: Sequence[Results]) -> go.Figure:
+    """The best last accuracy of any trial so far, over the epochs that the trials up to there have trained."""
     figure = go.Figure()
     for results in searches:
-        values = [trial.at(epoch) for trial in results.trials]
-        best = accumulate((-1.0 if value is None else value for value in values), max)
+        trials = [trial for trial in results.trials if trial.epochs]
         figure.add_scatter(
-            x=list(accumulate(trial.epochs for trial in results.trials)), name=results.name, mode="lines",
-            y=[None if value < 0 else value for value in best], line={"shape": "hv", "width": 2},
+            x=list(accumulate(trial.epochs for trial in trials)), name=results.name, mode="lines",
+            y=list(accumulate((trial.accuracies[-1] for trial in trials), max)), line={"shape": "hv", "width": 2},
         )  # fmt: skip
     figure.update_layout(
         xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {ACCURACY} so far", showlegend=True

@@ -13,10 +13,8 @@ from search.document import Block, Code, Document, Figures, Section, Table, Text
 
 STYLE, SCRIPT = Path(__file__).with_name("page.css"), Path(__file__).with_name("page.js")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
-FIGURE_OPTIONS = {
-    "displaylogo": False, "responsive": True,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-}  # fmt: skip
+FIGURE_OPTIONS = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
+LONG = 24  # characters, of a cell that needs more than its longest word's width
 COPY = '<button type="button" class="copy">copy</button>'
 
 
@@ -75,13 +73,21 @@ def _block(block: Block, name: str) -> str:
 
 
 def _table(table: Table) -> str:
-    kinds = [' class="number"' if table.is_numeric(column) else "" for column in range(len(table.head))]
-    head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
+    kinds = [_kind(table, column) for column in range(len(table.head))]
+    cells = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
+    head = f"<thead><tr>{cells}</tr></thead>\n" if any(table.head) else ""
     rows = "\n".join(
         "<tr>" + "".join(f"<td{kind}>{_cell(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
         for row in table.rows
     )
-    return f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    return f'<div class="table"><table>\n{head}<tbody>\n{rows}\n</tbody>\n</table></div>'
+
+
+def _kind(table: Table, column: int) -> str:
+    """How a column is set, as an attribute of its cells."""
+    if table.is_numeric(column):
+        return ' class="number"'
+    return ' class="long"' if any(isinstance(c, str) and len(c) > LONG for c in table.column(column)) else ""
 
 
 def _cell(cell: str | Code) -> str:
@@ -94,7 +100,10 @@ def _figures(block: Figures, name: str) -> str:
     drawn = "\n".join(
         f'<div style="min-width: {block.needs}px">'
         + figure.to_html(
-            config=FIGURE_OPTIONS, include_plotlyjs=False, full_html=False, div_id=f"{name}-{n}", default_width="100%"
+            config=FIGURE_OPTIONS | {"displayModeBar": "hover" if len(block.figures) == 1 else False},
+            include_plotlyjs=False,
+            full_html=False,
+            div_id=f"{name}-{n}",
         )
         + "</div>"
         for n, figure in enumerate(block.figures)

@@ -36,7 +36,7 @@ def best(results: Results) -> Section:
     ranked, parameters = results.ranked(), list(results.config.space.parameters)
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
-    rows = tuple(
+    rows: tuple[tuple[str | Code, ...], ...] = tuple(
         (
             str(rank), str(trial.number), percent(trial.accuracies[-1]), str(trial.epochs),
             *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
@@ -114,7 +114,7 @@ def compared(results: Results) -> list[Section]:
         f"Counts the {counted(study)} of {len(results.trials)} trials that reached epoch {epoch}, by their accuracy "
         f"there, whether they went on or not"
     )
-    blocks = (_importance(study, counts), _slices(study, names, counts), _parallel(study, names, counts))
+    blocks = (_importance(results, study, counts), _slices(study, names, counts), _parallel(study, names, counts))
     return [Section(title, block) for title, block in zip(titles, blocks, strict=True)]
 
 
@@ -124,20 +124,34 @@ def _varied(study: optuna.Study, names: list[str]) -> list[str]:
     return [name for name in names if any(name in trial.params for trial in trials)]
 
 
-def _importance(study: optuna.Study, counts: str) -> list[Block]:
+def _importance(results: Results, study: optuna.Study, counts: str) -> list[Block]:
     count = counted(study)
     if count < AT_LEAST:
-        return [Text(f"Importances need {AT_LEAST} trials that reached one epoch; here are {count}.")]
+        return [Text(f"Importances need {AT_LEAST} trials that reached one epoch, but here are {count}.")]
     shares = figures.importances(study)
     if not any(shares.values()):
         return [Text("No parameter sets the best trials apart from the others.")]
     return [
         Figures((figures.importance_bars(study),)),
-        Table(("parameter", "share"), tuple((name, f"{share:.1%}") for name, share in shares.items())),
         note(f"{counts}. PED-ANOVA (Watanabe et al. 2023): how differently the best {figures.best_trials(count)} of "
              f"them are distributed over each parameter than all {count}; shares of one. A parameter with a condition "
              f"is judged where it exists. From fewer than about 50 trials the shares are rough."),
+        _importance_by_rung(results, list(shares)),
+        note("The same at every rung that was reached by enough trials. Only survivors reach a later one: a parameter "
+             "that decided who was stopped before counts little there."),
     ]  # fmt: skip
+
+
+def _importance_by_rung(results: Results, names: list[str]) -> Table:
+    """A column for each rung, and for the common epoch, wherever enough trials have reached it."""
+    epochs = sorted({*results.milestones, results.common_epoch() or 0})
+    studies = {epoch: at_epoch(results, epoch) for epoch in epochs if len(results.reached(epoch)) >= AT_LEAST and epoch}
+    shares = [figures.importances(study) for study in studies.values()]
+    head = (f"epoch {epoch}: {counted(study)} trials" for epoch, study in studies.items())
+    return Table(
+        ("parameter", *head),
+        tuple((name, *(f"{at[name]:.1%}" if name in at else "-" for at in shares)) for name in names),
+    )
 
 
 def _slices(study: optuna.Study, names: list[str], counts: str) -> list[Block]:

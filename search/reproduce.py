@@ -107,7 +107,7 @@ def _scheduler(config: SearchConfig) -> str:
     if config.scheduler == "none":
         return "none: every trial runs to its end"
     first, factor = config.rungs
-    return f"ASHA, first rung after {first} epochs, about one in {factor} goes on"
+    return f"ASHA, first rung after epoch {first}, about one in {factor} goes on"
 
 
 def _time_budget(config: SearchConfig) -> str:
