@@ -19,8 +19,8 @@ def common_epoch(results: Results, other: Results) -> int | None:
 
 def section(results: Results, other: Results) -> Section:
     epoch = common_epoch(results, other)
-    figures_of = {name: _figures(searched, epoch) for name, searched in (("this", results), ("other", other))}
-    rows = tuple((what, figures_of["this"][what], figures_of["other"][what]) for what in figures_of["this"])
+    here, there = _numbers(results, epoch), _numbers(other, epoch)
+    rows = tuple((what, value, there[what]) for what, value in here.items())
     blocks: list[Block] = [*_warnings(results, other), Table(("", results.name, other.name), rows)]
     if epoch is None:
         return Section("Comparison", [*blocks, Text("There is nothing to draw before a trial of each has a result.")])
@@ -31,12 +31,13 @@ def section(results: Results, other: Results) -> Section:
         Figures((figures.best_by_epochs([results, other]),)),
         note("Counts all trials with a result by their last accuracy, in the order of their numbers."),
         Figures((figures.distributions(studies),)),
-        note(f"Counts the trials that reached epoch {epoch}, by their accuracy there: {counts}. Each search is one draw of its seed: a small difference "
-             f"between two is no evidence that one is the better way to search."),
+        note(f"Counts the trials that reached epoch {epoch}, by their accuracy there: {counts}. Each "
+             f"search is one draw of its seed: a small difference between two is no evidence that one is the better "
+             f"way to search."),
     ])  # fmt: skip
 
 
-def _figures(results: Results, epoch: int | None) -> dict[str, str]:
+def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
     """What is compared, by what it is."""
     complete = [trial.accuracies[-1] for trial in results.of("complete")]
     rows = {
