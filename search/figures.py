@@ -11,6 +11,7 @@ from itertools import accumulate
 import optuna
 import plotly.graph_objects as go
 from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import TrialState
 from optuna.visualization import (
     plot_edf,
     plot_intermediate_values,
@@ -83,7 +84,13 @@ def _few_trials() -> Iterator[None]:
 
 @_few_trials()
 def importances(study: optuna.Study) -> dict[str, float]:
-    """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best trials apart from all; shares of one."""
+    """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best trials apart from all; shares of one.
+
+    Empty where the best cannot be told from the worst.
+    """
+    values = sorted(trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    if values[-best_trials(len(values))] == values[0]:
+        return {}
     return optuna.importance.get_param_importances(study, evaluator=_evaluator(study))
 
 

@@ -129,8 +129,10 @@ def _importance(results: Results, study: optuna.Study, counts: str) -> list[Bloc
     if count < AT_LEAST:
         return [Text(f"Importances need {AT_LEAST} trials that reached one epoch, but here are {count}.")]
     shares = figures.importances(study)
-    if not any(shares.values()):
-        return [Text("No parameter sets the best trials apart from the others.")]
+    if not shares:
+        return [Text("The best trials were no better than the worst: nothing sets them apart.")]
+    if len(shares) == 1:
+        return [Text("One parameter alone: there is none to compare its importance with.")]
     return [
         Figures((figures.importance_bars(study),)),
         note(f"{counts}. PED-ANOVA (Watanabe et al. 2023): how differently the best {figures.best_trials(count)} of "

@@ -51,7 +51,14 @@ def samples(space: Space, count: int) -> list[dict]:
 
 def write(mlruns: Path, trials: tuple[Written, ...] = TRIALS, name: str = "made", **settings) -> SearchFolder:
     """A search's folder without a training."""
-    fresh = {"name": name, "space": SPACE, "space_name": "digits_smoke", "trials": 10, "epochs": 9, "device": "cpu"}
+    fresh = {
+        "name": name,
+        "space": SPACE,
+        "space_name": "digits_smoke",
+        "trials": max(10, len(trials)),
+        "epochs": 9,
+        "device": "cpu",
+    }
     config = SearchConfig(**fresh | settings)
     folder = SearchFolder.create(mlruns, config, "c0ffee")
     for number, (written, sample) in enumerate(zip(trials, samples(config.space, len(trials)), strict=True)):
