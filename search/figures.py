@@ -21,7 +21,7 @@ from optuna.visualization import (
     plot_slice,
     plot_timeline,
 )
-from plotly.colors import sample_colorscale
+from plotly.colors import hex_to_rgb, sample_colorscale
 
 from search.results import Fate, Result, Results, Rung
 from search.studies import as_pruned, counted
@@ -88,7 +88,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
     Empty where the best cannot be told from the worst.
     """
-    values = sorted(trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = sorted(trial.value for trial in trials if trial.value is not None)
     if values[-best_trials(len(values))] == values[0]:
         return {}
     return optuna.importance.get_param_importances(study, evaluator=_evaluator(study))
@@ -134,21 +135,22 @@ def curves(results: Results) -> go.Figure:
     for state in ("pruned", "failed", "unfinished", "complete"):
         alike = [(trial, trace) for trial, trace in drawn if trial.state == state]
         if alike:
-            _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2, 0.45 if state == "pruned" else 0.75)
-    _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6, 1)
+            _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2)
+    _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6)
     figure.update_layout(xaxis_title="epoch", yaxis_title=ACCURACY, showlegend=True, hovermode="closest")
     return _percent(_themed(figure, 440))
 
 
-def _add_curves(
-    figure: go.Figure, drawn: list[tuple[Result, go.Scatter]], name: str, color: str, width: float, opacity: float
-) -> None:
+def _add_curves(figure: go.Figure, drawn: list[tuple[Result, go.Scatter]], name: str, color: str, width: float) -> None:
+    """The more there are, the paler each, so that many do not become one area."""
     gap = [None]
+    red, green, blue = hex_to_rgb(color)
+    color = f"rgba({red}, {green}, {blue}, {min(1.0, max(0.15, 12 / len(drawn))):.2f})"
     figure.add_scatter(
         x=[x for _, trace in drawn for x in [*trace.x, *gap]], y=[y for _, trace in drawn for y in [*trace.y, *gap]],
         customdata=[f"trial {trial.number} {trial.reason}" for trial, trace in drawn for _ in [*trace.x, *gap]],
         hovertemplate="%{customdata}<br>epoch %{x}: %{y:.2%}<extra></extra>", mode="lines+markers", name=name,
-        line={"color": color, "width": width}, marker={"size": 4}, opacity=opacity,
+        line={"color": color, "width": width}, marker={"size": 4},
     )  # fmt: skip
 
 

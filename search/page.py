@@ -92,7 +92,7 @@ def _kind(table: Table, column: int) -> str:
 
 def _cell(cell: str | Code) -> str:
     if isinstance(cell, Code):
-        return f'<span class="command"><code>{escape(cell.text)}</code>{COPY}</span>'
+        return f'<span class="command">{COPY}<code>{escape(cell.text)}</code></span>'
     return escape(cell)
 
 

@@ -107,8 +107,10 @@ class Board(threading.Thread):
 
 
 def clock(seconds: float) -> str:
+    """`4:05`, or `1:04:05`."""
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def describe(sample: dict[str, Any]) -> str:
