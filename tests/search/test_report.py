@@ -25,7 +25,6 @@ from search.studies import at_epoch
 from search.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn
-from tests.search.test_bad_input import one_line
 from tests.search.test_results import SPACE, TRIALS, Written, write
 
 LOADING = {"src", "href", "srcset", "data", "poster", "action", "formaction", "background"}
@@ -307,6 +306,8 @@ def test_a_damaged_search_is_one_line(made, tmp_path):
     (made.path / "search.json").write_text("{")
     with pytest.raises(ConfigError, match=r"search\.json cannot be read"):
         report(tmp_path, "made")
+    with pytest.raises(ConfigError, match=r"no search 'mad'.*did you mean made"):
+        report(tmp_path, "mad")
 
 
 def test_the_command_and_what_is_imported_before_it(tmp_path):
@@ -316,7 +317,6 @@ def test_the_command_and_what_is_imported_before_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert [Path(line).name for line in done.stdout.splitlines()] == ["report.html", "report.md", "trials.csv"]
     assert done.stderr == ""
-    one_line(ffsnn("report", "mad", home=tmp_path), "no search 'mad'", "did you mean made?")
     heavy = "{'optuna', 'plotly', 'ray', 'mlflow', 'pandas'} & set(sys.modules)"
     code = f"import sys, search, search.cli, search.api; assert not {heavy}, {heavy}"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,11 +15,11 @@ from search.api import Search
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
+from search.reconcile import open_study, tell
 from search.results import Results, Rung, epochs_of, seconds_of
 from search.studies import as_ended, as_pruned, at_epoch, counted, times
 from search.trial_folder import End
 from spaces.space import Space
-from tests.search.test_reuse import finished
 
 SPACE = Space.load("digits_smoke")
 
@@ -155,7 +155,11 @@ def test_a_trial_without_a_folder_leaves_the_others_their_numbers(results):
 
 
 def test_times_are_the_studys_and_nothing_is_written(tmp_path):
-    folder = finished(tmp_path)
+    folder = write(tmp_path, TRIALS[:4])
+    study = open_study(folder)
+    for trial in folder.trials():
+        suggest(folder.config.space, study.ask())
+        tell(study, trial)
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     begun_and_ended = times(folder)
     assert list(begun_and_ended) == [0, 1, 2, 3]
