@@ -28,21 +28,20 @@ def report(home: Path, name: str, against: str | None = None) -> list[Path]:
         against: another search, to compare it with.
 
     Raises:
-        ConfigError: there is no such search, one cannot be read, or both are the same.
+        ConfigError: there is no such search, one cannot be read, both are the same, or the report cannot be written.
     """
     if against == name:
         raise ConfigError(f"--against names another search, but got {name!r} itself")
     results = Results(SearchFolder.open(home, name))
     document = describe(results, Results(SearchFolder.open(home, against)) if against else None)
     folder = results.folder.path / REPORT
-    folder.mkdir(exist_ok=True)
-    contents = {
-        REPORT_PAGE: page(document),
-        REPORT_MARKDOWN: markdown(document),
-        REPORT_CSV: results.csv(),
-    }
-    for file, content in contents.items():
-        atomic.write(folder / file, content)
+    contents = {REPORT_PAGE: page(document), REPORT_MARKDOWN: markdown(document), REPORT_CSV: results.csv()}
+    try:
+        folder.mkdir(exist_ok=True)
+        for file, content in contents.items():
+            atomic.write(folder / file, content)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
     return [folder / file for file in contents]
 
 

@@ -302,6 +302,12 @@ def test_markdown_tables():
     assert shown.links == ["#one-two"]
 
 
+def test_a_place_that_cannot_be_written_is_one_line(made, tmp_path):
+    (made.path / "report").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"cannot write to .*report: File exists"):
+        report(tmp_path, "made")
+
+
 def test_a_damaged_search_is_one_line(made, tmp_path):
     (made.path / "search.json").write_text("{")
     with pytest.raises(ConfigError, match=r"search\.json cannot be read"):
