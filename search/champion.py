@@ -33,7 +33,7 @@ from search.names import (
     TAG_VALIDATION,
 )
 from search.reuse import ADDRESS, store_of
-from search.tracking import open_store
+from search.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel

@@ -280,6 +280,7 @@ def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
     from search.folder import SearchFolder
     from search.home import find_home
     from search.reconcile import reconcile
+    from search.store import store_uri
 
     mlruns = find_home(home)
     folder = SearchFolder.open(mlruns, name)
@@ -289,7 +290,7 @@ def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
     with folder.lease():
         reconcile(folder, config, console.print)
         count = tracking.sync(mlruns, folder, config.tracking_uri)
-    console.print(f"{count} trials of {name} are in {config.tracking_uri or tracking.store_uri(mlruns)}")
+    console.print(f"{count} trials of {name} are in {config.tracking_uri or store_uri(mlruns)}")
 
 
 @app.command()

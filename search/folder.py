@@ -17,6 +17,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -136,7 +137,10 @@ class SearchFolder(TrialsFolder):
 
     def write(self, config: SearchConfig, data_checksum: str) -> None:
         versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
-        tree = {"format": FORMAT, "config": config.model_dump(mode="json"), "data": data_checksum, "versions": versions}
+        tree = {
+            "format": FORMAT, "config": config.model_dump(mode="json"), "data": data_checksum, "versions": versions,
+            "commit": _commit(),
+        }  # fmt: skip
         atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
 
     def read(self) -> dict[str, Any]:
@@ -164,6 +168,15 @@ class SearchFolder(TrialsFolder):
         full = self.config.epochs
         scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
         return [(last.val_accuracy, trial) for trial, last in scored]
+
+
+def _commit() -> str | None:
+    """Of the repository that the working directory lies in; None: it lies in none, or git is not to be had."""
+    try:
+        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() or None if said.returncode == 0 else None
 
 
 def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:

@@ -25,7 +25,8 @@ from search.retrain_folder import RetrainFolder, planned
 from search.retrain_runs import RetrainProjection
 from search.searcher import FolderSearcher, News
 from search.share import Share
-from search.tracking import Tracker, project
+from search.tracker import Tracker
+from search.tracking import project
 from search.trial_folder import TrialFolder
 from search.verdict import Result
 

@@ -1,35 +1,23 @@
-"""Search folder -> MLflow: a projection, written by one background thread, never in the search's way.
+"""Search folder -> MLflow: a projection. What its runs say stands in `search.runs`; here it is written.
 
 Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are
-added, so that any part can be repeated at any time. A store that fails is said once and caught up with later.
+added, so that any part can be repeated at any time.
 """
 
-import logging
-import math
-import os
-import queue
-import shutil
-import sqlite3
-import tempfile
-import threading
-import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ffsnn.config import Config, RunConfig
 from ffsnn.run_folder import BEST, CONFIG
 from ffsnn.trainer import EpochMetrics
-from search.folder import SearchFolder, TrialsFolder
+from search import runs
+from search.folder import SearchFolder
 from search.names import (
-    ARTIFACTS,
-    DATABASE,
-    ENVIRONMENT,
-    EXPERIMENT,
+    EPOCHS,
     MODEL,
     OBJECTIVE,
     PICTURES,
+    SEARCH_FILE,
     TAG_CONFIG_ID,
     TAG_KEPT,
     TAG_KIND,
@@ -37,86 +25,19 @@ from search.names import (
     TAG_NOTE,
     TAG_PARENT,
     TAG_SEARCH,
+    TAG_SEED,
     TAG_STATE,
-    TAG_STOP_REASON,
     TAG_TRIAL,
 )  # fmt: skip
+from search.note import note
+from search.store import open_store
 from search.trial_folder import End, TrialFolder
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Run
 
 BATCH = 1000  # runs a page
-LINES = 20  # of a failed trial's output
-EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
-PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
-# machine), after which the end of a search does not wait any longer
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-
-
-def store_uri(home: Path) -> str:
-    return f"sqlite:///{home / DATABASE}"
-
-
-def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]:
-    """The store and its experiment, made where missing; (client, experiment id).
-
-    Args:
-        home: the `mlruns/` folder.
-        uri: of a tracking server; None: the local store.
-    """
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    from mlflow.tracking import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    if not uri and not (home / DATABASE).exists():
-        _create_store(home)
-    client = MlflowClient(uri or store_uri(home))
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return client, experiment.experiment_id
-    return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri())
-
-
-def _create_store(home: Path) -> None:
-    """Make the local store whole under another name, then give it its own: MLflow cannot go on from half its tables."""
-    from mlflow.tracking import MlflowClient
-
-    scratch = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=home))
-    try:
-        MlflowClient(f"sqlite:///{scratch / DATABASE}").get_experiment_by_name(EXPERIMENT)
-        with closing(sqlite3.connect(scratch / DATABASE)) as database:
-            database.execute("VACUUM INTO ?", (str(scratch / "whole"),))
-        with closing(sqlite3.connect(scratch / "whole")) as database:
-            database.execute("PRAGMA journal_mode=WAL")  # writing is two to five times as fast, and it stays set
-        with suppress(FileExistsError):  # another search was first
-            os.link(scratch / "whole", home / DATABASE)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def flat(config: RunConfig) -> dict[str, Any]:
-    """Parameters by their short names; what is not set is left out, for "None" would make an axis categorical."""
-    flat_: dict[str, Any] = {}
-    for name, value in config:
-        if isinstance(value, Config):
-            flat_ |= {leaf: v for leaf, v in value.model_dump(mode="json").items() if v is not None}
-        elif value is not None:
-            flat_[name] = value
-    return flat_
-
-
-def points(epoch: EpochMetrics) -> dict[str, float]:
-    """An epoch's metrics by name; a layer's have its number behind them."""
-    values: dict[str, float] = {}
-    for name, value in epoch.json().items():
-        if isinstance(value, tuple | list):
-            values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
-        elif name != "epoch":
-            values[name] = value
-    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 class Projection:
@@ -126,6 +47,7 @@ class Projection:
 
     def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
         self.home, self.folder, self.uri = home, folder, uri
+        self.space, self.tags = self.search.config.space, self._common()
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
         self._take_stock()
@@ -134,20 +56,26 @@ class Projection:
         self.logged: dict[int, int] = {}  # epochs of a trial that the store has
         self.whole: set[int] = set()  # trials that have ended, of which nothing is missing
 
+    @property
+    def search(self) -> SearchFolder:
+        """The search that the runs are of."""
+        return self.folder
+
     def sync(self, number: int) -> None:
         """Bring one trial's run up to date."""
         trial = self.folder.trial(number)
         if number in self.whole or not (trial.path / CONFIG).exists():
             return
         end, history = trial.end(), trial.history()
-        run = self.runs.get(number) or self._open(trial, end, len(history))
+        run = self.runs.get(number) or self._open(trial, end, history)
         if number in self.whole:
             return
         if end and self.logged[number] > len(history):  # it fell back to a checkpoint, and was stopped before it was as
             self.client.delete_run(run)  # far again; MLflow forgets no single epoch
             self.there.pop(str(number), None)
-            run = self._open(trial, end, len(history))
-        self._log(run, history[self.logged[number] :])
+            run = self._open(trial, end, history)
+        for metrics in runs.metrics(trial, history, self.logged[number]):
+            self._write(run, metrics=metrics)  # an epoch a call, so that the store has all of it or nothing
         self.logged[number] = max(self.logged[number], len(history))
         if end:
             self._close(run, trial, end, history)
@@ -165,7 +93,7 @@ class Projection:
             self.client.log_artifact(run, str(picture), PICTURES)
         for file in (CONFIG, BEST):
             self.client.log_artifact(run, str(trial.path / file), MODEL)
-        self._set_tags(run, {TAG_KEPT: best})
+        self._write(run, tags={TAG_KEPT: best})
 
     def best(self) -> int | None:
         """The trial whose weights are kept; None: no one's."""
@@ -175,12 +103,13 @@ class Projection:
     def close(self, finished: bool) -> None:
         """End the parent run, and what an interruption left open."""
         self._close_trials()
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED")
+        self._write(self.parent, tags={TAG_NOTE: note(self.search)})
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
 
     def _close_trials(self) -> None:
         for number, run in self.runs.items():
             if number not in self.whole:
-                self.client.set_terminated(run, "KILLED")
+                self.client.set_terminated(run, "KILLED", runs.ended(self.folder.trial(number)))
 
     def _take_stock(self) -> None:
         """Find the search's runs. A store that hung may have made one twice: the first stays."""
@@ -202,6 +131,14 @@ class Projection:
         """The filter that finds the search's runs."""
         return f"tags.`{TAG_SEARCH}` = '{self.folder.name}'"
 
+    def _common(self) -> dict[str, str]:
+        """The tags that all runs bear."""
+        return runs.of_search(self.search)
+
+    def _data(self) -> "list[DatasetInput]":
+        """What they were all trained on."""
+        return [runs.data_set(self.search)]
+
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         """What tells a trial's run from all others."""
         return {
@@ -210,71 +147,72 @@ class Projection:
         }  # fmt: skip
 
     def _parent(self) -> str:
-        config = self.folder.config
-        if (run := self.there.get("")) is not None:
-            self.client.update_run(run.info.run_id, "RUNNING")
-            return str(run.info.run_id)
-        tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
-        parent: str = self.client.create_run(self.experiment, tags=tags).info.run_id
-        for name in ("space_name", "trials", "epochs", "seed"):
-            self.client.log_param(parent, name, getattr(config, name))
-        self.client.log_dict(parent, config.model_dump(mode="json"), "search.json")
-        return parent
-
-    def _open(self, trial: TrialFolder, end: End | None, epochs: int) -> str:
-        """A trial's run; what of it the store has already is noted."""
-        from mlflow.entities import Param
-
-        number, config = trial.number, trial.config()
-        tags = self._tags(trial) | {TAG_PARENT: self.parent, TAG_CONFIG_ID: config.id}
-        there = self.there.get(str(number))
-        run: str = (there or self.client.create_run(self.experiment, tags=tags)).info.run_id
-        self.runs[number], self.logged[number] = run, 0
-        if there is not None and end and self._is_whole(there, end, epochs):
-            self.whole.add(number)
-            return run
-        if there is not None:
-            self.client.update_run(run, "RUNNING")
-            self._set_tags(run, tags)
-            self.logged[number] = len({metric.step for metric in self.client.get_metric_history(run, OBJECTIVE)})
-        # a run that a fault left without them has them now; the same again changes nothing
-        self.client.log_batch(run, params=[Param(name, str(value)) for name, value in flat(config).items()])
-        self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)
+        config, there = self.search.config, self.there.get("")
+        if there is None:
+            tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
+            begun = runs.span(self.folder)[0]
+            there = self.client.create_run(self.experiment, start_time=begun, tags=tags | {TAG_NOTE: note(self.search)})
+        else:
+            self.client.update_run(there.info.run_id, "RUNNING")
+        run: str = there.info.run_id
+        said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
+        lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
+        self._write(run, parameters=lacking, tags=self.tags)
+        self.client.log_dict(run, config.model_dump(mode="json"), SEARCH_FILE)
+        self.client.log_inputs(run, self._data())
         return run
 
-    def _is_whole(self, run: "Run", end: End, epochs: int) -> bool:
-        """Whether a run says how its trial ended, which is written last."""
-        tags, status, seen = run.data.tags, run.info.status, run.data.metrics.get("epochs")
-        return (status, tags.get(TAG_STATE), tags.get(TAG_PARENT), seen) == (
-            STATUS[end.state], end.state, self.parent, epochs,
+    def _open(self, trial: TrialFolder, end: End | None, history: list[EpochMetrics]) -> str:
+        """A trial's run; what of it the store has already is noted."""
+        number, config = trial.number, trial.config()
+        own = {TAG_PARENT: self.parent, TAG_CONFIG_ID: config.id, TAG_SEED: str(config.seed)}
+        tags = self.tags | self._tags(trial) | own
+        there = self.there.get(str(number))
+        if there is None:
+            run: str = self.client.create_run(self.experiment, start_time=runs.began(trial), tags=tags).info.run_id
+        else:
+            run = there.info.run_id
+        self.runs[number], self.logged[number] = run, 0
+        if there is not None:
+            if end and self._is_whole(there, trial, end, history):
+                self.whole.add(number)
+                return run
+            self.client.update_run(run, "RUNNING")
+            self.logged[number] = len({metric.step for metric in self.client.get_metric_history(run, OBJECTIVE)})
+        # a run that a fault left without them has them now; the same again changes nothing
+        self._write(run, parameters=runs.parameters(config, self.space), tags=tags if there else {})
+        self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)
+        self.client.log_inputs(run, self._data())
+        return run
+
+    def _is_whole(self, run: "Run", trial: TrialFolder, end: End, history: list[EpochMetrics]) -> bool:
+        """Whether a run says all that its trial came to, and how it ended, which is written last."""
+        tags, totals = run.data.tags, runs.totals(trial.config(), history)
+        return (
+            run.info.status == STATUS[end.state] and tags.get(TAG_STATE) == end.state
+            and tags.get(TAG_PARENT) == self.parent and run.data.metrics.get(EPOCHS) == len(history)
+            and totals.keys() <= run.data.metrics.keys()
         )  # fmt: skip
 
     def _close(self, run: str, trial: TrialFolder, end: End, history: list[EpochMetrics]) -> None:
         from mlflow.entities import Metric
 
-        tags = {TAG_STATE: end.state, TAG_STOP_REASON: end.reason}
-        if end.state == "failed":
-            output = trial.output(LINES) or "(nothing)"
-            tags[TAG_NOTE] = f"**{end.reason}**: {end.detail}\n\nLast lines of its output:\n\n```\n{output}\n```"
-        self._set_tags(run, tags)
-        now = int(time.time() * 1000)
-        if history:
-            best = max(epoch.val_accuracy for epoch in history)
-            self.client.log_batch(run, metrics=[Metric(f"best_{OBJECTIVE}", best, now, 0)])
-        self.client.log_batch(run, metrics=[Metric("epochs", len(history), now, 0)])
-        self.client.set_terminated(run, STATUS[end.state])
+        totals, when = runs.totals(trial.config(), history), runs.ended(trial)
+        metrics = [Metric(name, value, when, 0) for name, value in totals.items()]
+        self._write(run, metrics=metrics, tags=runs.of_end(trial, end))
+        self.client.set_terminated(run, STATUS[end.state], when)
 
-    def _log(self, run: str, epochs: list[EpochMetrics]) -> None:
-        from mlflow.entities import Metric
+    def _write(
+        self, run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """All of it in one call."""
+        from mlflow.entities import Param, RunTag
 
-        now = int(time.time() * 1000)
-        for epoch in epochs:  # an epoch a call, so that the store has all of it or nothing
-            self.client.log_batch(run, [Metric(name, value, now, epoch.epoch) for name, value in points(epoch).items()])
-
-    def _set_tags(self, run: str, tags: dict[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
+        self.client.log_batch(
+            run, metrics or [], [Param(name, str(value)) for name, value in (parameters or {}).items()],
+            [RunTag(name, value) for name, value in (tags or {}).items()],
+        )  # fmt: skip
 
 
 def sync(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
@@ -295,77 +233,3 @@ def project(projection: Projection, alive: Callable[[], None]) -> int:
         alive()
     projection.close(finished=all(trial.end() for trial in trials))
     return len(trials)
-
-
-class Tracker(threading.Thread):
-    """Writes the trials that have news, until it is closed.
-
-    A store that fails or hangs is said once and tried again; the search never waits for it but at its end, and then
-    only while it answers.
-    """
-
-    def __init__(
-        self, home: Path, folder: TrialsFolder, uri: str | None, say: Callable[[str], None],
-        projection: Callable[..., Projection] = Projection,
-    ) -> None:  # fmt: skip
-        super().__init__(name="mlflow", daemon=True)
-        self.home, self.folder, self.uri, self.say, self.projection = home, folder, uri, say, projection
-        self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self.complained = self.done = False
-        self.answered = time.monotonic()
-
-    def changed(self, number: int) -> None:
-        self.news.put(number)
-
-    def close(self) -> bool:
-        """Write what is left; whether all of it could be written."""
-        self.news.put(None)
-        self.answered = time.monotonic()
-        patience = PATIENCE if self.uri else PATIENCE_AT_HOME
-        while self.is_alive() and time.monotonic() - self.answered < patience:
-            self.join(0.2)
-        return self.done
-
-    def run(self) -> None:
-        projection: Projection | None = None
-        late: set[int] = set()
-        closing = False
-        while not closing:
-            closing = self._gather(late, pause=AGAIN if self.complained else EVERY)
-            try:
-                projection = projection or self.projection(self.home, self.folder, self.uri)
-                for number in sorted(late):
-                    projection.sync(number)
-                    late.discard(number)
-                    self._answers()
-                if closing:
-                    project(projection, self._answers)
-                    self.done = True
-            except Exception as error:  # whatever a store may raise: the search goes on
-                projection = None
-                self._complain(error)
-
-    def _gather(self, late: set[int], pause: float) -> bool:
-        """Wait for news, and a little for more of it; whether there will be no more."""
-        try:
-            news = [self.news.get(timeout=pause if late else None)]
-        except queue.Empty:
-            return False
-        if news != [None]:
-            time.sleep(pause)
-        while not self.news.empty():
-            news.append(self.news.get())
-        late |= {number for number in news if number is not None}
-        return None in news
-
-    def _answers(self) -> None:
-        self.answered = time.monotonic()
-        if self.complained:
-            self.complained = False
-            self.say("MLflow answers again")
-
-    def _complain(self, error: Exception) -> None:
-        if not self.complained:
-            self.complained = True
-            reason = " ".join(str(error).split())[:200]
-            self.say(f"MLflow does not answer ({reason}); the search goes on, and catches up")

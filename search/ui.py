@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError
 from search.names import ARTIFACTS, ENVIRONMENT
-from search.tracking import open_store, store_uri
+from search.store import open_store, store_uri
 
 LOOPBACK = "127.0.0.1"
 
