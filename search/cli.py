@@ -295,11 +295,16 @@ def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
 
 @app.command()
 def ui(
+    name: Annotated[str | None, typer.Argument(help="of a search; its view is prepared [default: all runs]")] = None,
+    host: Annotated[str, typer.Option(help="what the server listens on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="of a server that runs already [default: the search's own, else one is started]")
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Open the MLflow UI on this store: loopback only; stops with Ctrl-C."""
+    """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
     from search.home import find_home
-    from search.ui import serve
+    from search.ui import ui
 
-    serve(find_home(home), port, console)
+    ui(find_home(home), name, host, port, tracking_uri, console)

@@ -33,7 +33,7 @@ TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered v
 CHAMPION, TEST = "champion", "test_accuracy"  # an alias; a metric
 BEST, EPOCHS, SECONDS, SPEED = f"best_{OBJECTIVE}", "epochs", "total_seconds", "mean_images_per_second"
 SPIKES, OPERATIONS, ENERGY = "spikes_per_sample", "synaptic_operations_per_sample", "nanojoules_per_sample"
-LOG10 = "log10_"  # before the name of a parameter that is searched over a logarithmic range; MLflow's axes are linear
+LOG10 = "_log10"  # after the name of a parameter that is searched over a logarithmic range; MLflow's axes are linear
 VIEW = "mlflow.sharedViewState."  # before the key of a prepared view, among an experiment's tags
 TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 

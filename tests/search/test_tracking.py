@@ -109,9 +109,9 @@ def test_parameters_are_numbers_where_they_can_be(home):
         for name in ("v_threshold", "tau", "T", "lr"):
             float(params[name])
         theta = trial.config().learning.theta
-        assert ("theta" in params) == ("log10_theta" in params) == (theta is not None)
+        assert ("theta" in params) == ("theta_log10" in params) == (theta is not None)
         if theta is not None:
-            assert float(params["log10_theta"]) == pytest.approx(math.log10(theta), abs=1e-6)
+            assert float(params["theta_log10"]) == pytest.approx(math.log10(theta), abs=1e-6)
 
 
 def test_what_the_space_has_for_other_choices_only_is_left_out():
