@@ -62,8 +62,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def anew(copy: Path, empty: Path) -> Path:
-    """The search, its store lost."""
+def anew(copy: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The search, its store lost. Pictures, which take seconds, are not drawn."""
+    monkeypatch.setattr("ffsnn.show.show", lambda _: [])
     for file in (copy / "mlruns").glob("mlflow.db*"):
         file.unlink()
     for file in empty.glob("mlflow.db*"):
