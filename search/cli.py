@@ -186,7 +186,7 @@ def retrain(
     """
     _at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.home import find_home
-    from search.retrain import retrain
+    from search.retrain.retrain import retrain
 
     asked = {
         "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device, "data_dir": data_dir,
@@ -207,7 +207,7 @@ def report(
 ) -> None:
     """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
     from search.home import find_home
-    from search.report import report
+    from search.report.report import report
 
     for file in report(find_home(home), name, against):
         print(file)
@@ -243,8 +243,8 @@ def predict(
 
     folder: AbstractContextManager[Path] = nullcontext(Path(run))
     if run.startswith("models:/"):
-        from search.champion import downloaded
         from search.home import find_home
+        from search.retrain.champion import downloaded
 
         folder = downloaded(find_home(home), run, tracking_uri)
     with folder as path:
@@ -276,11 +276,12 @@ def seed_table(
 @app.command()
 def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home = None) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
-    from search import reuse, tracking
+    from search import reuse
     from search.folder import SearchFolder
     from search.home import find_home
     from search.reconcile import reconcile
-    from search.store import store_uri
+    from search.tracking import projection
+    from search.tracking.store import store_uri
 
     mlruns = find_home(home)
     folder = SearchFolder.open(mlruns, name)
@@ -289,7 +290,7 @@ def sync(name: Annotated[str, typer.Argument(help="of the search")], home: Home 
         reuse.must_answer(config.tracking_uri)
     with folder.lease():
         reconcile(folder, config, console.print)
-        count = tracking.sync(mlruns, folder, config.tracking_uri)
+        count = projection.sync(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {config.tracking_uri or store_uri(mlruns)}")
 
 
@@ -305,6 +306,6 @@ def ui(
 ) -> None:
     """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
     from search.home import find_home
-    from search.ui import ui
+    from search.tracking.ui import ui
 
     ui(find_home(home), name, host, port, tracking_uri, console)

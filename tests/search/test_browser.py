@@ -10,8 +10,8 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from search import tracking
 from search.config import SearchConfig
+from search.tracking import projection
 from spaces.space import Space
 from tests.search.browser import Browser, needs_browser
 from tests.search.conftest import started
@@ -54,7 +54,7 @@ return close !== null
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    tracking.sync(home / "mlruns", finished(home / "mlruns", CONFIG))
+    projection.sync(home / "mlruns", finished(home / "mlruns", CONFIG))
     return home
 
 

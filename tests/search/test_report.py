@@ -12,16 +12,16 @@ import pytest
 import yaml
 
 from ffsnn.config import ConfigError
-from search import figures
-from search.comparison import common_epoch
 from search.config import SearchConfig
-from search.document import Code, Document, Section, Table, Text, markdown
 from search.folder import SearchFolder
-from search.page import page
-from search.report import report
-from search.reproduce import command, space_yaml, without_secrets
+from search.report import figures
+from search.report.comparison import common_epoch
+from search.report.document import Code, Document, Section, Table, Text, markdown
+from search.report.page import page
+from search.report.report import report
+from search.report.reproduce import command, space_yaml, without_secrets
+from search.report.studies import at_epoch
 from search.results import Results
-from search.studies import at_epoch
 from search.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn

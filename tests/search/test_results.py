@@ -16,8 +16,8 @@ from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
 from search.reconcile import open_study, tell
+from search.report.studies import as_ended, as_pruned, at_epoch, counted, times
 from search.results import Results, Rung, epochs_of, seconds_of
-from search.studies import as_ended, as_pruned, at_epoch, counted, times
 from search.trial_folder import End
 from spaces.space import Space
 

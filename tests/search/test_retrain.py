@@ -16,10 +16,10 @@ from PIL import Image
 
 from ffsnn import data
 from ffsnn.config import DataConfig
-from search import tracking
 from search.config import SearchConfig
 from search.folder import SearchFolder
-from search.retrain_folder import planned
+from search.retrain.folder import planned
+from search.tracking.store import open_store
 from search.trial_folder import End
 from tests.search.conftest import FFSNN, ffsnn, refused
 from tests.search.test_reuse import CONFIG, finished
@@ -144,7 +144,7 @@ def test_a_worse_one_does_not_replace_the_champion_unless_forced(copy):
 
 def test_another_projects_model_is_refused_before_anything_is_trained(tmp_path):
     finished(tmp_path / "mlruns")
-    client, _ = tracking.open_store(tmp_path / "mlruns")
+    client, _ = open_store(tmp_path / "mlruns")
     client.create_registered_model("done")
     assert "'done' is another project's" in refused(*RETRAIN, home=tmp_path)
     assert not list(folder_of(tmp_path).glob("trials/*"))

@@ -11,9 +11,9 @@ from mlflow.tracking import MlflowClient
 from ffsnn import energy
 from ffsnn.data import load
 from ffsnn.run_folder import load as load_network
-from search import runs, tracking
 from search.folder import SearchFolder
-from search.store import open_store
+from search.tracking import projection, runs
+from search.tracking.store import open_store
 from spaces.space import Space
 from tests.faults.reader import broken_promises
 from tests.search.test_reuse import CONFIG, finished
@@ -44,7 +44,7 @@ def said(home: Path) -> dict[str, tuple]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    tracking.sync(home / "mlruns", finished(home / "mlruns"))
+    projection.sync(home / "mlruns", finished(home / "mlruns"))
     return home
 
 
@@ -136,12 +136,12 @@ def test_the_search_describes_itself(home):
 
 def test_again_changes_nothing(copy):
     before = dump(copy)
-    tracking.sync(copy / "mlruns", folder_of(copy))
+    projection.sync(copy / "mlruns", folder_of(copy))
     assert dump(copy) == before
 
 
 def test_a_lost_store_is_rebuilt(home, anew):
-    tracking.sync(anew / "mlruns", folder_of(anew))
+    projection.sync(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 
@@ -166,8 +166,8 @@ def test_a_store_that_fails_at_any_call_is_completed(home, anew, call, monkeypat
         for name in writing:
             patched.setattr(MlflowClient, name, failing(getattr(MlflowClient, name)))
         with pytest.raises(OSError, match="no more"):
-            tracking.sync(anew / "mlruns", folder_of(anew))
-    tracking.sync(anew / "mlruns", folder_of(anew))
+            projection.sync(anew / "mlruns", folder_of(anew))
+    projection.sync(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import ConfigError
-from search import tracking
-from search.store import open_store
-from search.view import prepare, view
+from search.folder import SearchFolder
+from search.tracking import projection
+from search.tracking.store import open_store
+from search.tracking.view import prepare, view
 from spaces.space import Space
 from tests.faults.server import Server
-from tests.search.conftest import ffsnn
-from tests.search.test_bad_input import one_line
+from tests.search.conftest import ffsnn, refused
 from tests.search.test_reuse import CONFIG, finished
 
 
@@ -31,7 +32,7 @@ def test_a_view_is_written_once_and_holds_no_run(home):
     open_store(mlruns)
     with pytest.raises(ConfigError, match="has no trial of 'done' yet: bring it there by ffsnn sync done"):
         prepare(mlruns, "done", None)
-    tracking.sync(mlruns, tracking.SearchFolder.open(mlruns, "done"))
+    projection.sync(mlruns, SearchFolder.open(mlruns, "done"))
     pages = prepare(mlruns, "done", None)
     tags = MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     assert pages == prepare(mlruns, "done", None)
@@ -61,8 +62,8 @@ def test_axes_that_only_some_trials_have_stand_apart():
 def test_a_server_that_runs_already_is_taken(home, tmp_path):
     server = Server(tmp_path / "server").start()
     try:
-        folder = tracking.SearchFolder.open(home / "mlruns", "done")
-        tracking.sync(home / "mlruns", folder, server.address)
+        folder = SearchFolder.open(home / "mlruns", "done")
+        projection.sync(home / "mlruns", folder, server.address)
         said = ffsnn("ui", "done", "--tracking-uri", server.address, home=home)
         assert said.returncode == 0, said.stderr
         client = MlflowClient(server.address)
@@ -77,8 +78,7 @@ def test_a_server_that_runs_already_is_taken(home, tmp_path):
 
 
 def test_what_cannot_be_shown_is_one_line(home):
-    one_line(ffsnn("ui", "dome", home=home), "no search 'dome'", "did you mean done?")
-    one_line(
-        ffsnn("ui", "done", "--tracking-uri", "sqlite:///x.db", home=home), "need an MLflow server", "sqlite:///x.db"
-    )
-    one_line(ffsnn("ui", "--tracking-uri", "http://127.0.0.1:9", home=home), "does not answer")
+    assert re.search(r"no search 'dome'.*did you mean done\?", refused("ui", "dome", home=home))
+    said = refused("ui", "done", "--tracking-uri", "sqlite:///x.db", home=home)
+    assert re.search("need an MLflow server.*sqlite:///x.db", said)
+    assert "does not answer" in refused("ui", "--tracking-uri", "http://127.0.0.1:9", home=home)

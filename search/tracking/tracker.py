@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search.folder import TrialsFolder
-from search.tracking import Projection, project
+from search.tracking.projection import Projection, project
 
 EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
 PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy

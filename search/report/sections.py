@@ -11,12 +11,12 @@ import optuna
 from optuna.trial import TrialState
 
 from ffsnn.run_folder import CONFIG
-from search import figures
-from search.document import Block, Code, Figures, Section, Table, Text
 from search.progress import clock
-from search.reproduce import shown, without_secrets
+from search.report import figures
+from search.report.document import Block, Code, Figures, Section, Table, Text
+from search.report.reproduce import shown, without_secrets
+from search.report.studies import as_ended, at_epoch, counted, times
 from search.results import Fate, Result, Results, Rung, epochs_of, seconds_of, short
-from search.studies import as_ended, at_epoch, counted, times
 
 TOP = 10
 AT_LEAST = 10  # trials, for importances

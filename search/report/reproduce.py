@@ -7,7 +7,7 @@ import yaml
 
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
-from search.document import Block, Code, Section, Table, Text
+from search.report.document import Block, Code, Section, Table, Text
 from search.results import Results, short
 from spaces.space import SPACES, AnyParameter, Choice, Float, Space, Value
 

@@ -1,4 +1,4 @@
-"""Search folder -> MLflow: a projection. What its runs say stands in `search.runs`; here it is written.
+"""Search folder -> MLflow: a projection. What its runs say stands in `search.tracking.runs`; here it is written.
 
 Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are
 added, so that any part can be repeated at any time.
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.run_folder import BEST, CONFIG
 from ffsnn.trainer import EpochMetrics
-from search import runs
 from search.folder import SearchFolder
 from search.names import (
     EPOCHS,
@@ -29,8 +28,9 @@ from search.names import (
     TAG_STATE,
     TAG_TRIAL,
 )  # fmt: skip
-from search.note import note
-from search.store import open_store
+from search.tracking import runs
+from search.tracking.note import note
+from search.tracking.store import open_store
 from search.trial_folder import End, TrialFolder
 
 if TYPE_CHECKING:

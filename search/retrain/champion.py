@@ -32,14 +32,14 @@ from search.names import (
     TAG_VALIDATION,
 )
 from search.reuse import ADDRESS, store_of
-from search.store import open_store
+from search.tracking.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.tracking import MlflowClient
 
-    from search.retrain_runs import RetrainProjection
-    from search.verdict import Result
+    from search.retrain.runs import RetrainProjection
+    from search.retrain.verdict import Result
 
 NETWORK = "network"  # the folder within the model's artifacts that `ffsnn show` and `ffsnn predict` can take
 METRICS = "metrics.json"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ffsnn import atomic
 from ffsnn.config import ConfigError
-from search import comparison, report_sections, reproduce
-from search.document import Document, markdown
 from search.folder import SearchFolder
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
-from search.page import page
 from search.progress import clock
-from search.report_sections import percent
+from search.report import comparison, reproduce, sections
+from search.report.document import Document, markdown
+from search.report.page import page
+from search.report.sections import percent
 from search.results import Results, epochs_of
 
 
@@ -55,19 +55,19 @@ def describe(results: Results, other: Results | None = None) -> Document:
         "epochs trained": f"{epochs_of(results.trials):,}",
         "ran for": clock(results.spent) if results.spent else "-",
     }
-    sections = [
+    parts = [
         reproduce.section(results),
-        report_sections.best(results),
-        report_sections.history(results),
-        report_sections.rungs(results),
-        *report_sections.compared(results),
-        report_sections.curves(results),
-        report_sections.ends(results),
-        report_sections.time_spent(results),
+        sections.best(results),
+        sections.history(results),
+        sections.rungs(results),
+        *sections.compared(results),
+        sections.curves(results),
+        sections.ends(results),
+        sections.time_spent(results),
     ]
     if other:
-        sections.append(comparison.section(results, other))
-    return Document(f"Search {results.name}", _state(results), key_figures, sections)
+        parts.append(comparison.section(results, other))
+    return Document(f"Search {results.name}", _state(results), key_figures, parts)
 
 
 def _state(results: Results) -> str:

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError
 from search.names import ARTIFACTS, ENVIRONMENT
-from search.store import open_store, store_uri
+from search.tracking.store import open_store, store_uri
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 Pages = dict[str, str]  # what a page shows -> what comes after the server's address
@@ -56,7 +56,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
 
     from search.folder import SearchFolder
     from search.reuse import must_answer
-    from search.view import prepare
+    from search.tracking.view import prepare
 
     if name is not None:
         uri = uri or SearchFolder.open(home, name).config.tracking_uri

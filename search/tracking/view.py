@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ffsnn.config import ConfigError
-from search import runs
 from search.folder import SearchFolder
 from search.names import (
     BEST,
@@ -30,7 +29,8 @@ from search.names import (
     TAG_TRIAL,
     VIEW,
 )  # fmt: skip
-from search.store import open_store, store_uri
+from search.tracking import runs
+from search.tracking.store import open_store, store_uri
 from spaces.space import Space
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The report's figures: Optuna's own wherever it has one, in the report's colours; else plotly's.
 
-Each takes a study in memory (`search.studies`) or the results, and needs at least one trial that it counts.
+Each takes a study in memory (`search.report.studies`) or the results, and needs at least one trial that it counts.
 """
 
 import warnings
@@ -23,8 +23,8 @@ from optuna.visualization import (
 )
 from plotly.colors import hex_to_rgb, sample_colorscale
 
+from search.report.studies import as_pruned, counted
 from search.results import Fate, Result, Results, Rung
-from search.studies import as_pruned, counted
 
 ACCURACY = "validation accuracy"
 TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best trials: a tenth, but at least five, as its authors advise

@@ -2,13 +2,13 @@
 
 import statistics
 
-from search import figures
 from search.config import SearchConfig, difference
-from search.document import Block, Figures, Section, Table, Text
 from search.progress import clock
-from search.report_sections import note, percent
+from search.report import figures
+from search.report.document import Block, Figures, Section, Table, Text
+from search.report.sections import note, percent
+from search.report.studies import at_epoch, counted
 from search.results import Results, epochs_of, seconds_of
-from search.studies import at_epoch, counted
 
 
 def common_epoch(results: Results, other: Results) -> int | None:

@@ -16,10 +16,10 @@ from search.names import (
     TAG_SEARCH,
     TEST,
 )  # fmt: skip
-from search.retrain_folder import RetrainFolder
-from search.tracking import Projection, sync
+from search.retrain.folder import RetrainFolder
+from search.retrain.verdict import Result
+from search.tracking.projection import Projection, sync
 from search.trial_folder import TrialFolder
-from search.verdict import Result
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

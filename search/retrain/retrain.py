@@ -14,21 +14,21 @@ from ffsnn import data, run_folder
 from ffsnn.config import ConfigError, parse
 from ffsnn.run_folder import bytes_on_disk
 from ffsnn.trainer import resolve_device
-from search import champion, verdict
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.launch import Outcome, disk_room, run
 from search.progress import Board
 from search.reconcile import make_whole
-from search.retrain_folder import RetrainFolder, planned
-from search.retrain_runs import RetrainProjection
+from search.retrain import champion, verdict
+from search.retrain.folder import RetrainFolder, planned
+from search.retrain.runs import RetrainProjection
+from search.retrain.verdict import Result
 from search.searcher import FolderSearcher, News
 from search.share import Share
-from search.tracker import Tracker
-from search.tracking import project
+from search.tracking.projection import project
+from search.tracking.tracker import Tracker
 from search.trial_folder import TrialFolder
-from search.verdict import Result
 
 
 class PlanSearcher(FolderSearcher):

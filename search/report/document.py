@@ -1,6 +1,6 @@
 """What a report says, before it has a form: sections of text, commands, tables and figures; as Markdown.
 
-`search.page` makes a page of the same document. Nothing here is escaped yet: each form does it in its own way.
+`search.report.page` makes a page of the same document. Nothing here is escaped yet: each form does it in its own way.
 """
 
 import html
