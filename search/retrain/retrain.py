@@ -107,7 +107,7 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
     )
     largest = max(plan.configs, key=bytes_on_disk)
     room = disk_room(home, config, largest, share, console)
-    board = Board(folder, config, console, folder.about)
+    board = Board(folder, config, console, folder.about, "training")
     tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainProjection)
     return run(folder, config, share, room, board, tracker, PlanSearcher, "the same command")
 
