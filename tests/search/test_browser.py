@@ -1,4 +1,4 @@
-"""MLflow's pages on a search in a real browser: what is drawn is what the store has, of every trial."""
+"""MLflow's pages on a search and its report in a real browser: what is drawn is what the store has, of every trial."""
 
 import re
 import signal
@@ -11,6 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from search.config import SearchConfig
+from search.report.report import report
 from search.tracking import projection
 from spaces.space import Space
 from tests.search.browser import Browser, needs_browser
@@ -170,3 +171,24 @@ def test_the_best_are_side_by_side(browser, pages, store, tmp_path):
     for name in ("loss", "surrogate"):
         drawn = [axes[name]["names"][int(value)] for value in axes[name]["values"]]
         assert drawn == [run["params"][name] for run in runs]
+
+
+def test_the_report_draws_what_the_store_has(browser, home, store, tmp_path):
+    page, *_ = report(home / "mlruns", "seen")
+    browser.open(page.as_uri())
+    browser.wait("return document.querySelectorAll('.js-plotly-plot .main-svg').length > 5")
+    browser.screenshot(tmp_path / "report.png")
+    assert browser.script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    drawn = browser.script(
+        "return Object.fromEntries([...document.querySelectorAll('#learning-curves, #optimisation-history')].map("
+        "section => [section.id, section.querySelector('.js-plotly-plot')._fullData.map("
+        "trace => ({of: trace.customdata, x: [...trace.x], y: [...trace.y]}))]))"
+    )
+    curves: dict[str, set[tuple[int, float]]] = {}
+    for trace in drawn["learning-curves"]:
+        for of, x, y in zip(trace["of"], trace["x"], trace["y"], strict=True):
+            if x is not None:
+                curves.setdefault(f"seen/{int(of.split()[1]):04d}", set()).add((x, y))
+    assert curves == {name: set(run["history"]) for name, run in store.items()}
+    whole = [run["metrics"]["val_accuracy"] for run in store.values() if run["metrics"]["epochs"] == CONFIG.epochs]
+    assert sorted(drawn["optimisation-history"][0]["y"]) == sorted(whole)
