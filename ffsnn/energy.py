@@ -12,10 +12,13 @@ custom, arithmetic of the synapses alone is counted: no memory, which costs more
 Legend: T time steps, B images, F inputs of a layer, H its neurons, C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
+from ffsnn.config import RunConfig
 from ffsnn.data import Images
 from ffsnn.network import LANES, Network
 from ffsnn.trace import trace
@@ -102,6 +105,29 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
         multiply_adds=tuple(multiply_adds),
         dense_multiply_adds=tuple(layer.weight.numel() for layer in layers),
         passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, network.classes),
+    )
+
+
+def of_rates(config: RunConfig, rates: Sequence[float]) -> Energy | None:
+    """The same from what training has seen itself: each layer's firing rate, averaged over its samples.
+
+    None where the rates do not tell: spikes come in from the image, or a layer has not been shown anything yet.
+    """
+    network, facts = config.network, config.data.facts
+    if network.encoder != "direct" or (config.learning.layers == "greedy" and 0 in rates):
+        return None
+    first = facts.side**2 + (facts.classes if network.label == "appended" else 0)
+    shapes = list(pairwise((first, *network.widths)))
+    fired = [rate * network.T * width for rate, width in zip(rates, network.widths, strict=True)]
+    constant = [number == 0 or network.between == "rate" for number in range(len(shapes))]
+    arrived = [1.0 if number == 0 else 0.0 if constant[number] else fired[number - 1] for number in range(len(shapes))]
+    intensities = [first - facts.classes if number == 0 else inputs for number, (inputs, _) in enumerate(shapes)]
+    return Energy(
+        spikes=tuple(fired),
+        synaptic_operations=tuple(came * width for came, width in zip(arrived, network.widths, strict=True)),
+        multiply_adds=tuple(float(n * w * c) for n, w, c in zip(intensities, network.widths, constant, strict=True)),
+        dense_multiply_adds=tuple(inputs * width for inputs, width in shapes),
+        passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, facts.classes),
     )
 
 

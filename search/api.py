@@ -42,7 +42,10 @@ class Search:
         """A row a trial, by its number: how it ended, its accuracies and seconds, its parameters."""
         import pandas
 
-        return pandas.DataFrame(self.folder.rows()).set_index("trial")
+        from search.results import Results
+
+        results = Results(self.folder)
+        return pandas.DataFrame(results.rows(), columns=results.columns).set_index("trial")
 
 
 def run(

@@ -1,5 +1,4 @@
-"""The command line: `ffsnn train | search | best | retrain | show | predict | seed-table | ui | sync |
-doctor`.
+"""The commands: `ffsnn train | search | best | retrain | report | show | predict | ui | sync | doctor | seed-table`.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
@@ -222,7 +221,7 @@ def retrain(
     """
     _at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.places import LOCAL, find_home, setting
-    from search.retrain import retrain
+    from search.retrain.retrain import retrain
 
     asked = {
         "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,
@@ -234,6 +233,20 @@ def retrain(
     if outcome.code:
         console.print(f"stopped: {outcome.reason}; the same command goes on")
         raise typer.Exit(outcome.code)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    against: Annotated[str | None, typer.Option(metavar="NAME", help="another search, to compare it with")] = None,
+    home: Home = None,
+) -> None:
+    """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
+    from search.places import find_home
+    from search.report.report import report
+
+    for file in report(find_home(home), name, against):
+        print(file)
 
 
 @app.command()
@@ -266,8 +279,8 @@ def predict(
 
     folder: AbstractContextManager[Path] = nullcontext(Path(run))
     if run.startswith("models:/"):
-        from search.champion import downloaded
         from search.places import find_home
+        from search.retrain.champion import downloaded
 
         folder = downloaded(find_home(home), run, tracking_uri)
     with folder as path:
@@ -304,11 +317,13 @@ def sync(
     home: Home = None,
 ) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
-    from search import reuse, tracking
+    from search import reuse
     from search.folder import SearchFolder
     from search.places import find_home, setting
     from search.reconcile import reconcile
     from search.request import requested
+    from search.tracking import projection
+    from search.tracking.store import store_uri
 
     mlruns = find_home(home)
     places = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
@@ -318,20 +333,25 @@ def sync(
         reuse.must_answer(config.tracking_uri)
     with folder.lease():
         reconcile(folder, config, console.print)
-        count = tracking.sync(mlruns, folder, config.tracking_uri)
-    console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or tracking.store_uri(mlruns))}")
+        count = projection.sync(mlruns, folder, config.tracking_uri)
+    console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
 
 
 @app.command()
 def ui(
+    name: Annotated[str | None, typer.Argument(help="of a search; its view is prepared [default: all runs]")] = None,
+    host: Annotated[str, typer.Option(help="what the server listens on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="of a server that runs already [default: the search's own, else one is started]")
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Open the MLflow UI on this store: loopback only; stops with Ctrl-C."""
+    """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
     from search.places import find_home
-    from search.ui import serve
+    from search.tracking.ui import ui
 
-    serve(find_home(home), port, console)
+    ui(find_home(home), name, host, port, tracking_uri, console)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ PACKAGES = (ffsnn, spaces, search)  # what every process of a search runs
 
 
 def start(share: Share, address: str | None = None) -> None:
-    """Bring Ray up, quietly, with the resources that trials may share; or join the cluster at an address."""
+    """Bring Ray up, quietly, with the resources that trials may share; or join the cluster at an address.
+
+    "local", or it would join whatever cluster RAY_ADDRESS or an earlier `ray start` names.
+    """
     if address:
         join(address)
         return

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +140,7 @@ class SearchFolder(TrialsFolder):
         versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
         tree = {
             "format": FORMAT, "id": self.id or uuid.uuid4().hex, "config": config.model_dump(mode="json"),
-            "data": data_checksum, "versions": versions,
+            "data": data_checksum, "versions": versions, "commit": _commit(),
         }  # fmt: skip
         atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
 
@@ -174,19 +175,14 @@ class SearchFolder(TrialsFolder):
         scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
         return [(last.val_accuracy, trial) for trial, last in scored]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """A row a trial: number, state and reason of its end, epochs, accuracies, seconds, parameters by short name."""
-        space, rows = self.config.space, []
-        for trial in self.trials():
-            end, history = trial.end(), trial.history()
-            accuracies = [epoch.val_accuracy for epoch in history]
-            rows.append({
-                "trial": trial.number, "state": end.state if end else "running", "reason": end.reason if end else "",
-                "epochs": len(history), "val_accuracy": accuracies[-1] if accuracies else None,
-                "best_val_accuracy": max(accuracies, default=None), "seconds": sum(epoch.seconds for epoch in history),
-                **{path.rsplit(".", 1)[-1]: value for path, value in space.read(trial.config()).items()},
-            })  # fmt: skip
-        return rows
+
+def _commit() -> str | None:
+    """Of the repository that the working directory lies in; None: it lies in none, or git is not to be had."""
+    try:
+        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() or None if said.returncode == 0 else None
 
 
 def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:

@@ -22,7 +22,7 @@ from search.share import Share
 
 if TYPE_CHECKING:
     from search.driver import MakeSearcher
-    from search.tracking import Tracker
+    from search.tracking.tracker import Tracker
 
 SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
 
@@ -76,7 +76,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     with folder.lease():
         folder.write(config, checksum)
         from search.optuna_search import StudySearcher
-        from search.tracking import Tracker
+        from search.tracking.tracker import Tracker
 
         board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
         return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")

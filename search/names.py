@@ -18,18 +18,25 @@ OWNER = "ffsnn.search"  # of a study in a database: the id of its search
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
+REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "report.md", "trials.csv"
 
 # MLflow.
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
+TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"
+TAG_COMMIT = "mlflow.source.git.commit"  # MLflow shows it as the run's version
 TAG_KEPT = "ffsnn.kept"  # the epoch whose weights are among the run's artifacts
 # A retraining's runs bear none of a search's tags, or they would be taken for trials.
 TAG_RETRAIN_OF, TAG_RETRAIN, TAG_RETRAIN_RUN = "ffsnn.retrain_of", "ffsnn.retrain", "ffsnn.retrain_run"
 TAG_RETRAIN_TRIAL, TAG_RETRAIN_SEED = "ffsnn.retrain_trial", "ffsnn.retrain_seed"
 TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered version: means over seeds
 CHAMPION, TEST = "champion", "test_accuracy"  # an alias; a metric
+BEST, EPOCHS, SECONDS, SPEED = f"best_{OBJECTIVE}", "epochs", "total_seconds", "mean_images_per_second"
+SPIKES, OPERATIONS, ENERGY = "spikes_per_sample", "synaptic_operations_per_sample", "nanojoules_per_sample"
+LOG10 = "_log10"  # after the name of a parameter that is searched over a logarithmic range; MLflow's axes are linear
+VIEW = "mlflow.sharedViewState."  # before the key of a prepared view, among an experiment's tags
 TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
 # Said to Ray, Tune and MLflow before they are imported; what a person has set stays.

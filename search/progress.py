@@ -27,13 +27,15 @@ class Board(threading.Thread):
         config: what they may spend.
         console: where it goes.
         about: says what a trial is; None: its sample of the space.
+        noun: what it is called.
     """
 
     def __init__(
         self, folder: TrialsFolder, config: SearchConfig, console: Console,
-        about: Callable[[TrialFolder], str] | None = None,
+        about: Callable[[TrialFolder], str] | None = None, noun: str = "trial",
     ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
+        self.noun = noun
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
         self.started = time.monotonic()
@@ -63,7 +65,9 @@ class Board(threading.Thread):
             score = "no epoch" if news.accuracy is None else f"{news.accuracy:.2%} after {news.epoch} epochs"
             why = f"  ({news.end.reason}: {news.end.detail})" if news.end.detail else ""
             sample = self.about(self.folder.trial(number))
-            self.console.print(f"trial {number:4d}  {news.end.state:8} {score:24} {sample}{why}  |  {self.line()}")
+            self.console.print(
+                f"{self.noun} {number:4d}  {news.end.state:8} {score:24} {sample}{why}  |  {self.line()}"
+            )
 
     def _count(self, number: int, end: End) -> None:
         self.running.discard(number)
@@ -72,14 +76,14 @@ class Board(threading.Thread):
     def line(self) -> str:
         ended = sum(self.done.values())
         parts = [
-            f"{ended}/{self.config.trials} trials", f"{len(self.running)} running",
+            f"{ended}/{self.config.trials} {self.noun}s", f"{len(self.running)} running",
             f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",
         ]  # fmt: skip
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
         if self.last:
             best = max(self.last, key=lambda number: self.last[number])
-            parts.append(f"best {self.last[best]:.2%} (trial {best})")
+            parts.append(f"best {self.last[best]:.2%} ({self.noun} {best})")
         return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} gone{self._left(ended)}"
 
     def _left(self, ended: int) -> str:
@@ -107,8 +111,10 @@ class Board(threading.Thread):
 
 
 def clock(seconds: float) -> str:
+    """`4:05`, or `1:04:05`."""
     minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def describe(sample: dict[str, Any]) -> str:

@@ -4,8 +4,10 @@ import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -14,7 +16,7 @@ FFSNN = str(Path(sys.executable).parent / "ffsnn")
 
 def ffsnn(*arguments: str, home: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run the command as its user would."""
-    environment = {**os.environ, "FFSNN_HOME": str(home)}
+    environment = {**os.environ, "FFSNN_HOME": str(home), "RAY_ADDRESS": "127.0.0.1:1"}  # nobody asks for that cluster
     return subprocess.run([FFSNN, *arguments], env=environment, text=True, capture_output=True, timeout=timeout)
 
 
@@ -32,6 +34,21 @@ def refused(*arguments: str, home: Path) -> str:
     assert said.getvalue().startswith("ffsnn: ")
     assert said.getvalue().count("\n") == 1
     return said.getvalue()
+
+
+@contextmanager
+def started(*arguments: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], TextIO]]:
+    """A command that goes on, and its output, line by line; it is killed in the end, if it has not ended by itself."""
+    environment = {**os.environ, "FFSNN_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [FFSNN, *arguments], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            yield process, process.stdout
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from search.noise import interval, paired
+from search.retrain.noise import interval, paired
 
 A, B = [0.91, 0.93, 0.92, 0.95, 0.90], [0.90, 0.93, 0.90, 0.93, 0.91]
 

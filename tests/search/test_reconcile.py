@@ -203,7 +203,7 @@ def test_an_end_is_sealed_with_its_history(folder):
 def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(folder):
     from mlflow.tracking import MlflowClient
 
-    from search.tracking import Projection, sync
+    from search.tracking.projection import Projection, sync
 
     home, trial = folder.path.parents[1], folder.trial(3)
     Projection(home, folder).sync(3)  # two epochs

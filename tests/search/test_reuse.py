@@ -15,12 +15,12 @@ from mlflow.tracking import MlflowClient
 from ffsnn.config import RunConfig
 from ffsnn.data import load
 from ffsnn.run_folder import Run
-from search import tracking
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
 from search.reconcile import tell
 from search.study_store import open_study
+from search.tracking import projection
 from search.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn, refused
@@ -49,7 +49,7 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     folder = finished(home / "mlruns")
-    tracking.sync(home / "mlruns", folder)
+    projection.sync(home / "mlruns", folder)
     return home
 
 
@@ -79,7 +79,7 @@ def test_mlflow_alone_says_the_same(home, tmp_path, monkeypatch):
     assert there.stdout == here.stdout
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     assert ffsnn("best", "done", "--top", "4", home=tmp_path).stdout == here.stdout
-    assert re.search("no search 'dome'.*did you mean done\\?", refused("best", "dome", home=tmp_path))
+    assert re.search(r"no search 'dome'.*did you mean done\?", refused("best", "dome", home=tmp_path))
 
 
 def test_a_run_without_a_configuration_is_passed_over(copy, tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 
 from ffsnn.config import ConfigError
-from search import verdict
-from search.verdict import Result
+from search.retrain import verdict
+from search.retrain.verdict import Result
 
 
 def ranked(*accuracies):

@@ -8,7 +8,6 @@ libraries that must be. Its Python code is a file (`search/champion_model.py`): 
 
 import io
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -33,14 +32,14 @@ from search.names import (
     TAG_VALIDATION,
 )
 from search.reuse import ADDRESS, store_of
-from search.tracking import open_store
+from search.tracking.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.tracking import MlflowClient
 
-    from search.retrain_runs import RetrainProjection
-    from search.verdict import Result
+    from search.retrain.runs import RetrainProjection
+    from search.retrain.verdict import Result
 
 NETWORK = "network"  # the folder within the model's artifacts that `ffsnn show` and `ffsnn predict` can take
 METRICS = "metrics.json"
@@ -159,13 +158,19 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
     """Log the network on its own run, and register it."""
     import mlflow
 
-    for noisy in ("mlflow", "mlflow.pyfunc", "mlflow.tracking"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     folder, winner = projection.folder, result.winner
     number = folder.number(winner.trial, result.best_seed)
-    with tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch:
+    tags = {
+        TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
+        TAG_CONFIG_ID: winner.config_id, TAG_VALIDATION: winner.mean, TAG_TEST: result.test.mean,
+    }  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch,
+        redirect_stderr(io.StringIO()),  # MLflow's advice on types, which does not suit, and what we say ourselves
+        _default_store(projection.client.tracking_uri),
+    ):
         network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
-        with _default_store(projection.client.tracking_uri), mlflow.start_run(run_id=projection.runs[number]):
+        with mlflow.start_run(run_id=projection.runs[number]):
             logged = mlflow.pyfunc.log_model(
                 name=MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
@@ -173,14 +178,6 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
             )  # fmt: skip
             mlflow.log_artifacts(str(network), NETWORK)
-    tags = {
-        TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
-        TAG_CONFIG_ID: winner.config_id, TAG_VALIDATION: winner.mean, TAG_TEST: result.test.mean,
-    }  # fmt: skip
-    with (
-        _default_store(projection.client.tracking_uri),
-        redirect_stderr(io.StringIO()),
-    ):  # it prints what we say ourselves
         return mlflow.register_model(logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items()})
 
 

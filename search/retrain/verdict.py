@@ -8,7 +8,7 @@ from pydantic import Field
 from rich.table import Table
 
 from ffsnn.config import Config, ConfigError
-from search.noise import CONFIDENCE, LEVEL, interval, paired
+from search.retrain.noise import CONFIDENCE, LEVEL, interval, paired
 
 
 class Standing(Config):

@@ -15,19 +15,20 @@ from ffsnn import data, run_folder
 from ffsnn.config import ConfigError, parse
 from ffsnn.run_folder import bytes_on_disk
 from ffsnn.trainer import resolve_device
-from search import champion, verdict
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.launch import Outcome, disk_room, run, share_of
 from search.progress import Board
 from search.reconcile import make_whole
-from search.retrain_folder import RetrainFolder, planned
-from search.retrain_runs import RetrainProjection
+from search.retrain import champion, verdict
+from search.retrain.folder import RetrainFolder, planned
+from search.retrain.runs import RetrainProjection
+from search.retrain.verdict import Result
 from search.searcher import FolderSearcher, News
-from search.tracking import Tracker, project
+from search.tracking.projection import project
+from search.tracking.tracker import Tracker
 from search.trial_folder import TrialFolder
-from search.verdict import Result
 
 
 class PlanSearcher(FolderSearcher):
@@ -107,7 +108,7 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
     )
     largest = max(plan.configs, key=bytes_on_disk)
     room = disk_room(home, config, largest, share, console)
-    board = Board(folder, config, console, folder.about)
+    board = Board(folder, config, console, folder.about, "training")
     tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainProjection)
     return run(folder, config, share, room, board, tracker, PlanSearcher, "the same command")
 

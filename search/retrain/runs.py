@@ -1,8 +1,11 @@
 """A retraining in MLflow: a run each training, under the search's own run, beside its trials but none of them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from search.folder import SearchFolder
 from search.names import (
+    TAG_DATA,
     TAG_KIND,
     TAG_NAME,
     TAG_RETRAIN,
@@ -13,10 +16,13 @@ from search.names import (
     TAG_SEARCH,
     TEST,
 )  # fmt: skip
-from search.retrain_folder import RetrainFolder
-from search.tracking import Projection, sync
+from search.retrain.folder import RetrainFolder
+from search.retrain.verdict import Result
+from search.tracking.projection import Projection, sync
 from search.trial_folder import TrialFolder
-from search.verdict import Result
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
 
 
 class RetrainProjection(Projection):
@@ -27,6 +33,10 @@ class RetrainProjection(Projection):
 
     def __init__(self, home: Path, folder: RetrainFolder, uri: str | None = None) -> None:
         super().__init__(home, folder, uri)  # type: ignore[arg-type]
+
+    @property
+    def search(self) -> SearchFolder:
+        return self.folder.search
 
     def log_test(self, result: Result) -> None:
         """Each test accuracy, on the run of the network that it is of."""
@@ -44,6 +54,13 @@ class RetrainProjection(Projection):
 
     def _mine(self) -> str:
         return f"tags.`{TAG_RETRAIN_OF}` = '{self.folder.search.name}' AND tags.`{TAG_RETRAIN}` = '{self.folder.name}'"
+
+    def _common(self) -> dict[str, str]:
+        return {name: value for name, value in super()._common().items() if name != TAG_DATA}
+
+    def _data(self) -> "list[DatasetInput]":
+        """None: each seed draws validation images of its own."""
+        return []
 
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         of, seed = self.folder.plan.of(trial.number)

@@ -20,8 +20,8 @@ from ffsnn import atomic
 from ffsnn.config import Config, ConfigError, RunConfig, parse
 from search.folder import SearchFolder, TrialsFolder
 from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
+from search.retrain.verdict import Result
 from search.trial_folder import TrialFolder
-from search.verdict import Result
 
 FORMAT = 1  # of plan.json and retrain.json
 

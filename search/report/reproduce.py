@@ -1,0 +1,114 @@
+"""What was searched and how, in words; and the command that searches it again."""
+
+import re
+import shlex
+
+import yaml
+
+from ffsnn.config import ConfigError
+from search.config import SearchConfig
+from search.report.document import Block, Code, Section, Table, Text
+from search.results import Results, short
+from spaces.space import SPACES, AnyParameter, Choice, Float, Space, Value
+
+SPACE_FILE = "space.yaml"  # as which a person keeps a space that does not ship with the project
+
+
+def section(results: Results) -> Section:
+    """What was searched, and how to do it again."""
+    config, tree = results.config, results.folder.read()
+    base = config.base
+    rows = {
+        "data": f"{base.data.dataset}, {base.data.trained_on:,} training images (checksum {tree['data'][:12]})",
+        "network": f"{' - '.join(str(width) for width in base.network.widths)} neurons",
+        "budget": f"{config.trials} trials of up to {config.epochs} epochs" + _time_budget(config),
+        "sampler": f"{config.sampler}, seed {config.seed}",
+        "scheduler": _scheduler(config),
+        "device": config.device,
+        "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
+        "tracking": without_secrets(config.tracking_uri) if config.tracking_uri else "the store in mlruns/",
+    }
+    if config.warm_start:
+        rows["warm start"] = f"the best points of {', '.join(config.warm_start)}, {len(config.first)} in all"
+    parameters = [(short(path), *_axis(parameter)) for path, parameter in config.space.parameters.items()]
+    blocks: list[Block] = [
+        Text(config.space.description) if config.space.description else Text(f"A search of {len(parameters)} axes."),
+        Table(("", ""), tuple(rows.items())),
+        Table(("parameter", "values", "scale", "only if"), tuple(parameters)),
+        Text("To search the same again, under a new name:"),
+        Code(command(config)),
+        Text(
+            "With one trial at once (--concurrency 1) the same seed asks for the same trials. With more, the order in "
+            "which trials end is chance, and the sampler learns in that order: the same search, not the same trials.",
+            is_note=True,
+        ),
+        Code(
+            space_yaml(config.space), "The space as YAML" + ("" if ships(config) else f", to be kept as {SPACE_FILE}")
+        ),
+    ]
+    return Section("What was searched", blocks)
+
+
+def command(config: SearchConfig) -> str:
+    """`ffsnn search` with what differs from its defaults, and without a name or a tracking address."""
+    words = ["ffsnn", "search", config.space_name if ships(config) else SPACE_FILE]
+    words += ["--trials", str(config.trials), "--epochs", str(config.epochs), "--seed", str(config.seed)]
+    for name in (
+        "sampler", "scheduler", "concurrency", "gpus_per_trial", "time_budget", "device", "data_dir", "retries",
+        "max_failed", "patience",
+    ):  # fmt: skip
+        value = getattr(config, name)
+        if value != SearchConfig.model_fields[name].default:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if config.warm_start:
+        words += ["--warm-start", ",".join(config.warm_start)]
+    return shlex.join(words)
+
+
+def ships(config: SearchConfig) -> bool:
+    """Whether the space is one that comes with the project, under its name."""
+    try:
+        return Space.load(SPACES / f"{config.space_name}.yaml") == config.space
+    except ConfigError:
+        return False
+
+
+def space_yaml(space: Space) -> str:
+    """What `ffsnn search` takes; defaults are left out."""
+    return yaml.safe_dump(space.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
+
+
+def without_secrets(text: str) -> str:
+    """A text whose addresses have lost what stands before their host, and their options."""
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"(?<=://)\S*@", "", text))
+
+
+def shown(value: Value) -> str:
+    """A parameter's value, short."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _axis(parameter: AnyParameter) -> tuple[str, str, str]:
+    """The values, scale and condition of a parameter."""
+    if isinstance(parameter, Choice):
+        values, scale = ", ".join(shown(value) for value in parameter.choice), "choice"
+    else:
+        low, high = parameter.float if isinstance(parameter, Float) else parameter.int
+        values, scale = f"{shown(low)} to {shown(high)}", "logarithmic" if parameter.log else "linear"
+        scale += "" if isinstance(parameter, Float) else ", whole numbers"
+    conditions = [
+        f"{short(path)} is {' or '.join(shown(v) for v in (wanted if isinstance(wanted, list) else [wanted]))}"
+        for path, wanted in parameter.when.items()
+    ]
+    return values, scale, " and ".join(conditions)
+
+
+def _scheduler(config: SearchConfig) -> str:
+    if config.scheduler == "none":
+        return "none: every trial runs to its end"
+    first, factor = config.rungs
+    return f"ASHA, first rung after epoch {first}, about one in {factor} goes on"
+
+
+def _time_budget(config: SearchConfig) -> str:
+    return f", {config.time_budget:g} minutes" if config.time_budget else ""

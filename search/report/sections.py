@@ -1,0 +1,246 @@
+"""What a report says of one search, section by section; beside each figure, how it counts trials.
+
+Optuna's figures and importances take trials at full length only, which in an ASHA search are the few best. Where trials
+are to be compared with each other (importance, slices, parallel coordinates) it is at one epoch that enough reached.
+"""
+
+import shlex
+import statistics
+
+import optuna
+from optuna.trial import TrialState
+
+from ffsnn.run_folder import CONFIG
+from search.progress import clock
+from search.report import figures
+from search.report.document import Block, Code, Figures, Section, Table, Text
+from search.report.reproduce import shown, without_secrets
+from search.report.studies import as_ended, at_epoch, counted, times
+from search.results import Fate, Result, Results, Rung, epochs_of, seconds_of, short
+
+TOP = 10
+AT_LEAST = 10  # trials, for importances
+FATES: tuple[Fate, ...] = ("complete", "pruned", "failed", "unfinished")
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def note(text: str) -> Text:
+    return Text(text, is_note=True)
+
+
+def best(results: Results) -> Section:
+    """The best trials, each with the command that trains it."""
+    ranked, parameters = results.ranked(), list(results.config.space.parameters)
+    if not ranked:
+        return Section("Best trials", [Text("No trial has finished an epoch.")])
+    rows: tuple[tuple[str | Code, ...], ...] = tuple(
+        (
+            str(rank), str(trial.number), percent(trial.accuracies[-1]), str(trial.epochs),
+            *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
+            Code(f"ffsnn train {shlex.quote(str(results.folder.trial(trial.number).path / CONFIG))}"),
+        )
+        for rank, trial in enumerate(ranked[:TOP], 1)
+    )  # fmt: skip
+    head = ("", "trial", "accuracy", "epochs", *map(short, parameters), "train it")
+    return Section("Best trials", [
+        Table(head, rows),
+        note(
+            f"The best {len(rows)} of {len(ranked)} trials with a result, by validation accuracy after their last "
+            f"epoch; those at full length ({results.config.epochs} epochs) stand before all others. The best of many, "
+            f"seen with one seed, is flattered by chance. To rank the best by several seeds and open the test files "
+            f"once:"
+        ),
+        Code(f"ffsnn retrain {results.name}"),
+    ])  # fmt: skip
+
+
+def history(results: Results) -> Section:
+    """Optuna's optimisation history."""
+    study, title = as_ended(results), "Optimisation history"
+    count, full = counted(study), results.config.epochs
+    if not count:
+        return Section(title, [Text(f"No trial has reached the full length of {full} epochs.")])
+    return Section(title, [
+        Figures((figures.history(study),)),
+        note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs); the others are left "
+             f"out, and stand among the learning curves."),
+    ])  # fmt: skip
+
+
+def rungs(results: Results) -> Section:
+    """How trials came through ASHA's rungs."""
+    title = "Rung survival"
+    if results.config.scheduler == "none":
+        return Section(title, [Text("Every trial ran to its end: there were no rungs (--scheduler none).")])
+    if not results.reached(1):
+        return Section(title, [Text("No trial has finished an epoch.")])
+    passed = [rung for rung in results.rungs() if rung.reached]
+    blocks: list[Block] = [Table(
+        ("rung", "reached it", "went on", "share", "stopped by ASHA", "other ends", "best", "median"),
+        tuple(_rung(rung) for rung in passed),
+    )]  # fmt: skip
+    if any(rung.went_on or rung.stopped for rung in passed):
+        blocks.append(Figures((figures.rungs(passed),)))
+    return Section(title, [
+        *blocks,
+        note(f"Counts all trials that reached a rung, by their accuracy at its epoch; at the last, the full length, "
+             f"went on means completed. Other ends: diverged, failed, out of time, or still under way. ASHA decides as "
+             f"trials come, without waiting for the rest of a rung: the first ones go on more easily than about one "
+             f"in {results.config.rungs[1]}, and those that went on overlap with those that were stopped."),
+    ])  # fmt: skip
+
+
+def _rung(rung: Rung) -> tuple[str, ...]:
+    known = rung.went_on + rung.stopped
+    return (
+        f"epoch {rung.epoch}", str(rung.reached), str(len(rung.went_on)), f"{len(rung.went_on) / rung.reached:.0%}",
+        str(len(rung.stopped)), str(rung.other),
+        percent(max(known, default=None)), percent(statistics.median(known) if known else None),
+    )  # fmt: skip
+
+
+def compared(results: Results) -> list[Section]:
+    """Importance, slices and parallel coordinates, at the common epoch."""
+    epoch = results.common_epoch()
+    titles = ("Parameter importance", "Slices", "Parallel coordinates")
+    if epoch is None:
+        return [Section(title, [Text("No trial has finished an epoch.")]) for title in titles]
+    study = at_epoch(results, epoch)
+    names = _varied(study, [short(path) for path in results.config.space.parameters])
+    counts = (
+        f"Counts the {counted(study)} of {len(results.trials)} trials that reached epoch {epoch}, by their accuracy "
+        f"there, whether they went on or not"
+    )
+    blocks = (_importance(results, study, counts), _slices(study, names, counts), _parallel(study, names, counts))
+    return [Section(title, block) for title, block in zip(titles, blocks, strict=True)]
+
+
+def _varied(study: optuna.Study, names: list[str]) -> list[str]:
+    """The parameters that some trial has which is counted: a condition may have left one out."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [name for name in names if any(name in trial.params for trial in trials)]
+
+
+def _importance(results: Results, study: optuna.Study, counts: str) -> list[Block]:
+    count = counted(study)
+    if count < AT_LEAST:
+        return [Text(f"Importances need {AT_LEAST} trials that reached one epoch, but here are {count}.")]
+    shares = figures.importances(study)
+    if not shares:
+        return [Text("The best trials were no better than the worst: nothing sets them apart.")]
+    if len(shares) == 1:
+        return [Text("One parameter alone: there is none to compare its importance with.")]
+    return [
+        Figures((figures.importance_bars(study),)),
+        note(f"{counts}. PED-ANOVA (Watanabe et al. 2023): how differently the best {figures.best_trials(count)} of "
+             f"them are distributed over each parameter than all {count}; shares of one. A parameter with a condition "
+             f"is judged where it exists. From fewer than about 50 trials the shares are rough."),
+        _importance_by_rung(results, list(shares)),
+        note("The same at every rung that was reached by enough trials. Only survivors reach a later one: a parameter "
+             "that decided who was stopped before counts little there."),
+    ]  # fmt: skip
+
+
+def _importance_by_rung(results: Results, names: list[str]) -> Table:
+    """A column for each rung, and for the common epoch, wherever enough trials have reached it."""
+    epochs = sorted({*results.milestones, results.common_epoch() or 0})
+    studies = {epoch: at_epoch(results, epoch) for epoch in epochs if len(results.reached(epoch)) >= AT_LEAST and epoch}
+    shares = [figures.importances(study) for study in studies.values()]
+    head = (f"epoch {epoch}: {counted(study)} trials" for epoch, study in studies.items())
+    return Table(
+        ("parameter", *head),
+        tuple((name, *(f"{at[name]:.1%}" if name in at else "-" for at in shares)) for name in names),
+    )
+
+
+def _slices(study: optuna.Study, names: list[str], counts: str) -> list[Block]:
+    return [Figures(tuple(figures.slices(study, names))), note(f"{counts}; the darker, the later the trial.")]
+
+
+def _parallel(study: optuna.Study, names: list[str], counts: str) -> list[Block]:
+    if len(names) < 2:
+        return [Text("One parameter alone: the slice shows all there is.")]
+    width = 110 * (len(names) + 1)
+    return [
+        Figures((figures.parallel(study, names),), needs=width),
+        note(f"{counts}. A line a trial; None where a parameter's condition did not hold."),
+    ]
+
+
+def curves(results: Results) -> Section:
+    """All trials' learning curves."""
+    count = len(results.reached(1))
+    if not count:
+        return Section("Learning curves", [Text("No trial has finished an epoch.")])
+    return Section("Learning curves", [
+        Figures((figures.curves(results),)),
+        note(f"Counts the {count} of {len(results.trials)} trials that finished an epoch, those that were pruned, "
+             f"failed or are unfinished too."),
+    ])  # fmt: skip
+
+
+def ends(results: Results) -> Section:
+    """How trials ended, and what failed on the way."""
+    groups: dict[tuple[Fate, str], list[Result]] = {}
+    for trial in sorted(results.trials, key=lambda trial: FATES.index(trial.state)):
+        groups.setdefault((trial.state, trial.reason), []).append(trial)
+    if not groups:
+        return Section("Failures", [Text("No trial has begun.")])
+    rows = tuple(
+        (figures.WORDS[state], reason, str(len(trials)), str(epochs_of(trials)), _numbers(trials),
+         without_secrets(trials[0].detail))
+        for (state, reason), trials in groups.items()
+    )  # fmt: skip
+    failed = len(results.of("failed"))
+    blocks: list[Block] = [
+        Text(f"{failed} of {len(results.trials)} trials failed."),
+        Table(("end", "reason", "trials", "epochs", "which", "what the first one said"), rows),
+    ]
+    processes: dict[str, list[tuple[Result, str]]] = {}
+    for trial in results.trials:
+        for failure in trial.failures:
+            processes.setdefault(failure.reason, []).append((trial, failure.detail))
+    if processes:
+        blocks += [
+            Text("Processes that failed; a trial goes on in another as long as it has retries left:"),
+            Table(("reason", "times", "which trials", "what the first one said"), tuple(
+                (reason, str(len(found)), _numbers([trial for trial, _ in found]), without_secrets(found[0][1]))
+                for reason, found in sorted(processes.items())
+            )),
+        ]  # fmt: skip
+    return Section("Failures", blocks)
+
+
+def _numbers(trials: list[Result]) -> str:
+    numbers = sorted({trial.number for trial in trials})
+    return ", ".join(map(str, numbers[:TOP])) + (" ..." if len(numbers) > TOP else "")
+
+
+def time_spent(results: Results) -> Section:
+    """Where the time went."""
+    groups = [(figures.WORDS[fate], results.of(fate)) for fate in FATES if results.of(fate)]
+    if not groups:
+        return Section("Time spent", [Text("No trial has begun.")])
+    total = seconds_of(results.trials)
+    rows = tuple(
+        (name, str(len(trials)), str(epochs_of(trials)), clock(seconds_of(trials)),
+         f"{seconds_of(trials) / total:.0%}" if total else "-")
+        for name, trials in [*groups, ("all", results.trials)]
+    )  # fmt: skip
+    blocks: list[Block] = [Text(_saved(results)), Table(("trials", "count", "epochs", "training", "share"), rows)]
+    if begun := times(results.folder):
+        blocks += [
+            Figures((figures.timeline(as_ended(results, begun)),)),
+            note("Counts all trials, from when each was asked for to when it ended, pauses and retries within it; one "
+                 "that is unfinished is drawn up to now."),
+        ]  # fmt: skip
+    return Section("Time spent", blocks)
+
+
+def _saved(results: Results) -> str:
+    spent = f"The search ran for {clock(results.spent)} over all its sessions. " if results.spent else ""
+    done, full = epochs_of(results.trials), len(results.trials) * results.config.epochs
+    return f"{spent}Its trials trained {done:,} epochs, {done / full:.0%} of what as many at full length would take."

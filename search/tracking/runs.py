@@ -1,0 +1,168 @@
+"""What a run of MLflow says of a trial, and that of a search: names, tags, parameters, metrics and times, as pure
+functions of the search's folder, so that a store written anew says the same.
+
+Axes: MLflow plots a parameter as a number where its text is one, on a linear scale, and leaves out of a plot the runs
+that lack it. So what is not set is left out, and one searched over a logarithmic range has its logarithm beside it.
+"""
+
+import json
+import math
+import time
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from ffsnn.config import Config, RunConfig
+from ffsnn.energy import of_rates
+from ffsnn.run_folder import CONFIG, HISTORY
+from ffsnn.trainer import EpochMetrics
+from search.folder import SearchFolder, TrialsFolder
+from search.names import (
+    BEST,
+    END_FILE,
+    ENERGY,
+    EPOCHS,
+    LOG10,
+    OBJECTIVE,
+    OPERATIONS,
+    SECONDS,
+    SPEED,
+    SPIKES,
+    TAG_COMMIT,
+    TAG_DATA,
+    TAG_DATASET,
+    TAG_NOTE,
+    TAG_SEED,
+    TAG_SPACE,
+    TAG_STATE,
+    TAG_STOP_REASON,
+)  # fmt: skip
+from search.trial_folder import End, TrialFolder
+from spaces.space import Float, Int, Space
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric
+
+LINES = 20  # of a failed trial's output
+DIGEST = 36  # characters of a checksum that MLflow keeps of a data set's
+
+
+def is_logarithmic(space: Space, path: str) -> bool:
+    parameter = space.parameters[path]
+    return isinstance(parameter, Float | Int) and parameter.log
+
+
+def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
+    """By their short names; without those that are not set, or that the space has for other choices only."""
+    flat: dict[str, Any] = {}
+    for name, value in config:
+        flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
+    sample = space.read(config)
+    for path in space.parameters:
+        leaf = path.rsplit(".", 1)[-1]
+        if path not in sample:
+            flat[leaf] = None
+        elif is_logarithmic(space, path):
+            flat[leaf + LOG10] = round(math.log10(sample[path]), 6)  # type: ignore[arg-type]
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def points(epoch: EpochMetrics) -> dict[str, float]:
+    """An epoch's metrics by name; a layer's have its number behind them.
+
+    The objective comes first: MLflow's page of runs side by side draws the first metric that it finds.
+    """
+    values: dict[str, float] = {OBJECTIVE: epoch.val_accuracy}
+    for name, value in epoch.json().items():
+        if isinstance(value, tuple | list):
+            values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
+        elif name != "epoch":
+            values[name] = value
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def totals(config: RunConfig, history: list[EpochMetrics]) -> dict[str, float]:
+    """What a trial comes to when it has ended; spikes and energy are those of a sample in its last epoch."""
+    values: dict[str, float] = {EPOCHS: len(history)}
+    if not history:
+        return values
+    rates = history[-1].firing_rate
+    values |= {
+        BEST: max(epoch.val_accuracy for epoch in history),
+        SECONDS: sum(epoch.seconds for epoch in history),
+        SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
+        SPIKES: sum(r * config.network.T * w for r, w in zip(rates, config.network.widths, strict=True)),
+    }
+    if (energy := of_rates(config, rates)) is not None:
+        values |= {OPERATIONS: sum(energy.synaptic_operations), ENERGY: energy.picojoules / 1000}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def of_search(search: SearchFolder) -> dict[str, str]:
+    """The tags that all runs of a search bear."""
+    config, tree = search.config, search.read()
+    tags = {
+        TAG_SPACE: config.space_name, TAG_SEED: str(config.seed), TAG_DATASET: config.base.data.dataset,
+        TAG_DATA: tree["data"], TAG_COMMIT: tree.get("commit"),
+    }  # fmt: skip
+    return {name: value for name, value in tags.items() if value}
+
+
+def of_end(trial: TrialFolder, end: End) -> dict[str, str]:
+    """The tags of a trial that has ended; a failed one's description has its output."""
+    tags = {TAG_STATE: end.state, TAG_STOP_REASON: end.reason}
+    if end.state == "failed":
+        output = trial.output(LINES) or "(nothing)"
+        tags[TAG_NOTE] = f"**{end.reason}**: {end.detail}\n\nLast lines of its output:\n\n```\n{output}\n```"
+    return tags
+
+
+def data_set(search: SearchFolder) -> "DatasetInput":
+    """The training images as MLflow's input."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = search.config.base.data
+    profile = {"training_images": data.trained_on, "classes": data.facts.classes, "pixels": data.facts.side**2}
+    return DatasetInput(
+        Dataset(
+            name=data.dataset, digest=search.read()["data"][:DIGEST], source_type="ffsnn",
+            source=json.dumps({"dataset": data.dataset}), profile=json.dumps(profile),
+        ),
+        [InputTag("mlflow.data.context", "training")],
+    )  # fmt: skip
+
+
+def began(trial: TrialFolder) -> int:
+    """When a trial was given its configuration; milliseconds, as all times of MLflow."""
+    return _written(trial, CONFIG)
+
+
+def ended(trial: TrialFolder) -> int:
+    """When the last was heard of a trial."""
+    return max(_written(trial, name) for name in (CONFIG, HISTORY, END_FILE))
+
+
+def span(folder: TrialsFolder) -> tuple[int, int]:
+    """When the first trial began, and when the last was heard of any; now, where there is none."""
+    trials = list(folder.trials())
+    now = int(time.time() * 1000)
+    return min(map(began, trials), default=now), max(map(ended, trials), default=now)
+
+
+def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int) -> list[list["Metric"]]:
+    """Those of each epoch after the first `known`, at the time that it would have ended at without a pause."""
+    from mlflow.entities import Metric
+
+    start = began(trial)
+    times = [start + int(1000 * seconds) for seconds in accumulate(epoch.seconds for epoch in history)]
+    return [
+        [Metric(name, value, when, epoch.epoch) for name, value in points(epoch).items()]
+        for epoch, when in list(zip(history, times, strict=True))[known:]
+    ]
+
+
+def _written(trial: TrialFolder, name: str) -> int:
+    """When a file was; 0: it is not there."""
+    try:
+        return int((trial.path / name).stat().st_mtime * 1000)
+    except FileNotFoundError:
+        return 0

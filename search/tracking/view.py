@@ -1,0 +1,146 @@
+"""A search as MLflow's pages show it: a prepared view of its trials, and the address of the best side by side.
+
+A prepared view is a tag of the experiment, opened by its key; its JSON is what MLflow's own page (3.17) keeps of its
+state. A plot of parallel coordinates leaves out each run that lacks one of its axes: so parameters that only some
+trials have stand in a plot of their own, and the first plot shows every trial.
+"""
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ffsnn.config import ConfigError
+from search.folder import SearchFolder
+from search.names import (
+    BEST,
+    ENERGY,
+    EPOCHS,
+    LOG10,
+    OBJECTIVE,
+    SECONDS,
+    SPIKES,
+    TAG_KIND,
+    TAG_SEARCH,
+    TAG_STATE,
+    TAG_STOP_REASON,
+    TAG_TRIAL,
+    VIEW,
+)  # fmt: skip
+from search.tracking import runs
+from search.tracking.store import open_store, store_uri
+from spaces.space import Space
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+COMPARED = 20  # runs side by side
+LAYERED = ("goodness_pos", "goodness_neg", "firing_rate")  # metrics of each layer
+FIRST = ("attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Created`")  # columns that are always there
+MACHINE_LEARNING = "workflowType=machine_learning"  # else MLflow shows an experiment as one of language models
+Card = dict[str, Any]
+
+
+def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
+    """Write the view of a search into the store; its pages: what they show, and what comes after a server's address.
+
+    Raises:
+        ConfigError: there is no such search, or the store has no trial of it.
+    """
+    search = SearchFolder.open(home, name)
+    client, experiment = open_store(home, uri)
+    best = _best(client, experiment, name)
+    if not best:
+        raise ConfigError(
+            f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: bring it there by ffsnn sync {name}"
+        )
+    when = runs.span(search)[0]
+    state = base64.b64encode(zlib.compress(json.dumps(view(name, search.config.space, layers(search))).encode()))
+    envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}
+    client.set_experiment_tag(experiment, VIEW + name, json.dumps(envelope))
+    page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}&compareRunsMode="
+    side_by_side = f"runs={quote(json.dumps(best))}&experiments={quote(json.dumps([experiment]))}"
+    return {
+        "charts": f"{page}CHART",
+        "table": f"{page}TABLE",
+        f"best {len(best)}": f"/#/compare-runs?{side_by_side}&{MACHINE_LEARNING}",  # it wants the runs first
+    }
+
+
+def layers(search: SearchFolder) -> int:
+    """Of the deepest network that the space allows."""
+    return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
+
+
+def view(name: str, space: Space, layers: int) -> dict[str, Any]:
+    """The state of MLflow's page: trials by the objective, all of them shown."""
+    sections: list[tuple[str, int, int, list[Card]]] = [
+        ("What pays", 1, 420, [_parallel(axes) for axes in _axes(space)]),
+        ("Learning curves", 2, 420, [_curve(OBJECTIVE), _curve("loss_0")]),
+        ("Cost", 2, 360, [_scatter(ENERGY, OBJECTIVE), _scatter(SECONDS, OBJECTIVE)]),
+        ("Layers", 3, 300, [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
+    ]
+    cards = [
+        card | {"uuid": f"{title}-{place}", "metricSectionId": title, "deleted": False, "isGenerated": False}
+        for title, _, _, of_section in sections
+        for place, card in enumerate(of_section)
+    ]
+    return {
+        "searchFilter": f"tags.`{TAG_SEARCH}` = '{name}' AND tags.`{TAG_KIND}` = 'trial'",
+        "orderByKey": f"metrics.`{OBJECTIVE}`", "orderByAsc": False, "startTime": "ALL", "lifecycleFilter": "Active",
+        "datasetsFilter": [], "modelVersionFilter": "All Runs",
+        "selectedColumns": _columns(space), "columnOrder": [*FIRST, *_columns(space)],
+        "runsHiddenMode": "SHOW_ALL", "hideEmptyCharts": True,
+        "compareRunCharts": cards, "isAccordionReordered": True,
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "columns": columns, "cardHeight": height}
+            for name, columns, height, _ in sections
+        ],
+    }  # fmt: skip
+
+
+def _columns(space: Space) -> list[str]:
+    metrics = [OBJECTIVE, BEST, EPOCHS, SECONDS, SPIKES, ENERGY]
+    return [
+        *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in (TAG_STATE, TAG_STOP_REASON)),
+        *(f"params.`{path.rsplit('.', 1)[-1]}`" for path in space.parameters),
+        *(f"metrics.`{name}`" for name in metrics[3:]),
+    ]  # fmt: skip
+
+
+def _axes(space: Space) -> list[list[str]]:
+    """The parameters that every trial has; then, for each condition, those and the ones that exist under it."""
+    groups: dict[str, list[str]] = {"": []}
+    for path, parameter in space.parameters.items():
+        leaf = path.rsplit(".", 1)[-1]
+        name = leaf + LOG10 if runs.is_logarithmic(space, path) else leaf
+        groups.setdefault(json.dumps(parameter.when) if parameter.when else "", []).append(name)
+    common = groups.pop("")
+    return [common, *(common + more for more in groups.values())]
+
+
+def _parallel(axes: list[str]) -> Card:
+    return {"type": "PARALLEL", "selectedParams": axes, "selectedMetrics": [OBJECTIVE], "showAllRuns": True}
+
+
+def _curve(metric: str) -> Card:
+    return {
+        "type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step",
+        "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0, "displayPoints": True,
+        "yAxisKey": "metric", "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True,
+    }  # fmt: skip
+
+
+def _scatter(x: str, y: str) -> Card:
+    return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
+
+
+def _best(client: "MlflowClient", experiment: str, name: str) -> list[str]:
+    """Runs of the best trials, by the objective."""
+    found = client.search_runs(
+        [experiment], f"tags.`{TAG_SEARCH}` = '{name}' AND tags.`{TAG_KIND}` = 'trial'", max_results=COMPARED,
+        order_by=[f"metrics.`{OBJECTIVE}` DESC"],
+    )  # fmt: skip
+    return [run.info.run_id for run in found if TAG_TRIAL in run.data.tags]

@@ -1,0 +1,84 @@
+"""The prepared view as data, and `ffsnn ui` on a server that runs already; what it looks like: `test_browser.py`."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from ffsnn.config import ConfigError
+from search.folder import SearchFolder
+from search.tracking import projection
+from search.tracking.store import open_store
+from search.tracking.view import prepare, view
+from spaces.space import Space
+from tests.faults.server import Server
+from tests.search.conftest import ffsnn, refused
+from tests.search.test_reuse import CONFIG, finished
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    finished(home / "mlruns")
+    return home
+
+
+def test_a_view_is_written_once_and_holds_no_run(home):
+    mlruns = home / "mlruns"
+    open_store(mlruns)
+    with pytest.raises(ConfigError, match="has no trial of 'done' yet: bring it there by ffsnn sync done"):
+        prepare(mlruns, "done", None)
+    projection.sync(mlruns, SearchFolder.open(mlruns, "done"))
+    pages = prepare(mlruns, "done", None)
+    tags = MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
+    assert pages == prepare(mlruns, "done", None)
+    assert tags == MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
+    envelope = json.loads(tags["mlflow.sharedViewState.done"])
+    state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
+    assert state == view("done", CONFIG.space, 2)
+    assert list(pages) == ["charts", "table", "best 4"]
+
+
+def test_axes_that_only_some_trials_have_stand_apart():
+    parameters = {
+        "T": {"int": [2, 16], "log": True},
+        "loss": {"choice": ["threshold", "swish", "symba"]},
+        "theta": {"float": [0.02, 0.5], "log": True, "when": {"loss": "threshold"}},
+        "alpha": {"float": [1, 60], "when": {"loss": ["swish", "symba"]}},
+    }
+    state = view("any", Space.parse({"parameters": parameters}), 3)
+    plots = [card["selectedParams"] for card in state["compareRunCharts"] if card["type"] == "PARALLEL"]
+    common = ["T_log10", "loss"]
+    assert plots == [common, [*common, "theta_log10"], [*common, "alpha"]]
+    assert len(json.dumps(state)) < 20_000  # what MLflow takes as a tag of an experiment, before it is compressed
+    curves = [card["metricKey"] for card in state["compareRunCharts"] if card["type"] == "LINE"]
+    assert {"val_accuracy", "loss_0", "firing_rate_2", "goodness_neg_1"} <= set(curves)
+
+
+def test_a_server_that_runs_already_is_taken(home, tmp_path):
+    server = Server(tmp_path / "server").start()
+    try:
+        folder = SearchFolder.open(home / "mlruns", "done")
+        projection.sync(home / "mlruns", folder, server.address)
+        said = ffsnn("ui", "done", "--tracking-uri", server.address, home=home)
+        assert said.returncode == 0, said.stderr
+        client = MlflowClient(server.address)
+        experiment = client.get_experiment_by_name("ffsnn")
+        assert "mlflow.sharedViewState.done" in experiment.tags
+        begin = f"{server.address}/#/experiments/{experiment.experiment_id}/runs?"
+        assert [line.split()[-1].startswith(begin) for line in said.stdout.splitlines()] == [True, True, False]
+        all_runs = ffsnn("ui", "--tracking-uri", server.address, home=home)
+        assert all_runs.stdout.strip() == begin.rstrip("?")
+    finally:
+        server.stop()
+
+
+def test_what_cannot_be_shown_is_one_line(home):
+    assert re.search(r"no search 'dome'.*did you mean done\?", refused("ui", "dome", home=home))
+    said = refused("ui", "done", "--tracking-uri", "sqlite:///x.db", home=home)
+    assert re.search("need an MLflow server.*sqlite:///x.db", said)
+    assert "does not answer" in refused("ui", "--tracking-uri", "http://127.0.0.1:9", home=home)
