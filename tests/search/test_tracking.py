@@ -178,7 +178,7 @@ def test_energy_from_rates_is_that_of_the_network_looked_at(home):
         seen = energy.measure(network, load(config.data, config.seed).validation)
         lanes = [config.network.T * width for width in config.network.widths]
         rates = [spikes / lane for spikes, lane in zip(seen.spikes, lanes, strict=True)]
-        told = energy.of_rates(config, rates)
+        told = energy.of_rates(config, rates, 0.0)
         assert told is not None
         assert told.picojoules == pytest.approx(seen.picojoules)
         assert told.synaptic_operations == pytest.approx(seen.synaptic_operations)
