@@ -37,3 +37,11 @@ def latency(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Ten
 
 
 ENCODERS = {"direct": direct, "poisson": poisson, "latency": latency}
+
+
+def spikes(encoder: str, x_NF: torch.Tensor, T: int) -> float:
+    """Spikes that an image sends, expected and averaged over images (N, F) of bytes; 0: its current is constant."""
+    if encoder == "direct":
+        return 0.0
+    sent = T * x_NF.sum(dtype=torch.int64).item() / 255 if encoder == "poisson" else x_NF.count_nonzero().item()
+    return sent / len(x_NF)

@@ -108,19 +108,27 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
     )
 
 
-def of_rates(config: RunConfig, rates: Sequence[float]) -> Energy | None:
-    """The same from what training has seen itself: each layer's firing rate, averaged over its samples.
+def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> Energy | None:
+    """The same from what training has seen itself, averaged over its samples.
 
-    None where the rates do not tell: spikes come in from the image, or a layer has not been shown anything yet.
+    None where that does not tell: a layer has not been shown anything yet, or sends the time of its rates.
+
+    Args:
+        config: of the network.
+        rates: each layer's firing rate.
+        input_spikes: that an image sends; 0: a constant current.
     """
     network, facts = config.network, config.data.facts
-    if network.encoder != "direct" or (config.learning.layers == "greedy" and 0 in rates):
+    if (config.learning.layers == "greedy" and 0 in rates) or (network.encoder, network.between) == ("latency", "rate"):
         return None
     first = facts.side**2 + (facts.classes if network.label == "appended" else 0)
     shapes = list(pairwise((first, *network.widths)))
     fired = [rate * network.T * width for rate, width in zip(rates, network.widths, strict=True)]
-    constant = [number == 0 or network.between == "rate" for number in range(len(shapes))]
-    arrived = [1.0 if number == 0 else 0.0 if constant[number] else fired[number - 1] for number in range(len(shapes))]
+    direct = network.encoder == "direct"
+    constant = [direct and (number == 0 or network.between == "rate") for number in range(len(shapes))]
+    sent = [input_spikes, *fired]
+    arrived = [0.0 if constant[number] else sent[number] for number in range(len(shapes))]
+    arrived[0] += 1 if direct else network.T  # the label
     intensities = [first - facts.classes if number == 0 else inputs for number, (inputs, _) in enumerate(shapes)]
     return Energy(
         spikes=tuple(fired),

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ffsnn import encode
 from ffsnn.augment import shifted
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
@@ -41,6 +42,7 @@ class EpochMetrics:
     val_accuracy: float
     images_per_second: float  # training alone
     seconds: float  # training and validation
+    input_spikes: float = 0.0  # that the image of a sample sends; 0: a constant current
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,6 +88,8 @@ class Trainer:
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
         self.frozen = frozen
         self.epoch = 0  # epochs done
+        shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
+        self.input_spikes = encode.spikes(config.network.encoder, shown, config.network.T)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         while self.epoch < self.learning.epochs:
@@ -113,7 +117,7 @@ class Trainer:
         loss, good_pos, good_neg, rate = (tuple(row) for row in (sums / len(self.train)).tolist())
         return EpochMetrics(
             self.epoch, loss, good_pos, good_neg, rate, accuracy,
-            len(self.train) / trained, time.perf_counter() - start,
+            len(self.train) / trained, time.perf_counter() - start, self.input_spikes,
         )  # fmt: skip
 
     def train_batch(self, index: torch.Tensor, batch: int) -> torch.Tensor:

@@ -188,7 +188,7 @@ def best(
     found = reuse.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
     print("---\n".join(it.yaml() for it in found), end="")
     if tracking_uri or not SearchFolder.exists(mlruns, name):
-        print(f"next: ffsnn best {name} > best.yaml, then: ffsnn train best.yaml --test", file=sys.stderr)
+        print("next: keep it (> best.yaml), then: ffsnn train best.yaml --test", file=sys.stderr)
         return
     folder = SearchFolder.open(mlruns, name).path
     stem, suffix = BEST_FILE.split(".")

@@ -6,7 +6,8 @@ from search.config import SearchConfig, difference
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Figures, Section, Table, Text
-from search.report.sections import note, percent
+from search.report.overview import percent
+from search.report.sections import note
 from search.report.studies import at_epoch, counted
 from search.results import Results, epochs_of, seconds_of
 

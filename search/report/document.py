@@ -76,10 +76,12 @@ def markdown(document: Document) -> str:
     """The document without its figures."""
     parts = [f"# {_inline(document.title)}", _inline(document.summary)]
     parts.append("\n".join(f"- {_inline(name)}: {_inline(value)}" for name, value in document.key_figures.items()))
-    for section in document.sections:
-        parts.append(f"## {_inline(section.title)}")
-        parts += [text for block in section.blocks if (text := _markdown(block))]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *map(section_markdown, document.sections)]) + "\n"
+
+
+def section_markdown(section: Section) -> str:
+    blocks = [text for block in section.blocks if (text := _markdown(block))]
+    return "\n\n".join([f"## {_inline(section.title)}", *blocks])
 
 
 def _markdown(block: Block) -> str:

@@ -12,10 +12,10 @@ from ffsnn.config import ConfigError
 from search.folder import SearchFolder
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
-from search.report import comparison, reproduce, sections
+from search.report import comparison, overview, sections
 from search.report.document import Document, markdown
+from search.report.overview import percent
 from search.report.page import page
-from search.report.sections import percent
 from search.results import Results, epochs_of
 
 
@@ -56,7 +56,7 @@ def describe(results: Results, other: Results | None = None) -> Document:
         "ran for": clock(results.spent) if results.spent else "-",
     }
     parts = [
-        reproduce.section(results),
+        overview.section(results),
         sections.best(results),
         sections.history(results),
         sections.rungs(results),

@@ -14,7 +14,7 @@ from ffsnn.run_folder import CONFIG
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
-from search.report.reproduce import shown, without_secrets
+from search.report.overview import percent, standings, without_secrets
 from search.report.studies import as_ended, at_epoch, counted, times
 from search.results import Fate, Result, Results, Rung, epochs_of, seconds_of, short
 
@@ -23,35 +23,26 @@ AT_LEAST = 10  # trials, for importances
 FATES: tuple[Fate, ...] = ("complete", "pruned", "failed", "unfinished")
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
-
-
 def note(text: str) -> Text:
     return Text(text, is_note=True)
 
 
 def best(results: Results) -> Section:
     """The best trials, each with the command that trains it."""
-    ranked, parameters = results.ranked(), list(results.config.space.parameters)
+    ranked = results.ranked()[:TOP]
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
-    rows: tuple[tuple[str | Code, ...], ...] = tuple(
-        (
-            str(rank), str(trial.number), percent(trial.accuracies[-1]), str(trial.epochs),
-            *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
-            Code(f"ffsnn train {shlex.quote(str(results.folder.trial(trial.number).path / CONFIG))}"),
-        )
-        for rank, trial in enumerate(ranked[:TOP], 1)
-    )  # fmt: skip
-    head = ("", "trial", "accuracy", "epochs", *map(short, parameters), "train it")
+    table = standings(results, TOP)
+    train = [
+        Code(f"ffsnn train {shlex.quote(str(results.folder.trial(trial.number).path / CONFIG))}") for trial in ranked
+    ]
     return Section("Best trials", [
-        Table(head, rows),
+        Table((*table.head, "train it"), tuple((*row, code) for row, code in zip(table.rows, train, strict=True))),
         note(
-            f"The best {len(rows)} of {len(ranked)} trials with a result, by validation accuracy after their last "
-            f"epoch; those at full length ({results.config.epochs} epochs) stand before all others. The best of many, "
-            f"seen with one seed, is flattered by chance. To rank the best by several seeds and open the test files "
-            f"once:"
+            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, by validation accuracy after "
+            f"their last epoch; those at full length ({results.config.epochs} epochs) stand before all others. The "
+            f"best of many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
+            f"test files once:"
         ),
         Code(f"ffsnn retrain {results.name}"),
     ])  # fmt: skip

@@ -3,7 +3,7 @@
 
 A version carries what it needs: configuration, weights (safetensors), metrics, pictures, this project's `ffsnn` package
 as it was (MLflow's code_paths: nothing of ours has to be installed where it is loaded), and the versions of the
-libraries that must be. Its Python code is a file (`search/champion_model.py`): nothing is pickled.
+libraries that must be. Its Python code is a file (`champion_model.py`): nothing is pickled.
 """
 
 import io

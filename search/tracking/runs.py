@@ -92,7 +92,7 @@ def totals(config: RunConfig, history: list[EpochMetrics]) -> dict[str, float]:
         SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
         SPIKES: sum(r * config.network.T * w for r, w in zip(rates, config.network.widths, strict=True)),
     }
-    if (energy := of_rates(config, rates)) is not None:
+    if (energy := of_rates(config, rates, history[-1].input_spikes)) is not None:
         values |= {OPERATIONS: sum(energy.synaptic_operations), ENERGY: energy.picojoules / 1000}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,12 +203,3 @@ def small_disk(home: Path, megabytes: int = 64) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(home)], check=True)
-
-
-@cache
-def takes_a_server() -> bool:
-    """Whether the search can be told of an MLflow server."""
-    command = [*FFSNN, "search", "--help"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    told = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60)
-    return "--tracking-uri" in told.stdout

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.faults.harness import STOPS, Fault, Life, small_disk, takes_a_server
+from tests.faults.harness import STOPS, Fault, Life, small_disk
 from tests.faults.reader import broken_promises, read
 from tests.faults.server import Server
 
@@ -46,8 +46,6 @@ OTHERS = {
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    if not takes_a_server():
-        pytest.skip("this version of the search has no --tracking-uri")
     server = Server(tmp_path / "server")
     try:
         yield server.start()

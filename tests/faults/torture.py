@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.faults.damage import DAMAGES
-from tests.faults.harness import PHASES, STOPS, Fault, Life, small_disk, takes_a_server
+from tests.faults.harness import PHASES, STOPS, Fault, Life, small_disk
 from tests.faults.reader import broken_promises
 from tests.faults.server import Server
 
@@ -32,7 +32,7 @@ COSTS = {
 class Torture:
     """The lives so far, and what broke in them."""
 
-    def __init__(self, number: int, seed: int, homes: Path, server: Server | None) -> None:
+    def __init__(self, number: int, seed: int, homes: Path, server: Server) -> None:
         self.number, self.draw, self.homes, self.server = number, random.Random(seed), homes, server
         self.struck: Counter[str] = Counter()  # by "victim in phase", or damage
         self.costs: Counter[str] = Counter()
@@ -133,13 +133,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/faults.json"), help="where the counts go")
     asked = parser.parse_args()
     homes = Path(tempfile.mkdtemp(prefix="ffsnn-torture-"))
-    server = Server(homes / "server").start() if takes_a_server() else None
+    server = Server(homes / "server").start()
     torture, start = Torture(asked.number, asked.seed, homes, server), time.monotonic()
     try:
         torture.run()
     finally:
-        if server:
-            server.stop()
+        server.stop()
         minutes = round((time.monotonic() - start) / 60)
         result = {"seed": asked.seed, "minutes": minutes, "counts": torture.counts()}
         result |= {"struck": dict(sorted(torture.struck.items())), "broken": torture.broken}

@@ -10,7 +10,8 @@ from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCou
 from ffsnn import data
 from ffsnn.config import RunConfig
 from ffsnn.data import Images
-from ffsnn.energy import Energy, measure
+from ffsnn.encode import spikes as spikes_of
+from ffsnn.energy import Energy, measure, of_rates
 from ffsnn.network import Network
 from ffsnn.trace import trace
 
@@ -68,6 +69,35 @@ def test_one_neuron_by_hand() -> None:
     assert energy == Energy((2.0,), (1.0,), (float(F - C),), (F,), passes=C)
     assert energy.picojoules == pytest.approx(0.9 + 4.6 * (F - C))
     assert energy.dense_picojoules == pytest.approx(4.6 * F)
+
+
+@pytest.mark.parametrize("label", ["in_place", "appended"])
+@pytest.mark.parametrize(
+    ("encoder", "between"),
+    [("direct", "spikes"), ("direct", "rate"), ("poisson", "spikes"), ("poisson", "rate"), ("latency", "spikes")],
+)
+def test_rates_tell_what_looking_does(encoder: str, between: str, label: str, images: Images) -> None:
+    """Exactly, but for the noise of Poisson spikes."""
+    config = RunConfig.parse({
+        "data": {"dataset": "digits"},
+        "network": {"T": T, "widths": WIDTHS, "encoder": encoder, "between": between, "label": label},
+    })  # fmt: skip
+    seen = measure(Network(config), images)
+    rates = [spikes / (T * width) for spikes, width in zip(seen.spikes, WIDTHS, strict=True)]
+    shown = images.x if label == "appended" else images.x[:, C:]
+    told = of_rates(config, rates, spikes_of(encoder, shown, T))
+    assert told is not None
+    close = 0.03 if encoder == "poisson" else 1e-6
+    assert told.synaptic_operations == pytest.approx(seen.synaptic_operations, rel=close)
+    assert told.picojoules == pytest.approx(seen.picojoules, rel=close)
+    assert (told.multiply_adds, told.passes) == (seen.multiply_adds, seen.passes)
+
+
+def test_rates_do_not_tell_of_their_times_nor_of_a_layer_that_saw_nothing() -> None:
+    timed = RunConfig.parse({"data": {"dataset": "digits"}, "network": {"encoder": "latency", "between": "rate"}})
+    assert of_rates(timed, [0.1, 0.1], 30.0) is None
+    greedy = RunConfig.parse({"data": {"dataset": "digits"}, "learning": {"layers": "greedy"}})
+    assert of_rates(greedy, [0.1, 0.0], 0.0) is None
 
 
 def test_under_the_predicted_label_unless_told_otherwise(images: Images) -> None:

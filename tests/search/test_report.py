@@ -17,9 +17,9 @@ from search.folder import SearchFolder
 from search.report import figures
 from search.report.comparison import common_epoch
 from search.report.document import Code, Document, Section, Table, Text, markdown
+from search.report.overview import command, space_yaml, without_secrets
 from search.report.page import page
 from search.report.report import report
-from search.report.reproduce import command, space_yaml, without_secrets
 from search.report.studies import at_epoch
 from search.results import Results
 from search.trial_folder import End

@@ -74,6 +74,7 @@ def whole(home: Path) -> None:
     assert seed == 2  # the search itself had seed 0
 
 
+@pytest.mark.slow
 def test_each_is_trained_once_and_only_the_winner_is_tested(retrained):
     home, result = retrained
     assert result.returncode == 0, result.stdout + result.stderr
@@ -94,6 +95,7 @@ def test_each_is_trained_once_and_only_the_winner_is_tested(retrained):
     assert {f"network/{file}" for file in files} <= names
 
 
+@pytest.mark.slow
 def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrained, tmp_path):
     home, _ = retrained
     images = data.load_test(DataConfig(dataset="digits")).x[:20].view(-1, 8, 8).numpy()
@@ -118,6 +120,7 @@ def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrai
     assert one.stdout.split("\t")[1] == str(mine[0])
 
 
+@pytest.mark.slow
 def test_the_same_command_prints_what_is_written_and_opens_no_test_set(copy):
     written = (folder_of(copy) / "retrain.json").read_text()
     changed = json.loads(written)
@@ -131,6 +134,7 @@ def test_the_same_command_prints_what_is_written_and_opens_no_test_set(copy):
     assert len(client.search_runs(["1"], "tags.`ffsnn.kind` = 'retrain'")) == 4
 
 
+@pytest.mark.slow
 def test_a_worse_one_does_not_replace_the_champion_unless_forced(copy):
     client = MlflowClient(f"sqlite:///{copy}/mlruns/mlflow.db")
     client.set_model_version_tag("done", "1", "ffsnn.retrain", "an-earlier-one")

@@ -127,11 +127,11 @@ def test_the_search_describes_itself(home):
     status, _, _, params, _, tags, data, _ = said(home)["done"]
     text = tags["mlflow.note.content"]
     assert (status, params["space_name"], len(data)) == ("FINISHED", "digits_smoke", 1)
-    assert "| `learning.theta` | 0.02 to 0.4 | logarithmic | `learning.loss` = threshold |" in text
+    assert "| theta | 0.02 to 0.4 | logarithmic | loss is threshold |" in text
     assert "3 complete, 1 pruned, 0 failed" in text
     best, trial = folder_of(home).ranked()[0]
     assert f"| {trial.number} | {best:.2%} | 2 |" in text
-    assert "ffsnn search digits_smoke --name done-again --trials 4 --epochs 2" in text
+    assert "ffsnn search digits_smoke --trials 4 --epochs 2 --seed 0" in text
 
 
 def test_again_changes_nothing(copy):
@@ -178,7 +178,7 @@ def test_energy_from_rates_is_that_of_the_network_looked_at(home):
         seen = energy.measure(network, load(config.data, config.seed).validation)
         lanes = [config.network.T * width for width in config.network.widths]
         rates = [spikes / lane for spikes, lane in zip(seen.spikes, lanes, strict=True)]
-        told = energy.of_rates(config, rates)
+        told = energy.of_rates(config, rates, 0.0)
         assert told is not None
         assert told.picojoules == pytest.approx(seen.picojoules)
         assert told.synaptic_operations == pytest.approx(seen.synaptic_operations)

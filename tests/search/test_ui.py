@@ -59,6 +59,7 @@ def test_axes_that_only_some_trials_have_stand_apart():
     assert {"val_accuracy", "loss_0", "firing_rate_2", "goodness_neg_1"} <= set(curves)
 
 
+@pytest.mark.slow
 def test_a_server_that_runs_already_is_taken(home, tmp_path):
     server = Server(tmp_path / "server").start()
     try:

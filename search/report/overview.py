@@ -1,4 +1,7 @@
-"""What was searched and how, in words; and the command that searches it again."""
+"""What was searched and how, in words and with the command that searches it again; and which trials were best.
+
+Nothing heavy is imported: MLflow's description of a search (`search.tracking.note`) says the same.
+"""
 
 import re
 import shlex
@@ -25,6 +28,7 @@ def section(results: Results) -> Section:
         "sampler": f"{config.sampler}, seed {config.seed}",
         "scheduler": _scheduler(config),
         "device": config.device,
+        "commit": tree.get("commit") or "none: searched outside of a git repository",
         "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
         "tracking": without_secrets(config.tracking_uri) if config.tracking_uri else "the store in mlruns/",
     }
@@ -47,6 +51,19 @@ def section(results: Results) -> Section:
         ),
     ]
     return Section("What was searched", blocks)
+
+
+def standings(results: Results, top: int) -> Table:
+    """The best trials, a row each."""
+    parameters = list(results.config.space.parameters)
+    rows = tuple(
+        (
+            str(rank), str(trial.number), percent(trial.accuracies[-1]), str(trial.epochs),
+            *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
+        )
+        for rank, trial in enumerate(results.ranked()[:top], 1)
+    )  # fmt: skip
+    return Table(("", "trial", "accuracy", "epochs", *map(short, parameters)), rows)
 
 
 def command(config: SearchConfig) -> str:
@@ -81,6 +98,10 @@ def space_yaml(space: Space) -> str:
 def without_secrets(text: str) -> str:
     """A text whose addresses have lost what stands before their host, and their options."""
     return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"(?<=://)\S*@", "", text))
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
 
 
 def shown(value: Value) -> str:
