@@ -95,7 +95,7 @@ def search(
     concurrency: Annotated[int | None, typer.Option(help="trials at once [default: one a CPU or GPU share]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
     time_budget: Annotated[float | None, typer.Option(help="minutes after which no trial goes on")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp [default: tpe]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp, cmaes [default: tpe]")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha, none [default: asha]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampler and of every trial [default: 0]")] = None,
     name: Annotated[

@@ -2,9 +2,6 @@
 
 A sampler is built anew for every trial, from the search's seed and the trial's number, so that what it suggests is a
 function of these and of the study alone: a search that was stopped and resumed asks for the same points.
-
-Optuna's CMA-ES is left out: it keeps its state in the study as a pickle, and to resume a search would run what its
-folder says.
 """
 
 import hashlib
@@ -15,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
+from search.evolution import Evolution
 from spaces.space import Choice, Space
 
 
@@ -56,11 +54,15 @@ def _gp(seed: int, own: int, number: int) -> BaseSampler:
     return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
 
 
+def _cmaes(seed: int, own: int, number: int) -> BaseSampler:
+    return Evolution(own)
+
+
 SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
-    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp,
+    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
 }  # fmt: skip
-WITHOUT_CHOICES = ("qmc",)
-WITHOUT_CONDITIONS = ("qmc", "gp")
+WITHOUT_CHOICES = ("qmc", "cmaes")
+WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
 
 
 def build(name: str, seed: int, number: int) -> BaseSampler:
