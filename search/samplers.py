@@ -13,6 +13,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from search.evolution import Evolution
+from search.horizon import Horizon
 from spaces.space import Choice, Space
 
 
@@ -61,6 +62,7 @@ def _cmaes(seed: int, own: int, number: int) -> BaseSampler:
 SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
     "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
 }  # fmt: skip
+HORIZONS = {"tpe": 500, "gp": 200}  # trials; TPE's time for a suggestion grows with their number, GP's with its cube
 WITHOUT_CHOICES = ("qmc", "cmaes")
 WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
 
@@ -70,6 +72,11 @@ def build(name: str, seed: int, number: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return SAMPLERS[name](seed, seed_of(seed, number), number)
+
+
+def seen_by(name: str, study: optuna.Study) -> Any:
+    """The study, or as much of it as the sampler looks at."""
+    return Horizon(study, HORIZONS[name]) if name in HORIZONS else study
 
 
 def limits(name: str, space: Space) -> str | None:
