@@ -42,10 +42,13 @@ def beyond(trials: list[FrozenTrial], limit: int) -> set[int]:
     return set(rest) - {rest[i * len(rest) // count] for i in range(count)}
 
 
-def _merit(trial: FrozenTrial) -> tuple[bool, int, float, int]:
-    """As TPE ranks them: complete ones by their value, then stopped ones by how far they came; of equals the first."""
-    if (value := trial.value) is not None:
-        return True, 0, value, -trial.number
+def _merit(trial: FrozenTrial) -> tuple[int, int, float, int]:
+    """As TPE ranks them: complete ones by their value, then stopped ones by how far they came; failed ones last.
+
+    A stopped trial has a value, too: its last one.
+    """
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        return 2, 0, trial.value, -trial.number
     told = trial.intermediate_values
     last = max(told, default=-1)
-    return False, last, told.get(last, float("-inf")), -trial.number
+    return int(trial.state == TrialState.PRUNED), last, told.get(last, float("-inf")), -trial.number

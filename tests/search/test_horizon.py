@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from search import points, samplers
 from search.horizon import BEST, Horizon, beyond
@@ -13,18 +13,22 @@ from spaces.space import Space
 SPACE = Space.parse({"parameters": {"tau": {"float": [1.1, 5]}, "T": {"int": [2, 16]}}})
 
 
+def told(*trials: dict[int, float]) -> list[FrozenTrial]:
+    """Trials by their values at each step: complete after two steps, stopped after one, running after none."""
+    study = optuna.create_study(direction="maximize")
+    for number, values in enumerate(trials):
+        trial = study.ask()
+        for step, value in values.items():
+            trial.report(value, step)
+        if values:
+            last = values[max(values)]
+            study.tell(number, *((last, TrialState.COMPLETE) if 2 in values else (None, TrialState.PRUNED)))
+    return study.trials
+
+
 def trials(count: int) -> list[FrozenTrial]:
     """Complete and stopped ones in turns, the later the better, and one that runs."""
-    made = []
-    for number in range(count):
-        value = number / count
-        told = {1: value} if number % 2 else {1: value, 2: value}
-        state = TrialState.PRUNED if number % 2 else TrialState.COMPLETE
-        made.append(create_trial(state=state, value=None if number % 2 else value, intermediate_values=told))
-    made.append(create_trial(state=TrialState.RUNNING))
-    for number, trial in enumerate(made):
-        trial.number = number
-    return made
+    return told(*({1: n / count} if n % 2 else {1: 0.0, 2: n / count} for n in range(count)), {})
 
 
 def test_a_short_study_is_seen_whole():
@@ -44,12 +48,20 @@ def test_of_a_long_one_the_best_and_an_even_share_of_the_rest(count):
     assert every[-1].number not in beyond(every, 200)
 
 
+def test_a_complete_trial_is_better_than_a_stopped_one():
+    """Whatever their values; the best that is complete stays even among the last."""
+    every = told(*({1: 0.9} for _ in range(2 * BEST)), *({1: 0.1, 2: 0.1} for _ in range(BEST)))
+    assert not beyond(every, BEST + 1) & set(range(2 * BEST, 3 * BEST))
+
+
 def test_stopped_trials_are_ranked_by_how_far_they_came():
-    every = [create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.9}) for _ in range(100)]
-    every += [create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.1, 2: 0.1}) for _ in range(BEST)]
-    for number, trial in enumerate(every):
-        trial.number = number
-    assert not beyond(every, 60) & set(range(100, 150))
+    study = optuna.create_study(direction="maximize")
+    for number in range(3 * BEST):
+        trial = study.ask()
+        for step in (1, 2) if number >= 2 * BEST else (1,):
+            trial.report(0.1 if number >= 2 * BEST else 0.9, step)
+        study.tell(number, state=TrialState.PRUNED)
+    assert not beyond(study.trials, BEST + 1) & set(range(2 * BEST, 3 * BEST))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
