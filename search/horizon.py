@@ -1,5 +1,6 @@
 """What of a long study a sampler looks at, so that a suggestion costs no more late in a search than early."""
 
+import copy
 from collections.abc import Container
 from typing import Any
 
@@ -18,7 +19,9 @@ class Horizon:
 
     def __init__(self, study: optuna.Study, limit: int) -> None:
         self.study = study
-        self.left_out = beyond(study.get_trials(deepcopy=False), limit)
+        trials = study.get_trials(deepcopy=False)
+        left_out = beyond(trials, limit)
+        self.trials = [trial for trial in trials if trial.number not in left_out] if left_out else trials
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.study, name)
@@ -27,8 +30,8 @@ class Horizon:
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         """In place of the method by which all of Optuna's samplers read a study."""
-        trials = self.study._get_trials(deepcopy, states, use_cache)
-        return [trial for trial in trials if trial.number not in self.left_out] if self.left_out else trials
+        wanted = [trial for trial in self.trials if states is None or trial.state in states]
+        return copy.deepcopy(wanted) if deepcopy else wanted
 
 
 def beyond(trials: list[FrozenTrial], limit: int) -> set[int]:

@@ -62,7 +62,7 @@ def _cmaes(seed: int, own: int, number: int) -> BaseSampler:
 SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
     "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
 }  # fmt: skip
-HORIZONS = {"tpe": 500, "gp": 200}  # trials; TPE's time for a suggestion grows with their number, GP's with its cube
+HORIZONS = {"tpe": 300, "gp": 200}  # trials; TPE's time for a suggestion grows with their number, GP's with its cube
 WITHOUT_CHOICES = ("qmc", "cmaes")
 WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
 

@@ -1,6 +1,7 @@
 """Brings a search into MLflow while it runs: one background thread, never in the search's way."""
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from search.folder import TrialsFolder
 from search.tracking.projection import Projection, project
 from search.tracking.store import imported
 
+SWITCH = (
+    0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
+)
 EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
 PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
 # machine), after which the end of a search does not wait any longer
@@ -49,6 +53,7 @@ class Tracker(threading.Thread):
         return self.done
 
     def run(self) -> None:
+        sys.setswitchinterval(SWITCH)
         imported()  # while Ray starts
         projection: Projection | None = None
         late: set[int] = set()
