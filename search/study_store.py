@@ -125,8 +125,12 @@ def refuse_a_strangers(url: str, name: str, owner: str | None) -> None:
     """
     with _translated(url):
         storage = _database(url)
-        if name in optuna.get_all_study_names(storage):
-            _refuse_a_strangers(_named(name, storage), owner, url)
+        try:
+            if name in optuna.get_all_study_names(storage):
+                _refuse_a_strangers(_named(name, storage), owner, url)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 def must_answer(url: str) -> None:

@@ -172,15 +172,20 @@ def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 def _read_study(place: Path | str, name: str, seen: Seen) -> None:
     import optuna
-    from optuna.storages import JournalStorage
+    from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
-    if isinstance(place, Path) and not place.exists():  # opening would create it
-        seen.unreadable.append("study.log: not there")
-        return
-    storage = JournalStorage(JournalFileBackend(str(place))) if isinstance(place, Path) else place
-    study = optuna.load_study(study_name=name, storage=storage)
-    for frozen in study.trials:
+    if isinstance(place, Path):
+        if not place.exists():  # opening would create it
+            seen.unreadable.append("study.log: not there")
+            return
+        trials = optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(place)))).trials
+    else:
+        database = RDBStorage(place)
+        trials = optuna.load_study(study_name=name, storage=database).trials
+        database.remove_session()
+        database.engine.dispose()
+    for frozen in trials:
         values = sorted(frozen.intermediate_values.items())
         if frozen.user_attrs.get("stop_reason") == "diverged" and values[-1][1] == 0:
             values.pop()  # the sampler is told the worst value of the epoch that a trial did not live to see
