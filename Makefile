@@ -48,7 +48,7 @@ bench: $(READY) ## measure the core beside the notes' loop (about 5 minutes); re
 bench-search: $(READY) ## measure what a search costs beyond its training (about 30 minutes, on an idle machine)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.search $(ARGS)
 
-bench-cluster: $(READY) ## measure how much sooner two nodes finish a search than one (10 minutes, three idle cores)
+bench-cluster: $(READY) ## measure how much sooner two nodes finish a search than one (10 minutes, as root, idle)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.cluster $(ARGS)
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)

@@ -112,8 +112,6 @@ def report_cost(ran: Ran) -> dict[str, float]:
     spent, cpu = ran.seen["spent"], ran.seen["cpu"]
     reports = len(spent["tune: a report, all in all"])
     cost = {name: 1000 * sum(calls) / reports for name, calls in spent.items()}
-    of_reports = [name for name in cost if name.endswith((": report", ": end", ": step"))]
-    cost["searcher, scheduler and callbacks"] = sum(cost[name] for name in of_reports)
     cost["the process's CPU time"] = 1000 * (cpu[-1] - cpu[0]) / reports
     return cost
 

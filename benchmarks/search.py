@@ -94,7 +94,9 @@ def main() -> None:
                 found = {name: overhead(ran) for name, ran in searches.items()}
                 console.print(table_of("1. A search beside its training", pairs(found, OVERHEAD_ROWS), *found))
                 keep("overhead", found)
-            title = f"2. Driver, ms a report (target {TARGETS['report_ms']:.0f} for searcher, scheduler and callbacks)"
+            title = (
+                f"2. Driver, ms for each report of a trial (target {TARGETS['report_ms']:.0f} for a report, all in all)"
+            )
             names = {name: f"{name}|{{:.3f}}" for name in sorted(set().union(*costs.values()))}
             console.print(table_of(title, pairs(costs, names), *costs))
             keep("report", costs)

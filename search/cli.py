@@ -95,7 +95,7 @@ def search(
     concurrency: Annotated[int | None, typer.Option(help="trials at once [default: one a CPU or GPU share]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
     time_budget: Annotated[float | None, typer.Option(help="minutes after which no trial goes on")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp [default: tpe]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp, cmaes [default: tpe]")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha, none [default: asha]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampler and of every trial [default: 0]")] = None,
     name: Annotated[
@@ -317,11 +317,11 @@ def sync(
     home: Home = None,
 ) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
-    from search import reuse
     from search.folder import SearchFolder
     from search.places import find_home, setting
     from search.reconcile import reconcile
     from search.request import requested
+    from search.servers import must_answer
     from search.tracking import projection
     from search.tracking.store import store_uri
 
@@ -330,7 +330,7 @@ def sync(
     config, _ = requested(mlruns, None, None, name, places)
     folder = SearchFolder.open(mlruns, name)
     if config.tracking_uri:
-        reuse.must_answer(config.tracking_uri)
+        must_answer(config.tracking_uri)
     with folder.lease():
         reconcile(folder, config, console.print)
         count = projection.sync(mlruns, folder, config.tracking_uri)

@@ -25,7 +25,7 @@ class SearchConfig(Config):
     )
     gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
     time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
-    sampler: Literal["tpe", "random", "qmc", "gp"] = "tpe"
+    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"

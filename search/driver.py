@@ -101,6 +101,7 @@ def _tune(
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         cluster.start(share, config.address)
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
         _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
         tune.Tuner(
             tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),

@@ -174,6 +174,8 @@ def run(
     def news(item: News) -> None:
         tracker.changed(item.number)
         board.news(item)
+        if item.end and board.ended == config.trials:
+            tracker.finish()  # while Ray goes down
 
     tracker.start()
     board.start()

@@ -43,7 +43,8 @@ class StudySearcher(FolderSearcher):
                 sample = dict(self.search.first[number])
             else:
                 sampler = samplers.build(self.search.sampler, self.search.seed, number)
-                sample = points.draw(self.search.space, self.study, sampler, number)
+                seen = samplers.seen_by(self.search.sampler, self.study)
+                sample = points.draw(self.search.space, seen, sampler, number)
             trial.create(self.search.space.apply(sample, self.base))
             points.record(self.search.space, self.study, number, sample)
         return trial

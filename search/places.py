@@ -3,7 +3,7 @@
     home = "/shared/searches"                 # holds mlruns/; on a cluster a folder that all nodes see
     address = "10.0.0.1:6379"                 # of a Ray cluster
     storage = "postgresql://me@db/ffsnn"      # of the study
-    tracking_uri = "https://mlflow.lab"       # of the MLflow server
+    tracking_uri = "http://10.0.0.4:5000"       # of the MLflow server
     data_dir = "/data"
 
 A password lives in memory alone: what is written or shown has gone through `without_password` or `redacted`.

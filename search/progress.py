@@ -73,8 +73,12 @@ class Board(threading.Thread):
         self.running.discard(number)
         self.done[end.state] += 1
 
+    @property
+    def ended(self) -> int:
+        return sum(self.done.values())
+
     def line(self) -> str:
-        ended = sum(self.done.values())
+        ended = self.ended
         parts = [
             f"{ended}/{self.config.trials} {self.noun}s", f"{len(self.running)} running",
             f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",

@@ -6,30 +6,23 @@ their types; parameters are text.
 
 import difflib
 import os
-import socket
 import tempfile
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.run_folder import CONFIG
 from search.folder import SearchFolder, place
 from search.names import ENVIRONMENT, EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
 from search.places import redacted, setting
+from search.servers import tracking_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-ADDRESS = "MLFLOW_TRACKING_URI"  # in the environment
-ANSWER = 4.0  # seconds that an address may take to answer
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 PAGE = 1000  # runs
 
 
@@ -49,18 +42,6 @@ class Best:
         return f"# search {self.search}, trial {self.trial}: {reached}\n{self.config.yaml()}"
 
 
-def store_of(home: Path, tracking_uri: str | None) -> str | None:
-    """The address that a person means (`search.places`); None: the local store.
-
-    Raises:
-        ConfigError: it does not answer.
-    """
-    uri = setting("tracking_uri", tracking_uri)
-    if uri is not None:
-        must_answer(uri)
-    return uri
-
-
 def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callable[[str], None]) -> list[Best]:
     """The best `top` trials: from the folder, unless it is not there or a tracking address is named.
 
@@ -69,7 +50,7 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
     """
     if tracking_uri is None and (SearchFolder.exists(home, name) or setting("tracking_uri") is None):
         return from_folder(SearchFolder.open(home, name), top)
-    uri = store_of(home, tracking_uri)
+    uri = tracking_store(tracking_uri)
     assert uri is not None
     return from_mlflow(uri, name, top, say)
 
@@ -102,48 +83,6 @@ def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> li
         raise ConfigError(
             redacted(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}")
         ) from error
-
-
-def must_answer(uri: str) -> None:
-    """Make sure within `ANSWER` seconds that somebody answers at an MLflow address, or that its file is there.
-
-    In a thread: neither a name server that is slow nor a server that drips keeps a person waiting for longer.
-
-    Raises:
-        ConfigError: nobody does.
-    """
-    parts = urlsplit(uri)
-    scheme = parts.scheme.split("+")[0]
-    if scheme == "sqlite":
-        if not Path(uri.split("://", 1)[1].removeprefix("/")).is_file():  # else SQLite would make an empty one
-            raise ConfigError(
-                f"{uri} is not there: name the address of an MLflow server, or sqlite:////a/path/mlflow.db"
-            )
-        return
-    if scheme not in PORTS or not parts.hostname:
-        raise ConfigError(f"{redacted(uri)} is no MLflow address: it should look like http://host:5000")
-    said: list[str] = []
-    shown, bare = redacted(uri), parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-    def ask() -> None:
-        try:
-            if scheme.startswith("http"):
-                with urllib.request.urlopen(bare, timeout=ANSWER):
-                    pass
-            else:
-                socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), ANSWER).close()
-            said.append("")
-        except urllib.error.HTTPError:  # an answer, if not a friendly one
-            said.append("")
-        except Exception as error:
-            said.append(str(getattr(error, "reason", error)))
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER)
-    if said != [""]:
-        reason = said[0] if said else f"nothing came within {ANSWER:.0f} s"
-        raise ConfigError(f"the MLflow address {shown} does not answer ({reason}): is it right, and is the server up?")
 
 
 def _runs(client: "MlflowClient", query: str) -> list["Run"]:

@@ -2,9 +2,6 @@
 
 A sampler is built anew for every trial, from the search's seed and the trial's number, so that what it suggests is a
 function of these and of the study alone: a search that was stopped and resumed asks for the same points.
-
-Optuna's CMA-ES is left out: it keeps its state in the study as a pickle, and to resume a search would run what its
-folder says.
 """
 
 import hashlib
@@ -15,6 +12,8 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
+from search.evolution import Evolution
+from search.horizon import Horizon
 from spaces.space import Choice, Space
 
 
@@ -56,11 +55,16 @@ def _gp(seed: int, own: int, number: int) -> BaseSampler:
     return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
 
 
+def _cmaes(seed: int, own: int, number: int) -> BaseSampler:
+    return Evolution(own)
+
+
 SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
-    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp,
+    "tpe": _tpe, "random": _random, "qmc": _qmc, "gp": _gp, "cmaes": _cmaes,
 }  # fmt: skip
-WITHOUT_CHOICES = ("qmc",)
-WITHOUT_CONDITIONS = ("qmc", "gp")
+HORIZONS = {"tpe": 500, "gp": 200}  # trials; TPE's time for a suggestion grows with their number, GP's with its cube
+WITHOUT_CHOICES = ("qmc", "cmaes")
+WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
 
 
 def build(name: str, seed: int, number: int) -> BaseSampler:
@@ -68,6 +72,11 @@ def build(name: str, seed: int, number: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return SAMPLERS[name](seed, seed_of(seed, number), number)
+
+
+def seen_by(name: str, study: optuna.Study) -> Any:
+    """The study, or as much of it as the sampler looks at."""
+    return Horizon(study, HORIZONS[name]) if name in HORIZONS else study
 
 
 def limits(name: str, space: Space) -> str | None:

@@ -3,17 +3,20 @@
 import json
 import os
 import socket
+import threading
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ffsnn.config import ConfigError
-from search.places import redacted
+from search.places import redacted, setting
 
-ANSWER = 5.0  # seconds
-# Of Ray's own protocol, an empty question that each of its processes asks first.
+ANSWER = 4.0  # seconds
 SILENT = "does not answer"
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+# Of Ray's own protocol, an empty question that each of its processes asks first.
 FIRST_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 
@@ -29,29 +32,70 @@ def database_problem(url: str) -> str:
 
 
 def tracking_problem(uri: str) -> str:
-    """Of an MLflow server: silent, another kind of server, a wrong password, a host that it does not know."""
-    shown = redacted(uri)
-    if not uri.startswith("http"):
-        from search.reuse import must_answer
+    """Of an MLflow server or store: silent, another kind of server, a wrong password, a host that it does not know.
 
+    Asked in a thread: neither a name server that is slow nor a server that drips keeps a person waiting for longer.
+    """
+    shown, parts = redacted(uri), urlsplit(uri)
+    scheme = parts.scheme.split("+")[0]
+    if scheme == "sqlite":
+        there = Path(uri.split("://", 1)[1].removeprefix("/")).is_file()  # else SQLite would make an empty one
+        return "" if there else f"{uri} is not there: name an MLflow server, or sqlite:////a/path/mlflow.db"
+    if scheme not in PORTS or not parts.hostname:
+        return f"{shown} is no MLflow address: it should look like http://host:5000"
+    said: list[str] = []
+
+    def ask() -> None:
         try:
-            must_answer(uri)
-        except ConfigError as error:
-            return str(error)
-        return ""
+            if scheme.startswith("http"):
+                said.append(_mlflow_problem(uri))
+            else:
+                socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), ANSWER).close()
+                said.append("")
+        except Exception as error:  # of the address, the name server, the connection, the protocol
+            reason = redacted(str(getattr(error, "reason", error)))
+            said.append(f"{SILENT} ({reason}): is the address right, and is the server up?")
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER)
+    problem = said[0] if said else f"{SILENT} (nothing came within {ANSWER:.0f} s): is the server up?"
+    return f"the MLflow server {shown} {problem}" if problem else ""
+
+
+def must_answer(uri: str) -> None:
+    """Make sure that an MLflow server or store is there, and takes us.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if problem := tracking_problem(uri):
+        raise ConfigError(problem)
+
+
+def tracking_store(asked: str | None) -> str | None:
+    """The MLflow address that a person means (`search.places`); None: the local store.
+
+    Raises:
+        ConfigError: it does not answer.
+    """
+    uri = setting("tracking_uri", asked)
+    if uri is not None:
+        must_answer(uri)
+    return uri
+
+
+def _mlflow_problem(uri: str) -> str:
     try:
         with urllib.request.urlopen(_question(uri), timeout=ANSWER) as answer:
             said, kind = answer.read(), answer.headers.get("Content-Type", "")
     except urllib.error.HTTPError as error:
-        return f"{shown} {_refused(error)}"
-    except (OSError, ValueError) as error:
-        reason = redacted(str(getattr(error, "reason", error)))
-        return f"{shown} {SILENT} ({reason}): is the address right, and is the server up?"
+        return _refused(error)
     try:
         json.loads(said)
     except ValueError:
-        what = "with HTML" if "html" in kind else f"with {kind or 'something'}"
-        return f"{shown} answers {what}, as MLflow does not: it is another server, or a login page before it"
+        what = "HTML" if "html" in kind else kind or "something"
+        return f"answers with {what}, as MLflow does not: it is another server, or a login page before it"
     return ""
 
 

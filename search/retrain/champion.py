@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import ffsnn
 from ffsnn.config import ConfigError
 from ffsnn.run_folder import BEST, CONFIG
+from search import places
 from search.names import (
     CHAMPION,
     MODEL,
@@ -31,7 +32,7 @@ from search.names import (
     TAG_TEST,
     TAG_VALIDATION,
 )
-from search.reuse import ADDRESS, store_of
+from search.servers import tracking_store
 from search.tracking.store import open_store
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def downloaded(home: Path, uri: str, tracking_uri: str | None = None) -> Iterato
     Raises:
         ConfigError: there is no such model, it is another project's, or the server does not answer.
     """
-    store = store_of(home, tracking_uri)
+    store = tracking_store(tracking_uri)
     name = uri.removeprefix("models:/").split("@")[0].split("/")[0]
     client, _ = open_store(home, store)
     from mlflow.artifacts import download_artifacts
@@ -129,14 +130,15 @@ def _default_store(uri: str) -> Iterator[None]:
     """MLflow's own functions work on the address of the process; it gets back what it had."""
     import mlflow
 
-    before = os.environ.get(ADDRESS)
+    address = places.ENVIRONMENT["tracking_uri"]
+    before = os.environ.get(address)
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # its way to forget
         if before is not None:
-            os.environ[ADDRESS] = before
+            os.environ[address] = before
 
 
 def _ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":

@@ -19,6 +19,16 @@ def store_uri(home: Path) -> str:
     return f"sqlite:///{home / DATABASE}"
 
 
+def imported() -> type["MlflowClient"]:
+    """MLflow's client, told before its import (a second and a half) to be quiet."""
+    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    from mlflow.tracking import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient
+
+
 def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]:
     """The store and its experiment, made where missing; (client, experiment id).
 
@@ -26,14 +36,10 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
         home: the `mlruns/` folder.
         uri: of a tracking server; None: the local store.
     """
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
-    from mlflow.tracking import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    client_type = imported()
     if not uri and not (home / DATABASE).exists():
         _create(home)
-    client = MlflowClient(uri or store_uri(home))
+    client = client_type(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
         return client, experiment.experiment_id

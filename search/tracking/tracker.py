@@ -8,6 +8,7 @@ from pathlib import Path
 
 from search.folder import TrialsFolder
 from search.tracking.projection import Projection, project
+from search.tracking.store import imported
 
 EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
 PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
@@ -34,9 +35,13 @@ class Tracker(threading.Thread):
     def changed(self, number: int) -> None:
         self.news.put(number)
 
+    def finish(self) -> None:
+        """There will be no more news."""
+        self.news.put(None)
+
     def close(self) -> bool:
         """Write what is left; whether all of it could be written."""
-        self.news.put(None)
+        self.finish()
         self.answered = time.monotonic()
         patience = PATIENCE if self.uri else PATIENCE_AT_HOME
         while self.is_alive() and time.monotonic() - self.answered < patience:
@@ -44,6 +49,7 @@ class Tracker(threading.Thread):
         return self.done
 
     def run(self) -> None:
+        imported()  # while Ray starts
         projection: Projection | None = None
         late: set[int] = set()
         closing = False
@@ -68,7 +74,7 @@ class Tracker(threading.Thread):
             news = [self.news.get(timeout=pause if late else None)]
         except queue.Empty:
             return False
-        if news != [None]:
+        if None not in news:
             time.sleep(pause)
         while not self.news.empty():
             news.append(self.news.get())

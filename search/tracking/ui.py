@@ -55,7 +55,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     from mlflow.exceptions import MlflowException
 
     from search.folder import SearchFolder
-    from search.reuse import must_answer
+    from search.servers import must_answer
     from search.tracking.view import prepare
 
     if name is not None:

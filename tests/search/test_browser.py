@@ -166,7 +166,9 @@ def test_the_best_are_side_by_side(browser, pages, store, tmp_path):
     (plot,) = browser.script(PLOTS)[0]["traces"]
     axes = {axis["label"]: axis for axis in plot["axes"]}
     *drawn, last = axes  # the page draws three of the parameters that tell these runs apart
-    assert len(drawn) == 3 and set(drawn) <= set(AXES) and last == "val_accuracy"
+    assert len(drawn) == 3
+    assert set(drawn) <= set(AXES)
+    assert last == "val_accuracy"
     assert axes["val_accuracy"]["values"] == [run["metrics"]["val_accuracy"] for run in runs]
     for name in drawn:
         values, names = axes[name]["values"], axes[name]["names"]
