@@ -21,7 +21,7 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: independent spikes of probability x."""
-    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled():
+    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled("cpu"):
         from ffsnn.events import bernoulli
 
         return bernoulli(x_BF, T, generator)

@@ -60,7 +60,7 @@ class LIF:
 
 
 @cache
-def compiled(device: str = "cpu") -> bool:
+def compiled(device: str) -> bool:
     """Whether the compiled path for a type of device, "cpu" or "cuda", can be had; if not, says so once."""
     compiler, cost = "numba", "4 to 7 times slower"
     if device == "cuda":
