@@ -15,6 +15,7 @@ import torch
 
 from ffsnn.config import DATASETS, DataConfig
 from ffsnn.fetch import DataError, Folder, cached
+from ffsnn.memory import uploading
 
 Device = str | torch.device
 
@@ -51,6 +52,7 @@ def load(config: DataConfig, seed: int, data_dir: Folder = None, device: Device 
 
     Raises:
         DataError: the training files are neither in the cache nor to be had, or the cache cannot be written.
+        OutOfMemory: a GPU is too full for them.
     """
     images = _digits(test=False) if config.dataset == "digits" else _idx_images(config.dataset, TRAIN_FILES, data_dir)
     generator = torch.Generator().manual_seed(seed)
@@ -59,7 +61,8 @@ def load(config: DataConfig, seed: int, data_dir: Folder = None, device: Device 
     if config.train_images is not None:
         train = train[stratified(train.y, config.train_images, generator)[0]]
     checksum = hashlib.sha256(train.x.numpy().tobytes() + train.y.numpy().tobytes()).hexdigest()
-    return Split(train.to(device), images[held_out].to(device), checksum)
+    with uploading(torch.device(device)):
+        return Split(train.to(device), images[held_out].to(device), checksum)
 
 
 def load_test(config: DataConfig, data_dir: Folder = None, device: Device = "cpu") -> Images:
@@ -67,9 +70,11 @@ def load_test(config: DataConfig, data_dir: Folder = None, device: Device = "cpu
 
     Raises:
         DataError: the test files are neither in the cache nor to be had, or the cache cannot be written.
+        OutOfMemory: a GPU is too full for them.
     """
     images = _digits(test=True) if config.dataset == "digits" else _idx_images(config.dataset, TEST_FILES, data_dir)
-    return images.to(device)
+    with uploading(torch.device(device)):
+        return images.to(device)
 
 
 def stratified(y_N: torch.Tensor, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,7 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: independent spikes of probability x."""
-    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled():
+    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled("cpu"):
         from ffsnn.events import bernoulli
 
         return bernoulli(x_BF, T, generator)
@@ -31,7 +31,7 @@ def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Ten
 def latency(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: one spike for each pixel not black, at a time that falls linearly with its intensity."""
     when = ((T - 1) * (1 - x_BF)).round()
-    when[x_BF <= 0] = T  # never
+    when.masked_fill_(x_BF <= 0, T)  # never
     steps = torch.arange(T, device=x_BF.device, dtype=when.dtype)
     return (when == steps[:, None, None]).to(torch.uint8)
 

@@ -7,6 +7,7 @@ Legend: T time steps, R rows (images), B samples (copies x R), F inputs, H neuro
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +17,15 @@ from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
 from ffsnn.neuron import LIF, compiled, lif
 
 EPS = 1e-4  # keeps a silent input's norm away from 0
+
+
+class Driven(NamedTuple):
+    """What drives a layer's neurons: those of sample b, of row r, with `scale[b] * (current[r] + label[which[b]])`."""
+
+    current: torch.Tensor  # (1 or T, R, H), in the products' type; 1: the same at every time step
+    label: torch.Tensor | None  # (C or 1, H) that a label adds; None: the input carries none
+    which: torch.Tensor | None  # (B,) each sample's label
+    scale: torch.Tensor  # (1 or T, B)
 
 
 class Layer(nn.Module):
@@ -43,16 +53,23 @@ class Layer(nn.Module):
         return torch.bfloat16 if self.learning.precision == "bfloat16" else self.weight.dtype
 
     @property
+    def _state(self) -> torch.dtype:
+        """Of what is summed and of potentials."""
+        return torch.promote_types(self.dtype, torch.float32)
+
+    @property
     def compiled(self) -> bool:
-        """Whether this layer takes the compiled path: on a CPU, in float32, with a compiler."""
-        return self.fused and self.weight.device.type == "cpu" and self.weight.dtype == torch.float32 and compiled()
+        """Whether this layer takes a compiled path: in float32, with a compiler for its device."""
+        return self.fused and self.weight.dtype == torch.float32 and compiled(self.weight.device.type)
 
     def initialise(self, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(self.inputs)
         with torch.no_grad():
             self.weight.copy_(torch.rand(self.weight.T.shape, generator=generator).T * (2 * bound) - bound)
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor | None, copies: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, x: torch.Tensor, y: torch.Tensor | None, copies: int, wanted: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Show an input.
 
         Args:
@@ -61,12 +78,19 @@ class Layer(nn.Module):
             y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
                 looks at it.
             copies: samples of an image, one a label.
+            wanted: whether spikes are; a GPU is spared writing them.
 
         Returns:
             spikes (T, B, H) as uint8, and rates (B, H), which alone carry a gradient.
         """
         T = self.network.T
-        if self.compiled:
+        if not self.compiled:
+            spikes, counts = self._plain(self._driven(x, y, copies))
+        elif x.is_cuda:
+            from ffsnn.lif_triton import SpikingNeurons  # triton is needed on this path alone
+
+            spikes, counts = SpikingNeurons.apply(*self._driven(x, y, copies), T, self.neuron, wanted)
+        else:
             from ffsnn import events  # numba is needed on this path alone
             from ffsnn.lif_cpu import SpikingLayer
 
@@ -76,23 +100,30 @@ class Layer(nn.Module):
                 seen = events.of_spikes(x, copies)
             weight = self.weight.to(self.dtype)
             spikes, counts = SpikingLayer.apply(weight, seen, self._scale(seen.power), T, self.neuron)
-        else:
-            spikes, counts = self._plain(x, y, copies)
         return spikes, counts / T
 
-    def _plain(self, x: torch.Tensor, y: torch.Tensor | None, copies: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same as matrix products and SpikingJelly's LIF: for GPUs, for float64, and to be compared with."""
-        state = torch.promote_types(self.dtype, torch.float32)
-        labels, amplitude = self.labels, self.network.label_amplitude
-        power = x.to(state).square().sum(-1)
-        current = (x[..., labels:].to(self.dtype) @ self.weight[labels:].to(self.dtype)).to(state)
-        if labels:
-            power, current = power.repeat(1, copies), current.repeat(1, copies, 1)
-            if y is None:
-                power, current = power + amplitude**2 / labels, current + amplitude * self.weight[:labels].mean(0)
-            else:
-                power, current = power + amplitude**2, current + amplitude * self.weight[y.flatten()]
-        return lif(self.neuron, self.network.T, current * self._scale(power)[:, :, None])
+    def _driven(self, x: torch.Tensor, y: torch.Tensor | None, copies: int) -> Driven:
+        """The layer as a matrix product, of an image once for all its copies."""
+        labels, amplitude, state = self.labels, self.network.label_amplitude, self._state
+        power = x.sum(-1, dtype=state) if x.dtype == torch.uint8 else x.to(state).square().sum(-1)
+        begin = 0 if x.is_cuda else labels  # a GPU is slower on rows that are not aligned than on inputs that are 0
+        current = x[..., begin:].to(self.dtype) @ self.weight[begin:].to(self.dtype)
+        if not labels:
+            return Driven(current, None, None, self._scale(power))
+        if y is None:
+            neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
+            label, which, power = self.weight[:labels].mean(0, keepdim=True), neutral, power + amplitude**2 / labels
+        else:
+            label, which, power = self.weight[:labels], y.flatten(), power + amplitude**2
+        return Driven(current, amplitude * label, which, self._scale(power).repeat(1, copies))
+
+    def _plain(self, driven: Driven) -> tuple[torch.Tensor, torch.Tensor]:
+        """By SpikingJelly's LIF: for float64, where nothing is compiled, and to be compared with."""
+        current, label, which, scale = driven
+        current = current.to(self._state)
+        if label is not None and which is not None:
+            current = current.repeat(1, len(which) // current.shape[1], 1) + label[which]
+        return lif(self.neuron, self.network.T, current * scale[:, :, None])
 
     def _scale(self, power: torch.Tensor) -> torch.Tensor:
         """What brings inputs with these sums of squares to a root mean square of 1."""
@@ -121,9 +152,14 @@ class Layer(nn.Module):
         return loss, good_pos.detach(), good_neg.detach()
 
     def optimiser(self) -> torch.optim.Optimizer:
-        learning = self.learning
+        """On a GPU its learning rate is a tensor there, which a captured step reads anew each time it runs."""
+        learning, weight = self.learning, self.weight
+        lr: float | torch.Tensor = torch.tensor(learning.lr, device=weight.device) if weight.is_cuda else learning.lr
         if learning.optimiser == "sgd":
             return torch.optim.SGD(
-                self.parameters(), lr=learning.lr, momentum=learning.momentum or 0.0, weight_decay=learning.weight_decay
-            )
-        return torch.optim.Adam(self.parameters(), lr=learning.lr, weight_decay=learning.weight_decay, fused=True)
+                [weight], lr=lr, momentum=learning.momentum or 0.0, weight_decay=learning.weight_decay,
+                fused=weight.is_cuda or None,
+            )  # fmt: skip
+        return torch.optim.Adam(
+            [weight], lr=lr, weight_decay=learning.weight_decay, fused=True, capturable=weight.is_cuda
+        )

@@ -14,6 +14,7 @@ from ffsnn.config import RunConfig
 
 COPIES = 2  # of an image: the positive and the negative sample
 EVENT = 8  # bytes: an input's number and its value
+NOISE = 5  # bytes: a uniform number, and how it compares
 BUSY = 0.2  # events, as a share of a row's inputs and time steps: what is seen in trained networks, rounded up
 FULL = 0.9  # of the free memory that a batch may take
 
@@ -22,24 +23,32 @@ class OutOfMemory(RuntimeError):
     """A batch did not fit."""
 
 
-def bytes_per_image(config: RunConfig, fused: bool) -> int:
-    """What an image of a batch takes at the widest layer of a step.
+def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
+    """What an image of a batch takes at the widest layer of a step, on a type of device ("cpu" or "cuda").
 
-    Fused, a layer keeps its spikes, a byte each, the events of its input, and a few numbers a neuron. Otherwise
-    autograd keeps the currents, potentials and spikes of all time steps.
+    Fused, a layer keeps its spikes, a byte each, and a few numbers a neuron; besides, on a CPU the events of its input,
+    on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the currents,
+    potentials and spikes of all time steps.
     """
     network, side = config.network, config.data.facts.side
     T, inputs = network.T, side**2 + (config.data.facts.classes if network.label == "appended" else 0)
+    number_bytes = 2 if config.learning.precision == "bfloat16" else 4
     sizes = [inputs, *network.widths]
     worst = 0
     for number, (F, H) in enumerate(zip(sizes, network.widths, strict=False)):
         copies = 1 if number == 0 else COPIES
-        steps = 1 if number == 0 and network.encoder == "direct" else T
-        seen = steps * copies * F * (4 if steps == 1 else 1)
-        if fused:
-            worst = max(worst, int(seen + EVENT * BUSY * seen) + COPIES * H * (T + 4 * 6))
+        constant = network.encoder == "direct" and (number == 0 or network.between == "rate")
+        steps = 1 if constant else T
+        seen = steps * copies * F * (4 if constant else 1)
+        if not fused:
+            layer = seen + COPIES * T * H * 4 * 6
+        elif device == "cuda":
+            products = steps * copies * (F + 2 * H) * number_bytes
+            drawn = NOISE * steps * copies * F if network.encoder == "poisson" else 0
+            layer = seen + max(products, drawn) + COPIES * H * (T + 4 * 6)
         else:
-            worst = max(worst, seen + COPIES * T * H * 4 * 6)
+            layer = int(seen + EVENT * BUSY * seen) + COPIES * H * (T + 4 * 6)
+        worst = max(worst, layer)
     return worst
 
 
@@ -50,14 +59,25 @@ def bytes_of_weights(config: RunConfig) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
+    """What this process may still take; on a GPU with what torch holds for it already, in use or not."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     own, free = psutil.Process().memory_info(), int(psutil.virtual_memory().available)
     for limit, used in ((resource.RLIMIT_DATA, own.data), (resource.RLIMIT_AS, own.vms)):
         most = resource.getrlimit(limit)[0]
         if most != resource.RLIM_INFINITY:
             free = min(free, max(0, most - used))
     return free
+
+
+def gib(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an allocation failed: Python's, torch's on either device, or one of CUDA's libraries'."""
+    said = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in said)
 
 
 @contextmanager
@@ -70,13 +90,43 @@ def watched(config: RunConfig, device: torch.device, fused: bool) -> Iterator[No
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        ours = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not ours:
+        if not ran_out(error):
             raise
-        room = FULL * free_bytes(device) - bytes_of_weights(config)
-        batch, fits = config.learning.batch_size, max(0, int(room / bytes_per_image(config, fused)))
+        batch, each = config.learning.batch_size, bytes_per_image(config, fused, device.type)
+        weights, free = bytes_of_weights(config), free_bytes(device)
+        fits = max(0, int((FULL * free - weights) / each))
         advice = f"about {min(fits, batch - 1):,} would fit" if fits else "not even one image would fit"
+        memory, mend = "memory", "lower learning.batch_size"
+        if device.type == "cuda":
+            memory = f"the memory of {card(device)}, of which it needs about {gib((weights + batch * each) / FULL)}"
+            mend += ", or end what else is on the GPU"
         raise OutOfMemory(
-            f"a batch of {batch:,} images did not fit into memory, with widths={list(config.network.widths)} and "
-            f"T={config.network.T}: {advice}; lower learning.batch_size"
+            f"a batch of {batch:,} images did not fit into {memory}, with widths={list(config.network.widths)} and "
+            f"T={config.network.T}: {advice}; {mend}"
         ) from error
+
+
+@contextmanager
+def uploading(device: torch.device) -> Iterator[None]:
+    """Turn a GPU that has no room even for the images into a line that says so.
+
+    Raises:
+        OutOfMemory: it has none.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if device.type != "cuda" or not ran_out(error):
+            raise
+        raise OutOfMemory(
+            f"the images did not fit into the memory of {card(device)}: end what else is on it, or take another device"
+        ) from error
+
+
+def card(device: torch.device) -> str:
+    """A GPU and how full it is, e.g. `NVIDIA H100 (1.5 GiB free of 79.1 GiB)`."""
+    try:
+        free, total = map(gib, torch.cuda.mem_get_info(device))
+    except RuntimeError:  # there is not even room to ask
+        free, total = gib(0), gib(torch.cuda.get_device_properties(device).total_memory)
+    return f"{torch.cuda.get_device_name(device)} ({free} free of {total})"

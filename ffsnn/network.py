@@ -59,6 +59,10 @@ class Network(nn.Module):
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 
+    def hands_on_spikes(self, number: int) -> bool:
+        """Whether there is a next layer, and it sees the spikes of layer `number`."""
+        return self.between == "spikes" and number + 1 < len(self.layers)
+
     def hand_on(self, spikes: torch.Tensor, rate: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """What the next layer sees: spikes (T, B, H) as they are, or the rates (B, H) encoded again."""
         if self.between == "spikes":
@@ -69,9 +73,10 @@ class Network(nn.Module):
         """Each layer's rates (copies x B, H) for uint8 images (B, F) under labels (copies, B), or the neutral one."""
         h, rates, copies = self.encode(x, noise(0)), [], 1 if y is None else len(y)
         for number, layer in enumerate(self.each_layer):
-            spikes, rate = layer(h, y, copies)
-            h = self.hand_on(spikes, rate, noise(number + 1))
+            spikes, rate = layer(h, y, copies, self.hands_on_spikes(number))
             rates.append(rate)
+            if number + 1 < len(self.layers):
+                h = self.hand_on(spikes, rate, noise(number + 1))
         return rates
 
     def goodness(self, rates: list[torch.Tensor], first: int = 0) -> torch.Tensor:
@@ -81,13 +86,15 @@ class Network(nn.Module):
         return torch.stack(good).sum(0)
 
     @torch.no_grad()
-    def scores(self, x: torch.Tensor, batch: int = 0, prediction: str | None = None) -> torch.Tensor:
+    def scores(
+        self, x: torch.Tensor, batch: int = 0, prediction: str | None = None, noise: Noise | None = None
+    ) -> torch.Tensor:
         """How much speaks for each label: (B, C) for uint8 images (B, F); the largest is the prediction.
 
-        Encoding noise is a function of (seed, batch); the image's is the same under all labels.
+        Encoding noise is a function of (seed, batch), unless given; the image's is the same under all labels.
         """
         prediction = prediction or self.prediction
-        noise = partial(generator, self.seed, "prediction", batch, device=x.device)
+        noise = noise or partial(generator, self.seed, "prediction", batch, device=x.device)
         if prediction == "one_pass":
             return self.rates(x, None, noise)[-1]
         if prediction == "two_pass":

@@ -1,4 +1,6 @@
-"""Leaky integrate-and-fire neurons over T time steps: SpikingJelly's dynamics. `lif_cpu.py` has them compiled.
+"""Leaky integrate-and-fire neurons over T time steps: SpikingJelly's dynamics.
+
+`lif_cpu.py` and `lif_triton.py` have them compiled, for CPUs and for GPUs.
 
     charge   h[t] = v[t-1] * (1 - 1/tau) + gain * x[t],   gain = 1/tau (decay_input) or 1
     fire     s[t] = 1 if h[t] >= v_threshold else 0,      ds/dh := the surrogate's derivative (Neftci et al. 2019)
@@ -58,17 +60,21 @@ class LIF:
 
 
 @cache
-def compiled() -> bool:
-    """Whether the compiled path for CPUs can be had; if not, says so once."""
+def compiled(device: str) -> bool:
+    """Whether the compiled path for a type of device, "cpu" or "cuda", can be had; if not, says so once."""
+    compiler, cost = "numba", "4 to 7 times slower"
+    if device == "cuda":
+        compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"
     try:
-        from ffsnn.lif_cpu import compile_once
+        if device == "cuda":
+            from ffsnn.lif_triton import compile_once
+        else:
+            from ffsnn.lif_cpu import compile_once
 
         compile_once()
     except Exception as error:  # whatever a broken compiler may raise: training goes on without it
         reason = " ".join(str(error).split())[:200]
-        warnings.warn(
-            f"numba cannot compile ({reason}): training takes the plain path, 4 to 7 times slower", stacklevel=2
-        )
+        warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
         return False
     return True
 

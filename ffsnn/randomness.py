@@ -9,7 +9,12 @@ import hashlib
 import torch
 
 
-def generator(seed: int, name: str, *where: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for the purpose `name` at the place `where`, e.g. (epoch, batch)."""
+def seed_of(seed: int, name: str, *where: int) -> int:
+    """The seed for the purpose `name` at the place `where`, e.g. (epoch, batch)."""
     digest = hashlib.blake2b(f"{seed}/{name}/{where}".encode(), digest_size=7).digest()
-    return torch.Generator(device=device).manual_seed(int.from_bytes(digest, "big"))
+    return int.from_bytes(digest, "big")
+
+
+def generator(seed: int, name: str, *where: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator for the purpose `name` at the place `where`."""
+    return torch.Generator(device=device).manual_seed(seed_of(seed, name, *where))

@@ -4,12 +4,15 @@ Every layer is stepped on every mini-batch, with inputs that carry no gradient (
 its `state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
 (seed, epoch, batch), and the learning rate one of (epoch, batch).
 
+A GPU is not waited for within an epoch: what was seen stays there until the epoch's end, and steps on full batches are
+replayed from a CUDA graph.
+
 Legend: B images of a batch, N training images, F pixels.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,12 +21,14 @@ import torch
 
 from ffsnn import encode
 from ffsnn.augment import shifted
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.cuda_step import CapturedStep, Random
 from ffsnn.data import Split
+from ffsnn.device import resolve_device as resolve_device
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
 from ffsnn.memory import watched
 from ffsnn.network import Network
-from ffsnn.randomness import generator
+from ffsnn.randomness import generator, seed_of
 
 
 class DivergedError(RuntimeError):
@@ -53,23 +58,6 @@ class EpochMetrics:
         return cls(**fields)
 
 
-def resolve_device(name: str) -> torch.device:
-    """A configuration's device on this machine.
-
-    Raises:
-        ConfigError: a GPU is asked for and not there.
-    """
-    found = torch.cuda.device_count()
-    if name == "auto":
-        return torch.device("cuda" if found else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= found:
-        raise ConfigError(
-            f"device={name!r} needs a GPU that is there, but {found} were found: take --device cpu or auto"
-        )
-    return device
-
-
 class Trainer:
     """Trains `config` on `split` (which lies on the training device).
 
@@ -88,6 +76,9 @@ class Trainer:
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
         self.frozen = frozen
         self.epoch = 0  # epochs done
+        self.captured: CapturedStep | None = None
+        if self.device.type == "cuda" and self.layers[0].compiled:
+            self.captured = CapturedStep(self.learning.batch_size, self.device)
         shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
         self.input_spikes = encode.spikes(config.network.encoder, shown, config.network.T)
 
@@ -106,35 +97,53 @@ class Trainer:
         draw = generator(self.config.seed, "order", self.epoch)
         order = torch.randperm(len(self.train), generator=draw).to(self.device)
         batches = order.split(self.learning.batch_size)
-        sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
-        for batch, index in enumerate(batches):
-            self._set_learning_rate(self.epoch + batch / len(batches))
-            with watched(self.config, self.device, fused=self.layers[0].compiled):
-                sums += len(index) * self.train_batch(index, batch)
+        seen = self._train_batches(batches).double().cpu()
+        self._check(seen)
         trained = time.perf_counter() - start
         accuracy = self.network.accuracy(self.validation.x, self.validation.y)
         self.epoch += 1
+        sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
+        for index, means in zip(batches, seen[:, :4], strict=True):
+            sums += len(index) * means
         loss, good_pos, good_neg, rate = (tuple(row) for row in (sums / len(self.train)).tolist())
         return EpochMetrics(
             self.epoch, loss, good_pos, good_neg, rate, accuracy,
             len(self.train) / trained, time.perf_counter() - start, self.input_spikes,
         )  # fmt: skip
 
+    def _train_batches(self, batches: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What each of an epoch's batches has shown, on the device; without waiting for it, if it is a GPU."""
+        seen = []
+        for batch, index in enumerate(batches):
+            self._set_learning_rate(self.epoch + batch / len(batches))
+            with watched(self.config, self.device, fused=self.layers[0].compiled):
+                seen.append(self.train_batch(index, batch))
+            if self.device.type == "cpu":
+                self._check(seen[-1][None], batch)
+        return torch.stack(seen)
+
     def train_batch(self, index: torch.Tensor, batch: int) -> torch.Tensor:
-        """One mini-batch through the layers: (4, layers) of loss, positive and negative goodness, firing rate."""
+        """One mini-batch through the layers: (5, layers) of loss, positive and negative goodness, firing rate, sum of
+        the weights after it; on the device."""
+        step, seed = partial(self._step, self._greedy_layer()), partial(self._seed, batch)
+        if self.captured is not None and len(index) == self.learning.batch_size:
+            return self.captured(step, index, seed, variant=self._greedy_layer())
+        return step(index, lambda *purpose: torch.Generator(self.device).manual_seed(seed(*purpose)))
+
+    def _step(self, learner: int | None, index: torch.Tensor, random: Random) -> torch.Tensor:
+        """`train_batch`, of which only layer `learner` learns; None: all do."""
         images = self.train[index]
-        noise = partial(self._random, "encoding", batch)
+        noise = partial(random, "encoding")
         x = images.x
         if self.learning.shift:
-            x = shifted(x, self.config.data.facts.side, self.learning.shift, self._random("shift", batch))
-        wrong = self._wrong_labels(index, x, images.y, batch)
+            x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
+        wrong = self._wrong_labels(index, x, images.y, random)
         h, labels = self.network.encode(x, noise(0)), torch.stack([images.y, wrong])
         margin = torch.zeros(len(index), device=self.device)
         seen = torch.zeros(len(self.layers), 5, device=self.device)
-        learner = self._greedy_layer()
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
-                spikes, rate = layer(h, labels, len(labels))
+                spikes, rate = layer(h, labels, len(labels), self.network.hands_on_spikes(number))
                 loss, good_pos, good_neg = layer.local_loss(rate, images.y)
             if loss.requires_grad:
                 optimiser.zero_grad(set_to_none=True)
@@ -144,25 +153,26 @@ class Trainer:
                 margin += good_neg - good_pos
             weights = layer.weight.detach().sum()  # a NaN current fires no spike: the loss alone would not show it
             seen[number] = torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean(), weights])
-            if number == learner:
+            if number in (learner, len(self.layers) - 1):
                 break
             h = self.network.hand_on(spikes, rate, noise(number + 1))
         if self.learning.negatives == "table":
             self.table.write(index, wrong, margin)
-        *result, weight_sums = seen.T.double().cpu()
-        self._check(result[0], weight_sums, batch)
-        return torch.stack(result)
+        return seen.T
 
-    def _random(self, name: str, batch: int, *where: int) -> torch.Generator:
-        return generator(self.config.seed, name, self.epoch, batch, *where, device=self.device)
+    def _seed(self, batch: int, name: str, *where: int) -> int:
+        """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""
+        epoch = () if name == "prediction" else (self.epoch,)
+        return seed_of(self.config.seed, name, *epoch, batch, *where)
 
-    def _wrong_labels(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor, batch: int) -> torch.Tensor:
+    def _wrong_labels(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor, random: Random) -> torch.Tensor:
         """The label (B,) of each negative sample."""
-        draw = self._random("negatives", batch)
+        draw = random("negatives")
         if self.learning.negatives == "table":
             return self.table.draw(index, y, draw)
         if self.learning.negatives == "fresh":
-            return hard_negatives(self.learning.alpha * self.network.scores(x, batch, "goodness"), y, draw)
+            scores = self.network.scores(x, prediction="goodness", noise=partial(random, "prediction"))
+            return hard_negatives(self.learning.alpha * scores, y, draw)
         return uniform_negatives(y, self.network.classes, draw)
 
     def _greedy_layer(self) -> int | None:
@@ -171,14 +181,17 @@ class Trainer:
             return None
         return self.epoch * len(self.layers) // self.learning.epochs
 
-    def _check(self, losses: torch.Tensor, weight_sums: torch.Tensor, batch: int) -> None:
-        for number, (loss, weight_sum) in enumerate(zip(losses.tolist(), weight_sums.tolist(), strict=True)):
-            if not math.isfinite(loss + weight_sum):
-                raise DivergedError(
-                    f"layer {number} diverged in epoch {self.epoch + 1}, batch {batch} "
-                    f"(loss {loss}, sum of weights {weight_sum}): "
-                    f"lower lr={self.learning.lr} or alpha={self.learning.alpha}"
-                )
+    def _check(self, seen: torch.Tensor, first: int = 0) -> None:
+        """Look at what the batches from number `first` on have shown, (batches, 5, layers)."""
+        losses, weight_sums = seen[:, 0], seen[:, 4]
+        wrong = (~(losses.isfinite() & weight_sums.isfinite())).nonzero()
+        if len(wrong):
+            batch, number = wrong[0].tolist()
+            raise DivergedError(
+                f"layer {number} diverged in epoch {self.epoch + 1}, batch {first + batch} "
+                f"(loss {losses[batch, number]}, sum of weights {weight_sums[batch, number]}): "
+                f"lower lr={self.learning.lr} or alpha={self.learning.alpha}"
+            )
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         """By the schedule, which is each layer's own where they learn one after another."""
@@ -190,7 +203,10 @@ class Trainer:
             factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (last - first)))
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = self.learning.lr * factor
+                if isinstance(group["lr"], torch.Tensor):
+                    group["lr"].fill_(self.learning.lr * factor)
+                else:
+                    group["lr"] = self.learning.lr * factor
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """All that the next epoch depends on, flat: weights, optimiser moments, goodness table, epochs done."""
@@ -212,3 +228,5 @@ class Trainer:
                 optimiser.load_state_dict(optimiser.state_dict() | {"state": {0: moments}})
         self.table.margins_NC.copy_(state["table"])
         self.epoch = int(state["epoch"])
+        if self.captured is not None:
+            self.captured.forget()  # the optimisers have other tensors now

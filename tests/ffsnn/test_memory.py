@@ -8,8 +8,9 @@ import psutil
 import pytest
 import torch
 
+from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image, watched
+from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image, uploading, watched
 
 CONFIG = RunConfig.parse({"data": {"dataset": "digits"}, "network": {"T": 10, "widths": [100, 100]}})
 
@@ -32,6 +33,87 @@ def test_a_failed_allocation_says_what_would_fit(error: Exception, monkeypatch: 
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shape"), watched(CONFIG, torch.device("cpu"), fused=True):
         raise RuntimeError("shape")
+
+
+GPU = torch.device("cuda")
+
+
+def full_gpu(monkeypatch: pytest.MonkeyPatch, free: float, held: float = 0.0) -> None:
+    """A card of 79 GiB of which so much is free, and so much torch's own."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 79 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: held)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_gpu_that_is_too_small_is_named_with_what_it_has_and_what_is_needed(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.replaced({"network.widths": [5000, 5000], "network.T": 100, "learning.batch_size": 1200})
+    each, weights = bytes_per_image(config, True, "cuda"), bytes_of_weights(config)
+    full_gpu(monkeypatch, free=2**30, held=(300 * each + weights) / 0.9 - 2**30)
+    needed = (weights + 1200 * each) / 0.9 / 2**30
+    with (
+        pytest.raises(
+            OutOfMemory,
+            match=rf"^a batch of 1,200 images did not fit into the memory of NVIDIA H100 \(1.0 GiB free of 79.0 GiB\), "
+            rf"of which it needs about {needed:.1f} GiB, .* and T=100: about (299|300) would fit; lower "
+            r"learning.batch_size, or end what else is on the GPU$",
+        ),
+        watched(config, GPU, fused=True),
+    ):
+        raise error
+
+
+def test_a_gpu_without_room_for_the_images_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    full_gpu(monkeypatch, free=0.0)
+    with (
+        pytest.raises(
+            OutOfMemory,
+            match=r"^the images did not fit into the memory of NVIDIA H100 \(0.0 GiB free of 79.0 GiB\): end what else",
+        ),
+        uploading(GPU),
+    ):
+        raise RuntimeError("CUDA error: out of memory")
+    with pytest.raises(RuntimeError, match="shape"), uploading(GPU):
+        raise RuntimeError("shape")
+
+
+def test_a_gpu_that_is_too_full_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(device: torch.device) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    full_gpu(monkeypatch, free=0.0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fail)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=16 * 2**30))
+    with pytest.raises(OutOfMemory, match=r"NVIDIA H100 \(0.0 GiB free of 16.0 GiB\)"), uploading(GPU):
+        fail(GPU)
+
+
+@pytest.mark.parametrize("encoder", ["direct", "poisson"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_step_on_a_gpu_takes_what_the_formula_says(encoder: str, precision: str) -> None:
+    from ffsnn.trainer import Trainer
+
+    changes = {"network.encoder": encoder, "learning.precision": precision, "learning.batch_size": 1200}
+    config = CONFIG.replaced(changes | {"network.widths": [1000, 1000]})
+    trainer = Trainer(config, data.load(config.data, 0, device="cuda"))
+    trainer.captured, index = None, torch.arange(1200, device="cuda")
+    trainer.train_batch(index, 0)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    trainer.train_batch(index, 1)
+    taken = torch.cuda.max_memory_allocated() - before
+    needed = bytes_of_weights(config) + 1200 * bytes_per_image(config, True, "cuda")
+    assert 0.4 * needed < taken < needed
 
 
 def test_a_batch_that_really_does_not_fit() -> None:

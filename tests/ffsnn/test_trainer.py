@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.data import Split, load
-from ffsnn.trainer import DivergedError, EpochMetrics, Trainer, resolve_device
+from ffsnn.randomness import generator
+from ffsnn.trainer import DivergedError, EpochMetrics, Trainer
 
 BASE = RunConfig.parse(
     {
@@ -194,7 +196,7 @@ def test_fresh_negatives_are_those_that_fool_the_network_of_the_moment(split: Sp
     x, y = split.train.x[index], split.train.y[index]
     scores = trainer.network.scores(x, 0, "goodness")
     best_wrong = scores.scatter(1, y[:, None], -1.0).max(1).values
-    drawn = trainer._wrong_labels(index, x, y, 0)
+    drawn = trainer._wrong_labels(index, x, y, partial(generator, 0))
     assert (drawn != y).all()
     assert torch.equal(scores.gather(1, drawn[:, None])[:, 0], best_wrong)  # the same goodness for two labels happens
     assert not trainer.table.margins_NC.any()
@@ -293,17 +295,3 @@ def test_weights_that_are_not_finite_name_layer_epoch_and_batch(split: Split) ->
 def test_a_huge_learning_rate_diverges(split: Split) -> None:
     with pytest.raises(DivergedError, match=r"layer 0 .* in epoch 1, batch \d+ .*: lower lr=1e\+38"):
         Trainer(BASE.replaced({"learning.lr": 1e38}), split).train_epoch()
-
-
-def test_devices() -> None:
-    assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7"])
-def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"^device='{name}' needs a GPU that is there, but 0 were found: take --device cpu"
-    ):
-        resolve_device(name)

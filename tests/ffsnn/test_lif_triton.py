@@ -1,0 +1,252 @@
+"""The Triton kernels against the plain path: on a GPU where there is one, else by Triton's interpreter on the CPU.
+
+Currents are multiples of 1/16 and tau is 2 where spikes are compared: see `test_neuron.py`.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from ffsnn import neuron
+from ffsnn.config import NetworkConfig, RunConfig
+from ffsnn.data import Split, load
+from ffsnn.labels import uniform_negatives
+from ffsnn.layer import Layer
+from ffsnn.network import Network
+from ffsnn.neuron import LIF, SURROGATES
+from ffsnn.randomness import generator
+from tests.combinations import every_pair_occurs, name_of, pairwise
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module")
+def kernels() -> ModuleType:
+    """The kernels' module; what Triton is to do with a kernel is decided where it is defined."""
+    pytest.importorskip("triton")
+    with pytest.MonkeyPatch.context() as patch:
+        if DEVICE.type == "cpu":
+            patch.setenv("TRITON_INTERPRET", "1")
+        return importlib.import_module("ffsnn.lif_triton")
+
+
+@pytest.fixture
+def small_blocks(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that even small cases take several blocks a program, the last one in part."""
+    monkeypatch.setattr(kernels, "BLOCK", 16)
+    monkeypatch.setattr(kernels, "PROGRAMS", 2)
+    monkeypatch.setattr(kernels, "_multiprocessors", lambda device: 1)
+
+
+def lif_of(**changes: Any) -> LIF:
+    return LIF.of(NetworkConfig(**{"tau": 2.0, "v_threshold": 0.5, "surrogate_alpha": 1.5} | changes))
+
+
+class Driven(NamedTuple):
+    """As `ffsnn.layer.Driven`."""
+
+    current: torch.Tensor
+    label: torch.Tensor | None
+    which: torch.Tensor | None
+    scale: torch.Tensor
+
+
+def sixteenths(draw: torch.Generator, *shape: int) -> torch.Tensor:
+    """From -1.5 to 2.5: some neurons never fire, some always."""
+    return torch.randint(-24, 41, shape, generator=draw) / 16
+
+
+def driven(T: int, copies: int, width: int, constant: bool, labels: int, rows: int = 5) -> Driven:
+    draw, steps = torch.Generator().manual_seed(T + 10 * copies + 100 * width), 1 if constant else T
+    label = sixteenths(draw, labels, width).to(DEVICE) / 2 if labels else None
+    which = torch.randint(labels, (copies * rows,), generator=draw).to(DEVICE) if labels else None
+    scale = 2.0 ** torch.randint(-1, 2, (steps, copies * rows), generator=draw)
+    return Driven(sixteenths(draw, steps, rows, width).to(DEVICE), label, which, scale.to(DEVICE))
+
+
+def plainly(lif: LIF, T: int, case: Driven) -> tuple[torch.Tensor, torch.Tensor]:
+    current = case.current.float().repeat(1, case.scale.shape[1] // case.current.shape[1], 1)
+    if case.label is not None:
+        current = current + case.label[case.which]
+    return neuron.lif(lif, T, current * case.scale[:, :, None])
+
+
+def outcome(case: Driven, run: Callable[[Driven], tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
+    """Spikes, counts, and gradients of current and label under a loss that weighs every count differently."""
+    leaves = [leaf.clone().requires_grad_() for leaf in (case.current, case.label) if leaf is not None]
+    spikes, counts = run(case._replace(current=leaves[0], label=leaves[1] if len(leaves) > 1 else None))
+    by_count = torch.linspace(-1, 2, counts.numel(), device=DEVICE).view_as(counts)
+    return [spikes, counts.detach(), *torch.autograd.grad((by_count * counts).sum(), leaves)]
+
+
+def assert_fused_is_plain(kernels: ModuleType, lif: LIF, T: int, case: Driven) -> None:
+    fast = outcome(case, lambda case: kernels.SpikingNeurons.apply(*case, T, lif, True))
+    slow = outcome(case, lambda case: plainly(lif, T, case))
+    assert fast[0].dtype == torch.uint8
+    assert torch.equal(fast[0], slow[0])
+    assert torch.equal(fast[1], slow[1])
+    for got, expected in zip(fast[2:], slow[2:], strict=True):
+        assert got.dtype == expected.dtype
+        assert expected.any()
+        tolerance = 1e-5 if got.dtype == torch.float32 else 2e-2
+        torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance * expected.abs().max().item())
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "varying"])
+@pytest.mark.parametrize("detach_reset", [True, False], ids=["detach", "through"])
+@pytest.mark.parametrize("decay_input", [True, False], ids=["decay", "no_decay"])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("surrogate", list(SURROGATES))
+def test_every_neuron(
+    surrogate: str, reset: str, decay_input: bool, detach_reset: bool, constant: bool, kernels: ModuleType
+) -> None:
+    lif = lif_of(surrogate=surrogate, reset=reset, decay_input=decay_input, detach_reset=detach_reset)
+    assert_fused_is_plain(kernels, lif, 4, driven(4, copies=2, width=7, constant=constant, labels=3))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("labels", [0, 10], ids=["unlabelled", "labelled"])
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "varying"])
+@pytest.mark.parametrize("width", [1, 16, 19])
+@pytest.mark.parametrize("copies", [1, 2, 10])
+@pytest.mark.parametrize("T", [1, 2, 9])
+def test_every_shape(T: int, copies: int, width: int, constant: bool, labels: int, kernels: ModuleType) -> None:
+    assert_fused_is_plain(kernels, lif_of(), T, driven(T, copies, width, constant, labels))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64])
+def test_blocks_as_they_are(rows: int, kernels: ModuleType) -> None:
+    for constant in (True, False):
+        assert_fused_is_plain(kernels, lif_of(), 3, driven(3, 2, 130, constant, 10, rows))
+
+
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "varying"])
+def test_a_current_in_bfloat16(constant: bool, kernels: ModuleType) -> None:
+    case = driven(4, copies=2, width=33, constant=constant, labels=10)
+    assert_fused_is_plain(kernels, lif_of(), 4, case._replace(current=case.current.bfloat16()))
+
+
+def test_spikes_that_nobody_wants_are_not_written(kernels: ModuleType) -> None:
+    case = driven(4, copies=2, width=33, constant=False, labels=10)
+    spikes, counts = kernels.SpikingNeurons.apply(*case, 4, lif_of(), False)
+    assert spikes.shape == (0, 10, 33)
+    assert torch.equal(counts, plainly(lif_of(), 4, case)[1])
+
+
+@pytest.mark.parametrize("surrogate", list(SURROGATES))
+def test_a_gradient_through_many_steps(surrogate: str, kernels: ModuleType) -> None:
+    """Where a leak is no power of two, spikes may differ in rounding: none does here."""
+    lif = lif_of(surrogate=surrogate, tau=1.7, surrogate_alpha=3.1)
+    assert_fused_is_plain(kernels, lif, 20, driven(20, copies=2, width=6, constant=True, labels=10))
+
+
+CHOICES: dict[str, list[Any]] = {
+    "network.encoder": ["direct", "poisson", "latency"],
+    "network.between": ["spikes", "rate"],
+    "network.label": ["in_place", "appended"],
+    "network.normalize": [True, False, (True, False), (False, True)],
+    "network.activity": ["rate", "count"],
+    "labels": [2, 10, None],
+}
+COMBINATIONS = pairwise(CHOICES)
+
+
+def test_every_pair_of_choices_occurs() -> None:
+    assert every_pair_occurs(COMBINATIONS, CHOICES)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load(RunConfig.parse({"data": {"dataset": "digits"}}).data, 0, device=DEVICE)
+
+
+def with_gradient(layer: Layer, spikes: torch.Tensor, rate: torch.Tensor, true: torch.Tensor) -> list[torch.Tensor]:
+    """Spikes, rates, and the gradient of the layer's local loss, if there is a pair to lose."""
+    if len(rate) != 2 * len(true):
+        return [spikes, rate]
+    return [spikes, rate.detach(), torch.autograd.grad(layer.local_loss(rate, true)[0], layer.weight)[0]]
+
+
+@pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
+def test_a_layer_is_the_plain_one(changes: dict[str, Any], kernels: ModuleType, split: Split) -> None:
+    """Layer after layer of a network, under true and wrong labels, all ten, or the neutral one."""
+    base = {
+        "data": {"dataset": "digits"},
+        "network": {"widths": [20, 15], "T": 3, "tau": 1.7, "v_threshold": 0.2, "label_amplitude": 1.3},
+        "learning": {"alpha": 2.0},
+    }
+    network_changes = {name: value for name, value in changes.items() if name != "labels"}
+    network = Network(RunConfig.parse(base).replaced(network_changes)).to(DEVICE)
+    x, true = split.train.x[:16], split.train.y[:16]
+    every = torch.arange(10, device=DEVICE)[:, None].expand(-1, 16)
+    wrong = uniform_negatives(true, 10, torch.Generator(DEVICE).manual_seed(1))
+    y = {2: torch.stack([true, wrong]), 10: every, None: None}[changes["labels"]]
+    copies = 1 if y is None else len(y)
+    h = network.encode(x, generator(0, "noise", 0, device=DEVICE))
+    for number, layer in enumerate(network.each_layer):
+        layer.fused, T = False, layer.network.T
+        spikes, counts = kernels.SpikingNeurons.apply(*layer._driven(h, y, copies), T, layer.neuron, True)
+        fast = with_gradient(layer, spikes, counts / T, true)
+        slow = with_gradient(layer, *layer(h, y, copies), true)
+        assert torch.equal(fast[0], slow[0])
+        assert torch.equal(fast[1], slow[1])
+        for got, expected in zip(fast[2:], slow[2:], strict=True):
+            assert expected.norm() > 0
+            assert (got - expected).norm() / expected.norm() < 1e-5
+        h = network.hand_on(*slow[:2], generator(0, "noise", number + 1, device=DEVICE))
+
+
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="there is no GPU")
+def test_a_layer_on_a_gpu_takes_the_kernels(split: Split) -> None:
+    network = Network(RunConfig.parse({"data": {"dataset": "digits"}})).to(DEVICE)
+    layer = network.each_layer[0]
+    assert layer.compiled
+    h = network.encode(split.train.x[:16], generator(0, "noise", 0, device=DEVICE))
+    spikes, _ = layer(h, split.train.y[None, :16], 1, False)
+    assert len(spikes) == 0
+
+
+BUILD = """
+import itertools, sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from ffsnn import lif_triton
+from ffsnn.neuron import SURROGATES
+
+def build(kernel, numbers, constants):
+    types = {name: "i32" for name in ("T", "R", "H", "blocks", "copies")} | {"which": "*i64"}
+    types |= {name: "fp32" for name in ("leak", "threshold", "alpha")} | dict.fromkeys(constants, "constexpr")
+    types |= {"current": f"*{numbers}", "d_current": f"*{numbers}", "spikes": "*u8"}
+    signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
+    source = ASTSource(kernel, signature, constants)
+    return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32)).asm["cubin"]
+
+built = 0
+for constant, hard, numbers in itertools.product((True, False), (True, False), ("fp32", "bf16")):
+    shape = {"CONSTANT": constant, "LABELLED": constant, "HARD": hard, "BLOCK": lif_triton.BLOCK}
+    built += len(build(lif_triton._forward, numbers, shape | {"SPIKES": hard})) > 0
+    surrogate = list(SURROGATES)[built // 2 % len(SURROGATES)]
+    built += len(build(lif_triton._backward, numbers, shape | {"DETACH": not hard, "SURROGATE": surrogate})) > 0
+print(built, "built")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_kernels_are_built_for_a_gpu_that_is_not_here(capability: int, tmp_path: Any) -> None:
+    """By Triton's compiler and ptxas, which need no GPU."""
+    pytest.importorskip("triton")
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(capability)], capture_output=True, text=True, timeout=280,
+        env={**os.environ, "TRITON_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "16 built", done.stderr[-2000:]
