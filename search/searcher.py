@@ -1,7 +1,7 @@
 """Tune's searcher interface over a folder of trials: which one is handed out next, and what became of it.
 
 To resume is to start again on the same folder, and so is to retry: a trial that has not ended is handed out under its
-own number, and goes on from its own checkpoint.
+own number, and goes on from its own checkpoint. One that had too little memory gets a card for itself.
 """
 
 from abc import abstractmethod
@@ -16,9 +16,21 @@ from search import cluster, lifeline
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import Halt
-from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, ON_CLUSTER, PROBLEM, RUNGS, THREADS
+from search.names import (
+    ALONE,
+    EPOCH,
+    FOLDER,
+    NUMBER,
+    OBJECTIVE,
+    ON_CLUSTER,
+    OUT_OF_MEMORY,
+    PROBLEM,
+    RUNGS,
+    THREADS,
+)
 from search.trial_folder import End, Holder, TrialFolder, by_reason
 
+ALONE_AT_MOST = 1  # tries of a trial that had too little memory, which cost no retry
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
 
@@ -75,12 +87,14 @@ class FolderSearcher(Searcher):
         if number is None:
             return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
         trial = self.prepared(number)
-        self.live[trial_id], self.failures[number] = number, len(trial.failures())
+        failures = trial.failures()
+        self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
         self.news(News(number))
         return {
             NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
             ON_CLUSTER: self.search.address is not None,
+            ALONE: any(failure.reason == OUT_OF_MEMORY for failure in failures),
         }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -141,13 +155,13 @@ class FolderSearcher(Searcher):
             trial.add_failure("died", "its process was killed, or crashed in native code")
         failures = trial.failures()
         last = failures[-1]
-        if len(failures) > self.search.retries:
+        too_large = sum(failure.reason == OUT_OF_MEMORY for failure in failures)
+        others = len(failures) - too_large
+        if too_large > ALONE_AT_MOST or others > self.search.retries:
             return End("failed", last.reason, last.detail)
+        how = "alone" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
         self.waiting.insert(0, number)
-        self.say(
-            f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} "
-            f"(attempt {len(failures) + 1} of {self.search.retries + 1})"
-        )
+        self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
         return None
 
     def _node_lost(self, trial: TrialFolder) -> bool:
