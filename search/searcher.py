@@ -65,6 +65,7 @@ class FolderSearcher(Searcher):
         self.folder, self.search, self.threads, self.waiting = folder, config, threads, waiting
         self.halt, self.news, self.say = halt, news, say
         self.live: dict[str, int] = {}  # Tune's trial id -> ours
+        self.alone: set[int] = set()  # live ones that are to have a card for themselves
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
         self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
         self.ended = [end for trial in folder.trials() if (end := trial.end())]
@@ -83,6 +84,8 @@ class FolderSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self.halt.now:
             return Searcher.FINISHED
+        if any(self._waits(number) for number in self.alone):
+            return None  # or others would take the shares that its card is to be made of
         number = self.waiting.pop(0) if self.waiting else self.fresh()
         if number is None:
             return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
@@ -90,11 +93,13 @@ class FolderSearcher(Searcher):
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
+        if alone := any(failure.reason == OUT_OF_MEMORY for failure in failures):
+            self.alone.add(number)
         self.news(News(number))
         return {
             NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
             ON_CLUSTER: self.search.address is not None,
-            ALONE: any(failure.reason == OUT_OF_MEMORY for failure in failures),
+            ALONE: alone,
         }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -103,6 +108,7 @@ class FolderSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
+        self.alone.discard(trial.number)
         end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
         if end is not None:
             self._close(trial, end)
@@ -163,6 +169,10 @@ class FolderSearcher(Searcher):
         self.waiting.insert(0, number)
         self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
         return None
+
+    def _waits(self, number: int) -> bool:
+        """Whether a live trial has no process yet."""
+        return self.folder.trial(number).holder() == self.before[number]
 
     def _node_lost(self, trial: TrialFolder) -> bool:
         """Whether a trial's process has gone with its node, or waited in vain for one that has not gone with its."""

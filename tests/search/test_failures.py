@@ -118,6 +118,8 @@ def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None,
     again = StudySearcher(small.folder, small.search, 1, Halt(), lambda news: None, print)
     handed_out = again.suggest("c")
     assert (handed_out["number"], handed_out["alone"]) == (0, True)
+    assert again.suggest("d") is None  # until it has its card
+    (trial.path / "trial.lock").write_text('{"pid": 1, "host": "there"}')
     assert again.suggest("d")["alone"] is False
     trial.add_failure("out_of_memory", "a batch did not fit, again")
     again.on_trial_complete("c", error=True)
