@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow faults torture check bench bench-search bench-cluster questions format clean FORCE
+.PHONY: help search test slow faults torture check bench bench-search bench-cluster bench-gpu questions format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -50,6 +50,19 @@ bench-search: $(READY) ## measure what a search costs beyond its training (about
 
 bench-cluster: $(READY) ## measure how much sooner two nodes finish a search than one (10 minutes, as root, idle)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.cluster $(ARGS)
+
+bench-gpu: ## measure a GPU (10 minutes); where there is none, pack .gpu/ for a machine that has one, but no network
+	@if nvidia-smi -L >/dev/null 2>&1; then \
+		if [ -e .gpu/unpack.sh ]; then . .gpu/unpack.sh && python3 -m benchmarks.gpu $(ARGS); \
+		else $(MAKE) --no-print-directory $(READY) && $(BIN)/python -m benchmarks.gpu $(ARGS); fi; \
+	else \
+		$(MAKE) --no-print-directory .gpu/packed.txz && \
+		echo "no GPU here: take this folder, with .gpu/, to a machine that has one; there:" && \
+		echo "  make bench-gpu    or    . .gpu/unpack.sh && python3 -m benchmarks.gpu"; \
+	fi
+
+.gpu/packed.txz: $(READY) constraints.txt benchmarks/gpu_pack.py
+	@$(BIN)/python -m benchmarks.gpu_pack
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-SIZE, COPY = 2048, 256 * 2**20  # of a square product; bytes of a copy, beyond any cache
+# Of a square product; bytes of a copy, beyond any cache. A GPU is done with a CPU's before it has really begun.
+SIZE = {"cpu": 2048, "cuda": 8192}
+COPY = {"cpu": 256 * 2**20, "cuda": 2**30}
 REPEATS = 5
 
 
@@ -32,10 +34,10 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int = REP
 
 def probe(device: torch.device) -> Ceilings:
     """With torch's present number of threads."""
-    rates = []
+    rates, size, copy = [], SIZE[device.type], COPY[device.type]
     for dtype in (torch.float32, torch.bfloat16):
-        a = torch.rand(SIZE, SIZE, device=device, dtype=dtype)
-        rates.append(2 * SIZE**3 / seconds(lambda a=a: a @ a, device) / 1e9)  # type: ignore[misc]
-    source = torch.zeros(COPY, dtype=torch.uint8, device=device)
+        a = torch.rand(size, size, device=device, dtype=dtype)
+        rates.append(2 * size**3 / seconds(lambda a=a: a @ a, device) / 1e9)  # type: ignore[misc]
+    source = torch.zeros(copy, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return Ceilings(*rates, 2 * COPY / seconds(lambda: target.copy_(source), device) / 1e9)
+    return Ceilings(*rates, 2 * copy / seconds(lambda: target.copy_(source), device) / 1e9)

@@ -16,6 +16,7 @@ from benchmarks.watched import SEEN
 from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
 from ffsnn.parallel import use_threads
+from ffsnn.trainer import resolve_device
 from spaces.space import Space
 
 SLOTS, HUNDRED = 2, 100
@@ -68,7 +69,7 @@ def run(which: str, home: Path, space: dict[str, Any], **options: Any) -> Ran:
 def alone(config: RunConfig) -> tuple[float, float]:
     """Seconds of a configuration's epochs, and of its checkpoints, without any search."""
     use_threads(1)
-    split = data.load(config.data, config.seed, config.data_dir, "cpu")
+    split = data.load(config.data, config.seed, config.data_dir, resolve_device(config.device))
     save, saving = run_folder.RunFolder.save, 0.0
 
     def timed(*args: Any) -> None:

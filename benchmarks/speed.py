@@ -5,6 +5,8 @@ counts. Peak memory is what a process of its own needs beyond what it had before
 `benchmarks/results/`, named by the machine.
 
     python -m benchmarks.speed [--device cuda] [--threads 1] [--settings abc] [--rounds 5]
+
+`benchmarks.gpu` measures GPUs with it.
 """
 
 import argparse
@@ -25,7 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ceilings import Ceilings, probe
+from benchmarks.floors import training_flops
 from benchmarks.rivals import MultiStep, NotesLoop
+from benchmarks.settings import SETTINGS, Setting
 from ffsnn import atomic, data
 from ffsnn.config import DataConfig, RunConfig
 from ffsnn.data import Split
@@ -41,27 +45,6 @@ SYSTEMS = (*CORES, *RIVALS)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A network and a batch; `slice`: images of a rival's batch and of a prediction, where a whole takes minutes."""
-
-    widths: tuple[int, int]
-    T: int
-    encoder: str
-    batch: int
-    slice: int
-
-    def __str__(self) -> str:
-        return f"784-{'-'.join(map(str, self.widths))}, T={self.T}, {self.encoder}, batch {self.batch}"
-
-
-SETTINGS = {
-    "a": Setting((500, 500), 4, "direct", 512, 512),
-    "b": Setting((500, 500), 20, "poisson", 512, 512),
-    "c": Setting((2000, 2000), 10, "direct", 4096, 256),
-}
-
-
-@dataclass(frozen=True)
 class Result:
     train_images_s: float
     predict_images_s: float
@@ -69,13 +52,6 @@ class Result:
     batch: int
     memory_mib: float
     needed_mib: float | None  # by formula; None: there is none
-
-
-def product_flops(setting: Setting) -> float:
-    """Of one training step's matrix products, if they were dense: forward, and for the weights' gradient."""
-    first, second = setting.widths
-    image = setting.batch * 784 * first * (1 if setting.encoder == "direct" else setting.T)
-    return 2 * 2 * (image + 2 * setting.batch * setting.T * first * second)
 
 
 def config_of(system: str, setting: Setting, device: torch.device) -> RunConfig:
@@ -103,16 +79,18 @@ def works(
 
 
 def timed(work: Callable[[], object], device: torch.device, at_least: float = 0.3) -> float:
-    """Seconds a call, over as many as fill `at_least`."""
-    start, calls = time.perf_counter(), 0
+    """Seconds a call, over as many as fill `at_least`; a GPU is waited for after the last one, as training does."""
+    calls = 1
     while True:
-        work()
+        start = time.perf_counter()
+        for _ in range(calls):
+            work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        calls += 1
         gone = time.perf_counter() - start
         if gone >= at_least:
             return gone / calls
+        calls = max(calls + 1, min(8 * calls, round(1.1 * calls * at_least / gone)))
 
 
 def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -> dict[str, Result]:
@@ -138,7 +116,9 @@ def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -
 
 
 def peak_memory(system: str, setting: Setting, device: torch.device, threads: int) -> float:
-    """MiB, measured in a process of its own."""
+    """MiB; of a CPU's measured in a process of its own."""
+    if device.type == "cuda":
+        return own_memory(system, setting, device)
     name = next(name for name, other in SETTINGS.items() if other == setting)
     command = [sys.executable, "-m", "benchmarks.speed", "--memory", system, "--settings", name]
     command += ["--device", str(device), "--threads", str(threads)]
@@ -148,6 +128,7 @@ def peak_memory(system: str, setting: Setting, device: torch.device, threads: in
 def own_memory(system: str, setting: Setting, device: torch.device) -> float:
     train, _, _ = works(system, setting, device)
     if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         train()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
@@ -186,7 +167,7 @@ def table(name: str, setting: Setting, results: dict[str, Result], ceilings: Cei
             f"{result.step_ms:,.1f}" + ("" if result.batch == setting.batch else f" (batch {result.batch})"),
             f"{result.memory_mib:,.0f} MiB" + (f" (needed: {result.needed_mib:,.0f})" if result.needed_mib else ""),
         )  # fmt: skip
-    flops = product_flops(setting)
+    flops = training_flops(setting)
     for precision, rate in (("float32", ceilings.float32_gflops), ("bfloat16", ceilings.bfloat16_gflops)):
         seconds = flops / rate / 1e9
         table.add_row(f"dense products alone, {precision}", f"{setting.batch / seconds:,.0f}", "", "", "",

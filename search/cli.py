@@ -36,6 +36,9 @@ Storage = Annotated[
 TrackingUri = Annotated[
     str | None, typer.Option(help="of an MLflow server or store [default: MLFLOW_TRACKING_URI, else the one at hand]")
 ]
+GpusPerTrial = Annotated[
+    str | None, typer.Option(help="share of a GPU, e.g. 0.25; auto: measured, as many as fit and pay [default: 1]")
+]
 
 
 def main() -> None:
@@ -93,7 +96,7 @@ def search(
     trials: Annotated[int | None, typer.Option(help="trials in all [default: the space's]")] = None,
     epochs: Annotated[int | None, typer.Option(help="epochs of a trial at full length [default: the space's]")] = None,
     concurrency: Annotated[int | None, typer.Option(help="trials at once [default: one a CPU or GPU share]")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
+    gpus_per_trial: GpusPerTrial = None,
     time_budget: Annotated[float | None, typer.Option(help="minutes after which no trial goes on")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, random, qmc, gp, cmaes [default: tpe]")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha, none [default: asha]")] = None,
@@ -205,7 +208,7 @@ def retrain(
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
     epochs: Annotated[int | None, typer.Option(help="[default: the search's at full length]")] = None,
     concurrency: Annotated[int | None, typer.Option(help="trainings at once [default: the search's]")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="share of a GPU, e.g. 0.25")] = None,
+    gpus_per_trial: GpusPerTrial = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [default: the search's]")] = None,
     data_dir: Annotated[str | None, typer.Option(help="where data sets are kept")] = None,
     address: Address = None,

@@ -23,7 +23,9 @@ class SearchConfig(Config):
     concurrency: int | None = Field(
         None, ge=1, description="trials at once; None: as many as there are CPUs or GPU shares"
     )
-    gpus_per_trial: float | None = Field(None, ge=0, description="None: one, where there is a GPU")
+    gpus_per_trial: float | Literal["auto"] | None = Field(
+        None, description="auto: by measurement; None: one, where there is a GPU"
+    )
     time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
     sampler: Literal["tpe", "random", "qmc", "gp", "cmaes"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
@@ -38,6 +40,19 @@ class SearchConfig(Config):
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
+
+    @field_validator("gpus_per_trial", mode="before")
+    @classmethod
+    def _is_a_share(cls, asked: Any) -> Any:
+        if asked is None or asked == "auto":
+            return asked
+        try:
+            gpus = float(asked)
+        except (TypeError, ValueError):
+            gpus = -1.0
+        if not (0.01 <= gpus <= 1 or (gpus >= 0 and gpus.is_integer())):
+            raise ValueError(f"must be auto, a share of a GPU (0.01 to 1) or a whole number, but got {asked}")
+        return gpus
 
     @field_validator("storage")
     @classmethod
@@ -69,6 +84,11 @@ class SearchConfig(Config):
         """The epochs of ASHA's rungs."""
         first, factor = self.rungs
         return [first * factor**k for k in range(32) if first * factor**k <= self.epochs]
+
+    def extremes(self) -> Iterator[RunConfig]:
+        """Configurations at the ends of the space: the largest trial is among them."""
+        base = self.base
+        return (self.space.apply(sample, base) for sample in self.space.probes())
 
     @property
     def base(self) -> RunConfig:

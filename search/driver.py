@@ -104,7 +104,7 @@ def _tune(
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
         _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
         tune.Tuner(
-            tune.with_resources(TrialTrainable, {"cpu": share.cpus, "gpu": share.gpus}),
+            tune.with_resources(TrialTrainable, share.resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
                 max_concurrent_trials=share.concurrency,

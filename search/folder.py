@@ -4,6 +4,7 @@
     study.log         Optuna's journal: which trials exist, their parameters and states
     trials/0000/      a trial's own folder (`search.trial_folder`)
     spent.json        seconds that it has run, over all its drivers
+    card.json         what a trial takes of this machine's card, where that was asked for (`search.card`)
     best.yaml         the best configuration, once asked for
     .tune/            Ray Tune's own, deleted at every start and end
     driver.lock       held by the process that runs the search; says which
@@ -28,8 +29,9 @@ from typing import Any
 from ffsnn import atomic
 from ffsnn.config import ConfigError, parse
 from ffsnn.run_folder import CONFIG
+from search.card import Measured
 from search.config import SearchConfig
-from search.names import LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
+from search.names import CARD_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
 from search.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
@@ -72,6 +74,16 @@ class TrialsFolder:
 
     def write_spent(self, seconds: float) -> None:
         atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
+
+    def card(self) -> Measured | None:
+        """What a trial takes of a card; None: it was never measured, or the file is damaged."""
+        try:
+            return parse(Measured, json.loads((self.path / CARD_FILE).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def write_card(self, measured: Measured) -> None:
+        atomic.write(self.path / CARD_FILE, measured.model_dump_json(indent=2))
 
     def trial(self, number: int) -> TrialFolder:
         return TrialFolder(self.path / TRIALS / f"{number:04d}")

@@ -1,9 +1,10 @@
 """A search from start to end: what is checked before it begins, what runs beside it, how it ended. A resume is a
 launch on the same folder."""
 
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ from rich.console import Console
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import load
 from ffsnn.run_folder import bytes_on_disk
+from search.card import INSTEAD, Measured, largest, measure, refuse_full
 from search.config import SearchConfig
 from search.folder import SearchFolder, TrialsFolder
 from search.halt import Halt
+from search.names import SEARCHES
+from search.node_report import gpus
 from search.places import redacted
 from search.progress import Board
-from search.share import Share
+from search.share import Share, this_machine
 
 if TYPE_CHECKING:
     from search.driver import MakeSearcher
@@ -51,7 +55,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     os.umask(0o077)  # what is written is for its owner alone
     if config.storage or config.tracking_uri:
         _servers(home, config, resume)
-    share = share_of(home, config, console)
+    measured = measured_card(SearchFolder(home / SEARCHES / config.name), config, config.extremes(), console)
+    share = share_of(home, config, console, measured)
     base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
@@ -75,6 +80,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
         folder.write(config, checksum)
+        if measured:
+            folder.write_card(measured)
         from search.optuna_search import StudySearcher
         from search.tracking.tracker import Tracker
 
@@ -82,14 +89,47 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")
 
 
-def share_of(home: Path, config: SearchConfig, console: Console) -> Share:
+def measured_card(
+    folder: TrialsFolder, config: SearchConfig, configs: Iterable[RunConfig], console: Console
+) -> Measured | None:
+    """What a trial takes of this machine's card; measured once a folder and card. None: nothing has to be measured.
+
+    Args:
+        folder: which knows what was measured before; it need not be there yet.
+        config: what is asked for.
+        configs: among which the largest trial is.
+        console: where the figures go.
+
+    Raises:
+        ConfigError: the cards are full or differ, not one trial fits, or it is a cluster's cards that are asked for.
+    """
+    auto = config.gpus_per_trial == "auto"
+    if config.address:
+        if auto:
+            raise ConfigError(f"gpus_per_trial=auto measures this machine's cards, not a cluster's: {INSTEAD}")
+        return None
+    here = this_machine(config.device)
+    if not here.gpus or config.gpus_per_trial == 0:
+        return None
+    refuse_full(gpus())
+    if not auto:
+        return None
+    console.print("measuring how many trials share a card: half a minute or more, once a search")
+    cards, trials = int(here.gpus), min(config.trials, config.concurrency or config.trials)
+    most = max(1, min(math.ceil(trials / cards), here.cpus // cards))
+    measured = measure(largest(configs), most, folder.card())
+    console.print(str(measured))
+    return measured
+
+
+def share_of(home: Path, config: SearchConfig, console: Console, measured: Measured | None) -> Share:
     """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
 
     Raises:
         ConfigError: something on a node of the cluster is wrong; a table says what is right.
     """
     if not config.address:
-        return Share(config)
+        return Share(config, per_card=measured.trials if measured else None)
     if config.address.startswith("ray://"):
         raise ConfigError("ray:// is for the command ffsnn search alone: name the head itself, HOST:PORT, or auto")
     from search import doctor

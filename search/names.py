@@ -4,14 +4,15 @@
 EPOCH = "epoch"
 OBJECTIVE = "val_accuracy"
 
+OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER = "number", "folder", "threads", "rungs", "on_cluster"
+NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER, ALONE = "number", "folder", "threads", "rungs", "on_cluster", "alone"
 
 # A search's folder, and what a trial's has beside its run.
-SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
-    "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
+SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE, CARD_FILE = (
+    "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json", "card.json",
 )  # fmt: skip
 PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
 OWNER = "ffsnn.search"  # of a study in a database: the id of its search

@@ -46,7 +46,7 @@ class NodeReport:
 
 def report(question: Question) -> NodeReport:
     """Look at this node."""
-    said = NodeReport(host=platform.node(), versions=_versions(), code=code_digest(), gpus=_gpus())
+    said = NodeReport(host=platform.node(), versions=_versions(), code=code_digest(), gpus=gpus())
     said.home = _home(question)
     said.data, said.checksum = _data(question.config)
     for folder in (question.home, tempfile.gettempdir()):
@@ -107,7 +107,8 @@ def _data(config: str) -> tuple[str, str]:
         return str(error), ""
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
+    """Name, free and whole memory of each; none where nvidia-smi is not to be had."""
     command = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()

@@ -1,7 +1,7 @@
 """Tune's searcher interface over a folder of trials: which one is handed out next, and what became of it.
 
 To resume is to start again on the same folder, and so is to retry: a trial that has not ended is handed out under its
-own number, and goes on from its own checkpoint.
+own number, and goes on from its own checkpoint. One that had too little memory gets a card for itself.
 """
 
 from abc import abstractmethod
@@ -16,9 +16,21 @@ from search import cluster, lifeline
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import Halt
-from search.names import EPOCH, FOLDER, NUMBER, OBJECTIVE, ON_CLUSTER, PROBLEM, RUNGS, THREADS
+from search.names import (
+    ALONE,
+    EPOCH,
+    FOLDER,
+    NUMBER,
+    OBJECTIVE,
+    ON_CLUSTER,
+    OUT_OF_MEMORY,
+    PROBLEM,
+    RUNGS,
+    THREADS,
+)
 from search.trial_folder import End, Holder, TrialFolder, by_reason
 
+ALONE_AT_MOST = 1  # tries of a trial that had too little memory, which cost no retry
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
 
@@ -53,6 +65,7 @@ class FolderSearcher(Searcher):
         self.folder, self.search, self.threads, self.waiting = folder, config, threads, waiting
         self.halt, self.news, self.say = halt, news, say
         self.live: dict[str, int] = {}  # Tune's trial id -> ours
+        self.alone: set[int] = set()  # live ones that are to have a card for themselves
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
         self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
         self.ended = [end for trial in folder.trials() if (end := trial.end())]
@@ -71,16 +84,22 @@ class FolderSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self.halt.now:
             return Searcher.FINISHED
+        if any(self._waits(number) for number in self.alone):
+            return None  # or others would take the shares that its card is to be made of
         number = self.waiting.pop(0) if self.waiting else self.fresh()
         if number is None:
             return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
         trial = self.prepared(number)
-        self.live[trial_id], self.failures[number] = number, len(trial.failures())
+        failures = trial.failures()
+        self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
+        if alone := any(failure.reason == OUT_OF_MEMORY for failure in failures):
+            self.alone.add(number)
         self.news(News(number))
         return {
             NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
             ON_CLUSTER: self.search.address is not None,
+            ALONE: alone,
         }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -89,6 +108,7 @@ class FolderSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
+        self.alone.discard(trial.number)
         end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
         if end is not None:
             self._close(trial, end)
@@ -141,14 +161,18 @@ class FolderSearcher(Searcher):
             trial.add_failure("died", "its process was killed, or crashed in native code")
         failures = trial.failures()
         last = failures[-1]
-        if len(failures) > self.search.retries:
+        too_large = sum(failure.reason == OUT_OF_MEMORY for failure in failures)
+        others = len(failures) - too_large
+        if too_large > ALONE_AT_MOST or others > self.search.retries:
             return End("failed", last.reason, last.detail)
+        how = "alone" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
         self.waiting.insert(0, number)
-        self.say(
-            f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} "
-            f"(attempt {len(failures) + 1} of {self.search.retries + 1})"
-        )
+        self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
         return None
+
+    def _waits(self, number: int) -> bool:
+        """Whether a live trial has no process yet."""
+        return self.folder.trial(number).holder() == self.before[number]
 
     def _node_lost(self, trial: TrialFolder) -> bool:
         """Whether a trial's process has gone with its node, or waited in vain for one that has not gone with its."""

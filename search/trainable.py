@@ -12,18 +12,19 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
+import ray
 import torch
 from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.data import Split, load
-from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
 from ffsnn.run_folder import Run
 from ffsnn.trainer import DivergedError, resolve_device
 from search import cluster
+from search.card import out_of_memory
 from search.lifeline import Lifeline
-from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, PROBLEM, RUNGS, THREADS
+from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, OUT_OF_MEMORY, PROBLEM, RUNGS, THREADS
 from search.trial_folder import TrialFolder
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -52,10 +53,13 @@ class TrialTrainable(Trainable):
         self.held.enter_context(self.folder.occupied(node))
         faulthandler.enable(2)  # a crash in native code prints where
         self.run: Run | None = None
+        torch.cuda.empty_cache()  # what PyTorch keeps back of the trial before is another process's room
 
     def _begin(self) -> Run:
         config = self.folder.config()
-        split = _split(config.data, config.seed, config.data_dir, resolve_device(config.device))
+        # Ray hides no card from a process that was given none.
+        device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
         run = Run(config, split, self.folder.path, also=self.rungs)
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
@@ -79,8 +83,6 @@ class TrialTrainable(Trainable):
                 metrics = self.repeat.pop() if self.repeat else next(self.run)
             except DivergedError as error:
                 return self._stopped("diverged", error)
-            except OutOfMemory as error:
-                return self._stopped("out_of_memory", error)
             except OSError as error:
                 if error.errno not in NO_ROOM:
                     raise
@@ -94,13 +96,16 @@ class TrialTrainable(Trainable):
 
     @contextmanager
     def _failure_recorded(self) -> Iterator[None]:
-        """What is raised costs the trial this process; the folder says why."""
+        """What is raised costs the trial this process, and with it all that it holds; the folder says why."""
         try:
             yield
         except Exception as error:
             self.run = None
             traceback.print_exc()
-            self.folder.add_failure("error", f"{type(error).__name__}: {error}")
+            if out_of_memory(error):
+                self.folder.add_failure(OUT_OF_MEMORY, str(error) or type(error).__name__)
+            else:
+                self.folder.add_failure("error", f"{type(error).__name__}: {error}")
             raise
 
     def cleanup(self) -> None:

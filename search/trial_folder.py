@@ -36,7 +36,7 @@ class End:
     """How a trial ended."""
 
     state: State
-    reason: str  # finished, asha, time_budget, diverged, out_of_memory, or a failure's
+    reason: str  # finished, asha, time_budget, diverged, or a failure's
     detail: str = ""
 
     @property
@@ -49,7 +49,7 @@ class End:
 class Failure:
     """How one of a trial's processes failed; the trial may go on in another."""
 
-    reason: str  # error, died, hung, node
+    reason: str  # error, out_of_memory, died, hung, node
     detail: str
     epoch: int  # epochs done by then
 

@@ -80,6 +80,9 @@ class Watch(Callback):
 
     def _end_hung(self, trials: list[Any]) -> None:
         assert self.searcher is not None
+        for trial in trials:
+            if trial.status == trial.PENDING and trial.trial_id in self.searcher.live:  # it waits for its share
+                self.paces[self.searcher.live[trial.trial_id]].last = time.monotonic()
         for trial_id, number in self.searcher.live.items():
             pace = self.paces[number]
             waited, limit = time.monotonic() - pace.last, pace.limit(self.patience)

@@ -18,7 +18,7 @@ from ffsnn.trainer import resolve_device
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.launch import Outcome, disk_room, run, share_of
+from search.launch import Outcome, disk_room, measured_card, run, share_of
 from search.progress import Board
 from search.reconcile import make_whole
 from search.retrain import champion, verdict
@@ -97,7 +97,11 @@ def retrain(
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
     """All trainings of the plan, to their ends."""
-    plan, share, base = folder.plan, share_of(home, config, console), config.base
+    plan, base = folder.plan, config.base
+    measured = measured_card(folder, config, plan.configs, console)
+    if measured:
+        folder.write_card(measured)
+    share = share_of(home, config, console, measured)
     if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():

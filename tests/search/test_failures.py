@@ -1,5 +1,6 @@
 """Trials that crash and hang in a real search: a retry each from the checkpoint, then an end that says why."""
 
+import itertools
 import json
 import os
 import re
@@ -78,20 +79,102 @@ def searcher(home: Path, **settings) -> StudySearcher:
     return StudySearcher(folder, config, 1, Halt(), lambda news: None, print)
 
 
-def test_more_failures_than_a_share_stop_the_search(tmp_path: Path):
-    hurt = searcher(tmp_path, trials=20, max_failed=0.5)
+@pytest.fixture
+def ray_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.cluster.alive", lambda node=None: True)
+
+
+def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: None):
+    hurt = searcher(tmp_path, trials=20, max_failed=0.5, retries=0)
     for number in range(5):
         assert hurt.suggest(str(number))["number"] == number
-        problem = "out_of_memory: a batch did not fit" if number % 2 == 0 else "diverged: layer 0 diverged"
         assert not hurt.halt.now
-        hurt.on_trial_complete(str(number), {"problem": problem})
+        if number % 2 == 0:
+            hurt.folder.trial(number).add_failure("error", "ValueError: no")
+            hurt.on_trial_complete(str(number), error=True)
+        else:
+            hurt.on_trial_complete(str(number), {"problem": "diverged: layer 0 diverged"})
     assert hurt.halt.failed
-    assert hurt.halt.reason == "3 of 5 trials have failed (3 out_of_memory)"
+    assert hurt.halt.reason == "3 of 5 trials have failed (3 error)"
     assert hurt.suggest("5") == "FINISHED"
     told = open_study(hurt.folder).get_trials()
     assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "FAIL", "PRUNED", "FAIL"]
     assert told[1].intermediate_values == {1: 0.0}  # the sampler is to keep away from there
     assert StudySearcher(hurt.folder, hurt.search, 1, Halt(), print, print).waiting == []
+
+
+def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None, capsys):
+    """Whatever else the trial may have had; and a new driver knows it."""
+    small = searcher(tmp_path, trials=4, retries=1)
+    trial = small.folder.trial(0)
+    assert small.suggest("a")["alone"] is False
+    trial.add_failure("died", "its process was killed")
+    small.on_trial_complete("a", error=True)
+    assert small.suggest("b")["alone"] is False
+    trial.add_failure("out_of_memory", "a batch did not fit")
+    small.on_trial_complete("b", error=True)
+    assert trial.end() is None
+    assert "trial 0: out_of_memory, a batch did not fit; it goes on from epoch 0 (alone)" in capsys.readouterr().out
+    again = StudySearcher(small.folder, small.search, 1, Halt(), lambda news: None, print)
+    handed_out = again.suggest("c")
+    assert (handed_out["number"], handed_out["alone"]) == (0, True)
+    assert again.suggest("d") is None  # until it has its card
+    (trial.path / "trial.lock").write_text('{"pid": 1, "host": "there"}')
+    assert again.suggest("d")["alone"] is False
+    trial.add_failure("out_of_memory", "a batch did not fit, again")
+    again.on_trial_complete("c", error=True)
+    assert trial.end() == End("failed", "out_of_memory", "a batch did not fit, again")
+
+
+TOO_LARGE = """
+import os, sys, time
+from pathlib import Path
+
+def hook(event, args):
+    \"\"\"An epoch is noted; trial 1 has too little memory, as often as is asked for.\"\"\"
+    if event == "open" and args[1] == "a" and str(args[0]).endswith("/history.jsonl"):
+        number, notes = Path(args[0]).parent.name, Path(os.environ["NOTES"])
+        if number == "0001" and len(list(notes.glob("refused-*"))) < int(os.environ["REFUSALS"]):
+            (notes / f"refused-{os.getpid()}").touch()
+            raise MemoryError("no room")
+        with os.fdopen(os.open(notes / "epochs", os.O_WRONLY | os.O_APPEND | os.O_CREAT), "w") as file:
+            print(number, time.monotonic(), file=file)
+
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("refusals", "state"), [(1, "complete"), (2, "failed")])
+def test_a_trial_without_memory_gets_the_machine_for_itself_once(refusals: int, state: str, tmp_path: Path):
+    """Trials are two at a time, each with a CPU; the one that had too little memory is alone for its second try."""
+    for folder in ("mlruns", "injected", "notes"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "injected" / "sitecustomize.py").write_text(TOO_LARGE)
+    path = os.pathsep.join([str(tmp_path / "injected"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {
+        **os.environ, "FFSNN_HOME": str(tmp_path), "PYTHONPATH": path, "NOTES": str(tmp_path / "notes"),
+        "REFUSALS": str(refusals),
+    }  # fmt: skip
+    command = [
+        FFSNN, "search", "digits_smoke", "--name", "large", "--trials", "4", "--epochs", "250", "--scheduler", "none",
+        "--concurrency", "2", "--retries", "0",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trial 1: out_of_memory, no room; it goes on from epoch 0 (alone)" in done.stdout
+    trials = tmp_path / "mlruns" / "searches" / "large" / "trials"
+    ends = [json.loads((trials / f"{n:04d}" / "end.json").read_text()) for n in range(4)]
+    assert [end["state"] for end in ends] == ["complete", state, "complete", "complete"]
+    epochs = [line.split() for line in (tmp_path / "notes" / "epochs").read_text().splitlines()]
+    of_one = [at for at, (number, _) in enumerate(epochs) if number == "0001"]
+    if refusals == 1:
+        assert len(of_one) >= 249  # it had saved its first one before it was refused
+        assert of_one == list(range(of_one[0], of_one[0] + len(of_one)))  # no other trial had an epoch in between
+    else:
+        assert (ends[1]["reason"], of_one) == ("out_of_memory", [])
+    pairs = {(a, b) for (a, _), (b, _) in itertools.pairwise(epochs) if a != b}
+    assert any((b, a) in pairs for a, b in pairs)  # others did take turns: two at once
 
 
 def test_a_full_disk_stops_the_search_with_the_budget_intact(tmp_path: Path):

@@ -24,6 +24,7 @@ def share(*nodes: tuple[int, float], **asked) -> Share:
         ([(16, 0), (4, 0)], {"concurrency": 5}, 5, 4, 0),
         ([(8, 2), (4, 1)], {}, 3, 4, 1),
         ([(8, 2), (4, 1), (64, 0)], {"gpus_per_trial": 0.5}, 6, 2, 0.5),
+        ([(8, 2)], {"gpus_per_trial": 0.4}, 4, 2, 0.4),  # not 5: no trial has parts of two cards
         ([(8, 2), (64, 0)], {"gpus_per_trial": 0}, 72, 1, 0),
         ([(8, 2), (64, 0)], {"device": "cpu"}, 72, 1, 0),
         ([(2, 4)], {}, 2, 1, 1),  # a trial needs a CPU, too
@@ -45,5 +46,40 @@ def test_more_than_there_is():
         share((8, 2), gpus_per_trial=3)
     with pytest.raises(ConfigError, match="needs a GPU, but none was found"):
         share((8, 0), device="cuda")
+    with pytest.raises(ConfigError, match=r"gpus_per_trial=0.5 needs a GPU, but none was found: leave it out"):
+        share((8, 0), gpus_per_trial=0.5)
     with pytest.raises(ConfigError, match="no node of the cluster has a CPU for trials, of 1: start workers"):
         share((0, 0))
+
+
+@pytest.mark.parametrize("per_card", range(1, 65))
+def test_as_many_as_were_measured_share_a_card(per_card):
+    config = SearchConfig(name="s", space=SPACE, trials=1000, epochs=1, gpus_per_trial="auto")
+    got = Share(config, [Node("1", "10.0.0.1", 512, 8)], per_card)
+    assert got.concurrency == 8 * per_card
+    assert per_card * round(got.gpus, 4) <= 1  # as Ray counts
+
+
+def test_auto_without_a_gpu_is_cpus():
+    assert (share((4, 0), gpus_per_trial="auto").gpus, share((4, 0), gpus_per_trial="auto").concurrency) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "usual", "alone"),
+    [
+        ([(8, 1)], {"gpus_per_trial": 0.25}, (2, 0.25), (2, 1)),
+        ([(8, 2)], {"gpus_per_trial": 2}, (8, 2), (8, 2)),
+        ([(8, 0), (4, 0)], {}, (1, 0), (8, 0)),
+    ],
+)
+def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(nodes, asked, usual, alone):
+    got = share(*nodes, **asked)
+    for is_alone, (cpus, gpus) in ((False, usual), (True, alone)):
+        (bundle,) = got.resources({"alone": is_alone}).bundles
+        assert (bundle["CPU"], bundle.get("GPU", 0)) == (cpus, gpus)
+
+
+@pytest.mark.parametrize("asked", ["half", -1, 1.5, 0.001])
+def test_a_share_that_is_none(asked):
+    with pytest.raises(ValueError, match=r"must be auto, a share of a GPU \(0.01 to 1\) or a whole number, but got"):
+        SearchConfig(name="s", space=SPACE, trials=1, epochs=1, gpus_per_trial=asked)

@@ -1,0 +1,208 @@
+"""How many trials share a card: measured with processes that train as trials do (`search.probe`).
+
+One process alone, then 2, 4, ... at once, as long as they fit and all together still gain a tenth. What a trial takes
+of the card is what is free less once one more process has trained an epoch and validated: weights, a batch, what
+PyTorch keeps back, the CUDA context.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+import torch
+from pydantic import Field
+
+from ffsnn.config import Config, ConfigError, RunConfig
+from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image
+
+GROWTH = 1.1  # of the images a second, for twice as many trials to be worth it
+FULL = 0.9  # of what is free on a card, that trials may take
+ROOM = 512e6  # bytes: CUDA's context and the images alone
+SECONDS = 2.0  # of training at least, for a figure
+PATIENCE = 900.0  # for a process to load, compile and train an epoch
+INSTEAD = "name a share, such as --gpus-per-trial 0.25, or leave it out for one trial a card"
+
+
+class Measured(Config):
+    """card.json: what was seen on a card."""
+
+    card: str
+    total: int = Field(description="bytes")
+    free: int = Field(description="bytes, without any trial")
+    needed: int = Field(gt=0, description="bytes of a trial of the largest configuration")
+    rates: dict[int, float] = Field(description="trials at once -> training images a second of all together")
+
+    @property
+    def trials(self) -> int:
+        """How many share the card."""
+        return chosen(self.rates)
+
+    def __str__(self) -> str:
+        said = f"{self.card}: {self.needed / 1e6:,.0f} MB a trial at most, {self.rates[1]:,.0f} images/s alone"
+        said += "".join(f", {rate:,.0f} with {number}" for number, rate in self.rates.items() if number > 1)
+        return f"{said}: {self.trials} share the card"
+
+
+def chosen(rates: Mapping[int, float]) -> int:
+    """The last number of trials at once that gained a tenth over the one before."""
+    best, *more = sorted(rates)
+    for number in more:
+        if rates[number] / rates[best] < GROWTH:
+            break
+        best = number
+    return best
+
+
+def fit(free: float, needed: float) -> int:
+    """How many trials of so many bytes fit into what is free; one is always tried."""
+    return max(1, int(FULL * free / needed))
+
+
+def largest(configs: Iterable[RunConfig]) -> RunConfig:
+    """The configuration that takes the most memory, by formula."""
+    return max(
+        configs, key=lambda it: bytes_of_weights(it) + it.learning.batch_size * bytes_per_image(it, fused=False)
+    )  # fmt: skip
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory, whichever library says so."""
+    said = str(error)
+    return isinstance(error, OutOfMemory | torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in said or "ALLOC_FAILED" in said)
+    )
+
+
+def refuse_full(cards: Sequence[str]) -> None:
+    """Make sure that a trial can start on one of the cards.
+
+    Args:
+        cards: `name, free memory, whole memory` each, as nvidia-smi says; what it does not know is passed over.
+
+    Raises:
+        ConfigError: all are full.
+    """
+    free = [2**20 * int(found[1]) for card in cards if (found := re.search(r", (\d+) MiB, \d+ MiB$", card))]
+    if free and max(free) < ROOM:
+        raise ConfigError(
+            f"a trial needs a GPU with {ROOM / 1e6:.0f} MB free at least, but there is {'; '.join(cards)}: "
+            f"end what is on it (nvidia-smi shows it), or search on CPUs with --device cpu"
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A process that trains as a trial does."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: its answer, or that there is none, says why
+            self.process.stdin.write(line.encode() + b"\n")
+
+    def answer(self) -> dict[str, Any]:
+        """Its next one.
+
+        Raises:
+            OutOfMemory: it did not fit.
+            ConfigError: it failed otherwise, or does not answer.
+        """
+        assert self.process.stdout is not None
+        late = threading.Timer(PATIENCE, self.process.kill)
+        late.start()
+        line = self.process.stdout.readline()
+        late.cancel()
+        if not line:
+            self.errors.seek(0)
+            reason = (self.errors.read().decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
+            raise ConfigError(f"gpus_per_trial=auto could not measure a trial ({reason[:200]}): {INSTEAD}")
+        said: dict[str, Any] = json.loads(line)
+        if problem := said.get("problem"):
+            raise OutOfMemory(problem)
+        return said
+
+
+@contextmanager
+def probing(config: RunConfig) -> Iterator[Probe]:
+    """A probe of a configuration, for as long as the block."""
+    command = [sys.executable, "-m", "search.probe"]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        try:
+            probe = Probe(process, errors)
+            probe.tell(config.model_dump_json())
+            yield probe
+        finally:
+            process.kill()
+
+
+def measure(config: RunConfig, most: int, before: Measured | None = None) -> Measured:
+    """Measure trials of a configuration on its device.
+
+    Args:
+        config: the largest one.
+        most: trials at once that could ever share a card.
+        before: what was measured earlier; it holds if it was on the same card.
+
+    Raises:
+        ConfigError: not one trial fits, the cards differ, or a process failed.
+    """
+    with ExitStack() as running:
+        first = running.enter_context(probing(config))
+        there = _alone(first)
+        if len(set(there["cards"])) > 1:
+            raise ConfigError(
+                f"gpus_per_trial=auto measures one kind of card, but there are {', '.join(there['cards'])}: {INSTEAD}"
+            )
+        card, total = there["cards"][0], there["total"]
+        if before is not None and (before.card, before.total) == (card, total):
+            return before
+        alone = _alone(first)
+        needed, free = alone["bytes"], alone["bytes"] + alone["free"]
+        first.tell(str(SECONDS))
+        probes, rates, number = [first], {1: float(_alone(first)["rate"])}, 1
+        while (more := min(2 * number, most, fit(free, needed))) > number:
+            new = [running.enter_context(probing(config)) for _ in range(more - number)]
+            probes += new
+            try:
+                joined = [probe.answer() | probe.answer() for probe in new]  # the cards again, then what an epoch took
+                if number == 1:  # now it is seen what one more takes in all
+                    needed = max(needed, alone["free"] - joined[0]["free"])
+                    free = alone["free"] + needed
+                    if fit(free, needed) == 1:
+                        break
+                rates[more] = _together(probes)
+            except OutOfMemory:
+                break
+            if chosen(rates) < more:
+                break
+            number = more
+    return Measured(card=card, total=total, free=free, needed=needed, rates=rates)
+
+
+def _alone(probe: Probe) -> dict[str, Any]:
+    try:
+        return probe.answer()
+    except OutOfMemory as error:
+        raise ConfigError(
+            f"not one trial of the largest configuration fits on the card ({error}): "
+            f"end what else is on it (nvidia-smi shows it), or narrow the space"
+        ) from error
+
+
+def _together(probes: Sequence[Probe]) -> float:
+    """Images a second of all, at once."""
+    for probe in probes:
+        probe.tell(str(SECONDS))
+    return sum(float(probe.answer()["rate"]) for probe in probes)

@@ -1,0 +1,89 @@
+"""A process that trains as a trial does, and says what that takes of the card and how fast it is; `search.card` asks.
+
+Reads a configuration, then on a line each for how many seconds it is to train; answers with a JSON object a line: the
+cards, what an epoch has taken, then images a second each time.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from typing import Any, TextIO
+
+import psutil
+import torch
+
+from ffsnn import data
+from ffsnn.config import RunConfig
+from ffsnn.memory import free_bytes
+from ffsnn.parallel import use_threads
+from ffsnn.trainer import Trainer, resolve_device
+from search.card import out_of_memory
+
+
+def cards(device: torch.device) -> dict[str, Any]:
+    """Names and size; a CPU stands in for a card where there is none."""
+    if device.type == "cuda":
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return {"cards": names, "total": torch.cuda.mem_get_info(device)[1]}
+    return {"cards": ["CPU"], "total": psutil.virtual_memory().total}
+
+
+def own_bytes(device: torch.device) -> int:
+    """The most that this process has held so far, without the CUDA context."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class Endless:
+    """Epochs of one training, over and over."""
+
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.split = data.load(config.data, config.seed, config.data_dir, device)
+        self.trainer = Trainer(config, self.split)
+
+    def epoch(self) -> int:
+        """Its images."""
+        if self.trainer.epoch == self.trainer.learning.epochs:
+            self.trainer.epoch = 0
+        self.trainer.train_epoch()
+        return len(self.split.train)
+
+    def rate(self, seconds: float) -> float:
+        """Images a second, validation included, over whole epochs that take so long at least."""
+        start, images, gone = time.perf_counter(), 0, 0.0
+        while gone < seconds:
+            images += self.epoch()
+            gone = time.perf_counter() - start
+        return images / gone
+
+
+def answer(out: TextIO) -> None:
+    def say(**what: Any) -> None:
+        print(json.dumps(what), file=out, flush=True)
+
+    # It learns next to nothing: the extremes of a space may diverge, and what is asked is memory and speed.
+    config = RunConfig.parse(json.loads(sys.stdin.readline())).replaced({"learning.lr": 1e-9})
+    use_threads(1)
+    device = resolve_device(config.device)
+    found = "no context"
+    try:
+        say(**(there := cards(device)))
+        found = f"{free_bytes(device) / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
+        training = Endless(config, device)
+        training.epoch()
+        say(bytes=own_bytes(device), free=free_bytes(device))
+        for seconds in sys.stdin:
+            say(rate=training.rate(float(seconds)))
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        say(problem=f"{found}; {' '.join(str(error).split())}"[:400])
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")  # open to the end: once it is closed, all that went wrong has been printed
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    answer(answers)
