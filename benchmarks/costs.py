@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks.watched import SEEN
 from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
+from ffsnn.device import resolve_device
 from ffsnn.parallel import use_threads
-from ffsnn.trainer import resolve_device
 from spaces.space import Space
 
 SLOTS, HUNDRED = 2, 100

@@ -110,7 +110,8 @@ def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -
         memory = peak_memory(system, setting, device, threads)
         needed = None
         if system in CORES:
-            needed = batch * bytes_per_image(config_of(system, setting, device), fused=device.type == "cpu") / 2**20
+            each = bytes_per_image(config_of(system, setting, device), fused=True, device=device.type)
+            needed = batch * each / 2**20
         results[system] = Result(batch / step, setting.slice / prediction, 1000 * step, batch, memory, needed)
     return results
 

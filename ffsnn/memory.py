@@ -76,8 +76,10 @@ def gib(count: float) -> str:
 
 def ran_out(error: BaseException) -> bool:
     """Whether an allocation failed: Python's, torch's on either device, or one of CUDA's libraries'."""
+    if isinstance(error, OutOfMemory | MemoryError | torch.OutOfMemoryError):
+        return True
     said = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in said)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in said)
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def watched(config: RunConfig, device: torch.device, fused: bool) -> Iterator[No
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not ran_out(error):
+        if isinstance(error, OutOfMemory) or not ran_out(error):
             raise
         batch, each = config.learning.batch_size, bytes_per_image(config, fused, device.type)
         weights, free = bytes_of_weights(config), free_bytes(device)

@@ -24,7 +24,6 @@ from ffsnn.augment import shifted
 from ffsnn.config import RunConfig
 from ffsnn.cuda_step import CapturedStep, Random
 from ffsnn.data import Split
-from ffsnn.device import resolve_device as resolve_device
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
 from ffsnn.memory import watched
 from ffsnn.network import Network

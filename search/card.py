@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-import torch
 from pydantic import Field
 
 from ffsnn.config import Config, ConfigError, RunConfig
@@ -66,17 +65,10 @@ def fit(free: float, needed: float) -> int:
 
 
 def largest(configs: Iterable[RunConfig]) -> RunConfig:
-    """The configuration that takes the most memory, by formula."""
+    """The configuration that takes the most of a card's memory, by formula."""
     return max(
-        configs, key=lambda it: bytes_of_weights(it) + it.learning.batch_size * bytes_per_image(it, fused=False)
-    )  # fmt: skip
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether there was not enough memory, whichever library says so."""
-    said = str(error)
-    return isinstance(error, OutOfMemory | torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in said or "ALLOC_FAILED" in said)
+        configs,
+        key=lambda it: bytes_of_weights(it) + it.learning.batch_size * bytes_per_image(it, fused=True, device="cuda"),
     )
 
 

@@ -16,10 +16,10 @@ import torch
 
 from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.memory import free_bytes
+from ffsnn.device import resolve_device
+from ffsnn.memory import free_bytes, ran_out
 from ffsnn.parallel import use_threads
-from ffsnn.trainer import Trainer, resolve_device
-from search.card import out_of_memory
+from ffsnn.trainer import Trainer
 
 
 def cards(device: torch.device) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def answer(out: TextIO) -> None:
         for seconds in sys.stdin:
             say(rate=training.rate(float(seconds)))
     except Exception as error:
-        if not out_of_memory(error):
+        if not ran_out(error):
             raise
         say(problem=f"{found}; {' '.join(str(error).split())}"[:400])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import ConfigError
-from ffsnn.trainer import resolve_device
+from ffsnn.device import gpus, resolve_device
 from search.config import SearchConfig
 from search.names import ALONE
 
@@ -28,12 +28,7 @@ class Node:
 
 def this_machine(device: str) -> Node:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = 0
-    if resolve_device(device).type == "cuda":
-        import torch
-
-        gpus = torch.cuda.device_count()
-    return Node("", "this machine", cpus, gpus)
+    return Node("", "this machine", cpus, gpus()[0] if resolve_device(device).type == "cuda" else 0)
 
 
 class Share:

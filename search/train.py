@@ -9,9 +9,10 @@ from rich.console import Console
 
 from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
+from ffsnn.device import resolve_device
 from ffsnn.memory import OutOfMemory
 from ffsnn.parallel import use_threads
-from ffsnn.trainer import DivergedError, EpochMetrics, resolve_device
+from ffsnn.trainer import DivergedError, EpochMetrics
 
 
 def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, runs: Path, console: Console) -> None:

@@ -18,11 +18,12 @@ from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.data import Split, load
+from ffsnn.device import resolve_device
+from ffsnn.memory import ran_out
 from ffsnn.parallel import use_threads
 from ffsnn.run_folder import Run
-from ffsnn.trainer import DivergedError, resolve_device
+from ffsnn.trainer import DivergedError
 from search import cluster
-from search.card import out_of_memory
 from search.lifeline import Lifeline
 from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, OUT_OF_MEMORY, PROBLEM, RUNGS, THREADS
 from search.trial_folder import TrialFolder
@@ -102,7 +103,7 @@ class TrialTrainable(Trainable):
         except Exception as error:
             self.run = None
             traceback.print_exc()
-            if out_of_memory(error):
+            if ran_out(error):
                 self.folder.add_failure(OUT_OF_MEMORY, str(error) or type(error).__name__)
             else:
                 self.folder.add_failure("error", f"{type(error).__name__}: {error}")

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from ffsnn import data, run_folder
 from ffsnn.config import ConfigError, parse
+from ffsnn.device import resolve_device
 from ffsnn.run_folder import bytes_on_disk
-from ffsnn.trainer import resolve_device
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt

@@ -10,7 +10,7 @@ import torch
 
 from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image, uploading, watched
+from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image, ran_out, uploading, watched
 
 CONFIG = RunConfig.parse({"data": {"dataset": "digits"}, "network": {"T": 10, "widths": [100, 100]}})
 
@@ -139,3 +139,19 @@ except OutOfMemory as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "a batch of 1,200 images did not fit into memory" in done.stdout, done.stderr
     assert "that many fit" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "is_it"),
+    [
+        (OutOfMemory("a batch"), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("shape"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_by_whichever_library(error, is_it):
+    assert ran_out(error) is is_it

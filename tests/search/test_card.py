@@ -11,7 +11,7 @@ from rich.console import Console
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.memory import OutOfMemory
 from search import card, launch
-from search.card import Measured, chosen, fit, largest, measure, out_of_memory, refuse_full
+from search.card import Measured, chosen, fit, largest, measure, refuse_full
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.share import Node
@@ -54,22 +54,6 @@ def test_the_largest_configuration_is_among_the_ends_of_a_space():
     config = SearchConfig(name="s", space=space, trials=1, epochs=1)
     found = largest(config.extremes())
     assert (found.network.T, found.learning.batch_size) == (9, 512)
-
-
-@pytest.mark.parametrize(
-    ("error", "is_it"),
-    [
-        (OutOfMemory("a batch"), True),
-        (torch.OutOfMemoryError("CUDA out of memory"), True),
-        (MemoryError(), True),
-        (RuntimeError("CUDA error: out of memory"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
-        (RuntimeError("shape"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_out_of_memory_by_whichever_library(error, is_it):
-    assert out_of_memory(error) is is_it
 
 
 def test_full_cards_are_refused_and_what_is_not_known_is_passed_over():
