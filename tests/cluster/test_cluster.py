@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray._common.utils import get_default_ray_temp_dir
 from ray.cluster_utils import Cluster
 
 from search.servers import ray_problem
@@ -38,6 +39,7 @@ def token() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(token: None) -> Iterator[Cluster]:
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    Path(get_default_ray_temp_dir()).mkdir(exist_ok=True)  # Cluster notes its address there, and does not make it
     with tempfile.TemporaryDirectory(prefix="ffc-") as folder:  # short: Ray's sockets lie in it
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, **small})
         try:
