@@ -94,7 +94,9 @@ class Lab:
         before, struck_at = self.output.count(lost), time.monotonic()
         blow()
         self.said(lost, before + 1)
-        assert time.monotonic() - struck_at < 15  # Ray's 10 s, and a busy machine
+        noticed = time.monotonic() - struck_at
+        print(f"{worker.address} noticed as lost after {noticed:.1f} s")
+        assert noticed < 10
         return int(trainer)
 
     def trained_on(self, worker: Host) -> int:

@@ -123,7 +123,7 @@ from ffsnn import data
 from ffsnn.config import RunConfig
 from ffsnn.memory import OutOfMemory
 from ffsnn.trainer import Trainer
-network, learning = {"widths": [3000, 3000], "T": 300}, {"batch_size": 1200}
+network, learning = {"widths": [3000, 100], "T": 300}, {"batch_size": 1200}
 changes = {"data": {"dataset": "digits"}, "network": network, "learning": learning}
 config = RunConfig.parse(changes)
 trainer = Trainer(config, data.load(config.data, 0))
