@@ -31,8 +31,8 @@ slow: $(READY) ## run the slow tests only
 	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
-faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 20 minutes)
-	@$(BIN)/python -m pytest -m faults --timeout=900 tests/faults tests/cluster $(ARGS)
+faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 25 minutes)
+	@$(BIN)/python -m pytest -m faults --timeout=900 $(ARGS)
 
 torture: $(READY) ## hit searches with N faults at random and count what is lost (about an hour for 100)
 	@$(BIN)/python -m tests.faults.torture --number $(N) $(ARGS)

@@ -144,8 +144,10 @@ sys.addaudithook(hook)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("refusals", "state"), [(1, "complete"), (2, "failed")])
+@pytest.mark.parametrize(
+    ("refusals", "state"),
+    [pytest.param(1, "complete", marks=pytest.mark.slow), pytest.param(2, "failed", marks=pytest.mark.faults)],
+)
 def test_a_trial_without_memory_gets_the_machine_for_itself_once(refusals: int, state: str, tmp_path: Path):
     """Trials are two at a time, each with a CPU; the one that had too little memory is alone for its second try."""
     for folder in ("mlruns", "injected", "notes"):
