@@ -21,6 +21,7 @@ from search.searcher import FolderSearcher, News
 from search.share import Share
 
 RESTARTS = 3  # of Tune's loop in a row without a trial that ended
+STOPPING = f"stopping: running trials finish their epoch ({GRACE:.0f} s at most); once more stops at once"
 MakeSearcher = Callable[..., FolderSearcher]  # of folder, config, threads, halt, news, say
 
 
@@ -28,7 +29,7 @@ def drive(
     folder: TrialsFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
     news: Callable[[News], None], say: Callable[[str], None], searcher: MakeSearcher,
 ) -> None:  # fmt: skip
-    """Run the search until its budget is met or it is to stop.
+    """Run the search until its budget is met or it is to stop; within `stoppable`.
 
     Args:
         folder: the search, leased.
@@ -45,32 +46,31 @@ def drive(
     from search.study_store import wait_for
 
     left, ended = RESTARTS, -1
-    with _signals(halt, say):
-        while not halt.now:
-            try:
-                _tune(folder, config, share, room, halt, news, say, searcher)
-                problem = "it ended before the search"
-            except KeyboardInterrupt:
-                halt.ask("interrupted")
-            except Exception as error:  # whatever Ray, Tune or a store may raise
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    halt.ask(f"the disk is full ({error})", failed=True)
-                problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
-            finally:
-                cluster.stop()
-            now = sum(trial.end() is not None for trial in folder.trials())
-            if now >= config.trials or halt.now:
-                break
-            left, ended = (RESTARTS if now > ended else left - 1), now
-            if not left:
-                halt.ask(f"Ray Tune's loop failed {RESTARTS} times in a row ({problem})", failed=True)
-            else:
-                say(f"Ray Tune's loop failed ({problem}): going on from the folder")
-                time.sleep(1)
-                if config.storage and wait_for(config.storage, halt, say):
-                    left = RESTARTS  # it was the database's doing
-        if halt.out_of_time:
-            searcher(folder, config, share.cpus, halt, news, say).end_all()
+    while not halt.now:
+        try:
+            _tune(folder, config, share, room, halt, news, say, searcher)
+            problem = "it ended before the search"
+        except KeyboardInterrupt:
+            halt.ask("interrupted")
+        except Exception as error:  # whatever Ray, Tune or a store may raise
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                halt.ask(f"the disk is full ({error})", failed=True)
+            problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
+        finally:
+            cluster.stop()
+        now = sum(trial.end() is not None for trial in folder.trials())
+        if now >= config.trials or halt.now:
+            break
+        left, ended = (RESTARTS if now > ended else left - 1), now
+        if not left:
+            halt.ask(f"Ray Tune's loop failed {RESTARTS} times in a row ({problem})", failed=True)
+        else:
+            say(f"Ray Tune's loop failed ({problem}): going on from the folder")
+            time.sleep(1)
+            if config.storage and wait_for(config.storage, halt, say):
+                left = RESTARTS  # it was the database's doing
+    if halt.out_of_time:
+        searcher(folder, config, share.cpus, halt, news, say).end_all()
 
 
 def _tune(
@@ -102,7 +102,7 @@ def _tune(
     try:
         cluster.start(share, config.address)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
-        _listen(halt, say)  # Ray's own handler of SIGTERM, which aborts, goes
+        listen(halt, say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
         tune.Tuner(
             tune.with_resources(TrialTrainable, share.resources),
             tune_config=tune.TuneConfig(
@@ -121,25 +121,27 @@ def _tune(
 
 
 @contextmanager
-def _signals(halt: Halt, say: Callable[[str], None]) -> Iterator[None]:
+def stoppable(halt: Halt, say: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM (batch systems) stop the search, twice at once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        _listen(halt, say)
+        listen(halt, say, STOPPING)
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _listen(halt: Halt, say: Callable[[str], None]) -> None:
+def listen(halt: Halt, say: Callable[[str], None], answer: str) -> None:
+    """What the first signal is answered with; the second is a KeyboardInterrupt."""
+
     def stop(*_: Any) -> None:
         if halt.ending:
             return
         if halt.asked:
             raise KeyboardInterrupt
         halt.ask("interrupted")
-        say(f"stopping: running trials finish their epoch ({GRACE:.0f} s at most); once more stops at once")
+        say(answer)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

@@ -205,7 +205,7 @@ def run(
         searcher: makes what hands them out.
         catch_up: the command that writes what MLflow lacks.
     """
-    from search.driver import drive
+    from search.driver import drive, listen, stoppable
     from search.searcher import News
 
     say = _say(board.console)
@@ -217,14 +217,17 @@ def run(
         if item.end and board.ended == config.trials:
             tracker.finish()  # while Ray goes down
 
-    tracker.start()
-    board.start()
-    try:
-        drive(folder, config, share, room, halt, news, say, searcher)
-    finally:
-        board.close()
-    if not tracker.close():
-        say(f"MLflow lacks a part of this; catch up with: {catch_up}")
+    with stoppable(halt, say):
+        tracker.start()
+        board.start()
+        try:
+            drive(folder, config, share, room, halt, news, say, searcher)
+        finally:
+            board.close()
+        halt.ending = False
+        listen(halt, say, "the search is over, and MLflow is being told; once more stops at once")
+        if not tracker.close():
+            say(f"MLflow lacks a part of this; catch up with: {catch_up}")
     if halt.asked and sum(trial.end() is not None for trial in folder.trials()) < config.trials:
         return Outcome(1 if halt.failed else 130, halt.reason)
     return Outcome(0)
