@@ -13,6 +13,8 @@ from functools import partial
 
 import torch
 
+from ffsnn.memory import ran_out
+
 WARM_UP = 3  # steps: as many as torch's notes on CUDA graphs advise
 
 Random = Callable[..., torch.Generator]  # the generator for a purpose: (name, *where)
@@ -70,8 +72,11 @@ class CapturedStep:
         try:
             self.replay = captured(self.stream, work, self.generators.values())
         except RuntimeError as error:
+            if ran_out(error):
+                raise
             reason = " ".join(str(error).split())[:200]
             warnings.warn(f"no CUDA graph ({reason}): kernels are launched one by one, slower", stacklevel=4)
+            self.generators.clear()  # a capture that failed may have left them in its hands
             self.warm_up = math.inf
 
 

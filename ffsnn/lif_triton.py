@@ -187,6 +187,7 @@ class SpikingNeurons(torch.autograd.Function):
         )  # fmt: skip
         ctx.save_for_backward(current, label, which, scale)
         ctx.T, ctx.lif = T, lif
+        ctx.set_materialize_grads(False)  # or the spikes, which have none, would be sent zeros
         ctx.mark_non_differentiable(spikes)
         return spikes, counts
 

@@ -110,6 +110,7 @@ class Probe:
         """
         assert self.process.stdout is not None
         late = threading.Timer(PATIENCE, self.process.kill)
+        late.daemon = True  # Ctrl-C does not wait for it
         late.start()
         line = self.process.stdout.readline()
         late.cancel()
@@ -175,7 +176,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
                     if fit(free, needed) == 1:
                         break
                 rates[more] = _together(probes)
-            except OutOfMemory:
+            except (OutOfMemory, ConfigError):  # one that was killed for the machine's memory does not answer
                 break
             if chosen(rates) < more:
                 break

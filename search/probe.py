@@ -30,6 +30,11 @@ def cards(device: torch.device) -> dict[str, Any]:
     return {"cards": ["CPU"], "total": psutil.virtual_memory().total}
 
 
+def left(device: torch.device) -> int:
+    """Bytes that any process may still take; what torch holds back for this one is not among them."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes(device)
+
+
 def own_bytes(device: torch.device) -> int:
     """The most that this process has held so far, without the CUDA context."""
     if device.type == "cuda":
@@ -71,10 +76,10 @@ def answer(out: TextIO) -> None:
     found = "no context"
     try:
         say(**(there := cards(device)))
-        found = f"{free_bytes(device) / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
+        found = f"{left(device) / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
         training = Endless(config, device)
         training.epoch()
-        say(bytes=own_bytes(device), free=free_bytes(device))
+        say(bytes=own_bytes(device), free=left(device))
         for seconds in sys.stdin:
             say(rate=training.rate(float(seconds)))
     except Exception as error:
