@@ -35,6 +35,7 @@ class Measured(Config):
     card: str
     total: int = Field(description="bytes")
     free: int = Field(description="bytes, without any trial")
+    most: int = Field(default=1, description="trials that were to share it at most, when this was measured")
     needed: int = Field(gt=0, description="bytes of a trial of the largest configuration")
     rates: dict[int, float] = Field(description="trials at once -> training images a second of all together")
 
@@ -146,7 +147,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
     Args:
         config: the largest one.
         most: trials at once that could ever share a card.
-        before: what was measured earlier; it holds if it was on the same card.
+        before: what was measured earlier; it holds if it was on the same card, for as many trials.
 
     Raises:
         ConfigError: not one trial fits, the cards differ, or a process failed.
@@ -159,7 +160,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
                 f"gpus_per_trial=auto measures one kind of card, but there are {', '.join(there['cards'])}: {INSTEAD}"
             )
         card, total = there["cards"][0], there["total"]
-        if before is not None and (before.card, before.total) == (card, total):
+        if before is not None and (before.card, before.total) == (card, total) and before.most >= most:
             return before
         alone = _alone(first)
         needed, free = alone["bytes"], alone["bytes"] + alone["free"]
@@ -181,7 +182,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
             if chosen(rates) < more:
                 break
             number = more
-    return Measured(card=card, total=total, free=free, needed=needed, rates=rates)
+    return Measured(card=card, total=total, free=free, most=most, needed=needed, rates=rates)
 
 
 def _alone(probe: Probe) -> dict[str, Any]:

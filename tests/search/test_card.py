@@ -143,8 +143,9 @@ def test_never_more_than_fit_or_could_run(scripted, most, script, numbers):
 
 
 def test_what_was_measured_holds_for_the_same_card_alone(scripted):
-    before = MEASURED.model_copy(update={"total": 1000})
+    before = MEASURED.model_copy(update={"total": 1000, "most": 8})
     assert measure(TINY, 8, before) == before
+    assert measure(TINY, 9, before).most == 9  # more are to share it now
     assert measure(TINY, 8, before.model_copy(update={"card": "B"})).card == "A"
 
 
