@@ -17,6 +17,7 @@ import torch
 from spikingjelly.activation_based import functional, surrogate
 
 from ffsnn.config import NetworkConfig
+from ffsnn.memory import ran_out
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -73,6 +74,8 @@ def compiled(device: str) -> bool:
 
         compile_once()
     except Exception as error:  # whatever a broken compiler may raise: training goes on without it
+        if ran_out(error):  # which is not the compiler's fault
+            raise
         reason = " ".join(str(error).split())[:200]
         warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
         return False
