@@ -31,7 +31,7 @@ slow: $(READY) ## run the slow tests only
 	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
-faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (about 25 minutes)
+faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (half an hour)
 	@$(BIN)/python -m pytest -m faults --timeout=900 $(ARGS)
 
 torture: $(READY) ## hit searches with N faults at random and count what is lost (about an hour for 100)
@@ -51,7 +51,7 @@ bench-search: $(READY) ## measure what a search costs beyond its training (about
 bench-cluster: $(READY) ## measure how much sooner two nodes finish a search than one (10 minutes, as root, idle)
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.cluster $(ARGS)
 
-bench-gpu: ## measure a GPU (10 minutes); where there is none, pack .gpu/ for a machine that has one, but no network
+bench-gpu: ## measure a GPU; where there is none, pack .gpu/ for a machine that has one, but no network
 	@if nvidia-smi -L >/dev/null 2>&1; then \
 		if [ -e .gpu/unpack.sh ]; then . .gpu/unpack.sh && python3 -m benchmarks.gpu $(ARGS); \
 		else $(MAKE) --no-print-directory $(READY) && $(BIN)/python -m benchmarks.gpu $(ARGS); fi; \

@@ -1,4 +1,4 @@
-"""What a GPU makes of the core and of a search: `make bench-gpu`, about ten minutes on an H100.
+"""What a GPU makes of the core and of a search: `make bench-gpu`.
 
     machine     card, driver, torch; bandwidth and the rates of matrix products
     speed       training and prediction at three settings, beside the notes' loop and two floors (`benchmarks.floors`)
