@@ -54,6 +54,16 @@ class SearchConfig(Config):
             raise ValueError(f"must be auto, a share of a GPU (0.01 to 1) or a whole number, but got {asked}")
         return gpus
 
+    @field_validator("device")
+    @classmethod
+    def _is_not_one_card(cls, device: str) -> str:
+        if device.startswith("cuda:"):
+            raise ValueError(
+                f"must be auto, cpu or cuda in a search, where Ray hands out the cards, but got {device}: "
+                f"choose cards with CUDA_VISIBLE_DEVICES"
+            )
+        return device
+
     @field_validator("storage")
     @classmethod
     def _is_a_database(cls, storage: str | None) -> str | None:

@@ -21,6 +21,7 @@ SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\npara
         (["search", "--resume", "nope"], ["no search 'nope'"]),
         (["search", "digits_smoke", "--gpus-per-trial", "99"], ["gpus_per_trial", "99"]),
         (["search", "digits_smoke", "--gpus-per-trial", "half"], ["gpus_per_trial", "auto", "half"]),
+        (["search", "digits_smoke", "--device", "cuda:1"], ["auto, cpu or cuda", "cuda:1", "CUDA_VISIBLE_DEVICES"]),
         (["search", "digits_smoke", "--gpus-per-trial", "auto", "--address", "h:1"], ["auto", "cluster", "0.25"]),
         (["best", "nope"], ["no search 'nope'"]),
         (["train", "--dataset", "cifar"], ["data.dataset", "'mnist'", "cifar"]),
