@@ -5,6 +5,7 @@ cards, what an epoch has taken, then images a second each time.
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -49,6 +50,14 @@ class Endless:
         self.split = data.load(config.data, config.seed, config.data_dir, device)
         self.trainer = Trainer(config, self.split)
 
+    def each_kind(self) -> None:
+        """One epoch of each kind that there is: where layers learn one after another, one a layer."""
+        epochs, layers = self.trainer.learning.epochs, len(self.trainer.layers)
+        firsts = range(layers) if self.trainer.learning.layers == "greedy" else [0]
+        for learner in firsts:
+            self.trainer.epoch = math.ceil(learner * epochs / layers)
+            self.epoch()
+
     def epoch(self) -> int:
         """Its images."""
         if self.trainer.epoch == self.trainer.learning.epochs:
@@ -78,7 +87,7 @@ def answer(out: TextIO) -> None:
         say(**(there := cards(device)))
         found = f"{left(device) / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
         training = Endless(config, device)
-        training.epoch()
+        training.each_kind()
         say(bytes=own_bytes(device), free=left(device))
         for seconds in sys.stdin:
             say(rate=training.rate(float(seconds)))

@@ -14,6 +14,7 @@ from search import card, launch
 from search.card import Measured, chosen, fit, largest, measure, refuse_full
 from search.config import SearchConfig
 from search.folder import TrialsFolder
+from search.probe import Endless
 from search.share import Node
 from spaces.space import Space
 
@@ -221,3 +222,15 @@ def test_never_more_than_cpus_or_trials(cpus, cards, asked, most, tmp_path, monk
     monkeypatch.setattr(launch, "measure", lambda config, most, before: MEASURED.model_copy(update={"free": most}))
     config = SearchConfig(name="s", space=SPACE, trials=9, epochs=1, gpus_per_trial="auto", **asked)
     assert launch.measured_card(TrialsFolder(tmp_path), config, [TINY], Console(quiet=True)).free == most
+
+
+@pytest.mark.parametrize("epochs", [3, 5])
+def test_where_layers_learn_one_after_another_each_is_measured(epochs, monkeypatch):
+    changes = {"network.widths": (16, 16, 16), "learning.layers": "greedy", "learning.epochs": epochs}
+    training, learners = Endless(TINY.replaced(changes), torch.device("cpu")), []
+    train = training.trainer.train_epoch
+    monkeypatch.setattr(
+        training.trainer, "train_epoch", lambda: (learners.append(training.trainer._greedy_layer()), train())
+    )
+    training.each_kind()
+    assert learners == [0, 1, 2]
