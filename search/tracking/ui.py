@@ -87,7 +87,8 @@ def _free(host: str, port: int) -> int:
 
 
 def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores Ctrl-C unless told otherwise
+        signal.signal(number, signal.default_int_handler)
     server = subprocess.Popen(
         [
             sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
