@@ -31,7 +31,7 @@ idna iniconfig jinja2 joblib kiwisolver llvmlite markdown markdown-it-py markups
 multidict narwhals networkx numba numpy packaging pandas pillow pluggy propcache protobuf psutil pyarrow pygments
 pyparsing pytest pytest-timeout python-dateutil pyyaml requests rich safetensors scikit-learn scipy setuptools
 shellingham six sympy tensorboard tensorboard-data-server threadpoolctl torch torchaudio torchvision tqdm triton
-typer typing-extensions typing-inspection urllib3 werkzeug yarl zipp
+typer typing-extensions urllib3 werkzeug yarl zipp
 """
 # Tools of developers; plots of reports; databases and servers that a benchmark has none of.
 NEEDLESS = """

@@ -21,11 +21,11 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: independent spikes of probability x."""
-    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled("cpu"):
+    if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled(x_BF.device):
         from ffsnn.events import bernoulli
 
         return bernoulli(x_BF, T, generator)
-    return (torch.rand(T, *x_BF.shape, generator=generator, device=x_BF.device) < x_BF).to(torch.uint8)
+    return (torch.rand(T, *x_BF.shape, generator=generator, device=x_BF.device) < x_BF).view(torch.uint8)
 
 
 def latency(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:

@@ -20,7 +20,7 @@ import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.data import Images
-from ffsnn.network import LANES, Network
+from ffsnn.network import Network
 from ffsnn.trace import trace
 
 ADDITION_PJ = 0.9
@@ -87,7 +87,7 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
     layers = network.each_layer
     fired = torch.zeros(len(layers), dtype=torch.float64)
     arrived = torch.zeros(len(layers), dtype=torch.float64)  # spikes into each layer
-    size = max(1, LANES // network.classes)  # as `Network.predict` does: an image sees the same encoding noise
+    size = network.at_once  # as `Network.predict` does: an image sees the same encoding noise
     for batch, (x, y) in enumerate(zip(images.x.split(size), labels.split(size), strict=True)):
         for number, seen in enumerate(trace(network, x, y, batch)):
             fired[number] += seen.spikes.sum(dtype=torch.float64).cpu()

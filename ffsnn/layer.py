@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
 from ffsnn.neuron import LIF, compiled, lif
 
+TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
 
 
@@ -26,6 +28,23 @@ class Driven(NamedTuple):
     label: torch.Tensor | None  # (C or 1, H) that a label adds; None: the input carries none
     which: torch.Tensor | None  # (B,) each sample's label
     scale: torch.Tensor  # (1 or T, B)
+
+
+class Input(NamedTuple):
+    """What a layer is shown."""
+
+    x: torch.Tensor  # (1, R, F) intensities, or spikes (T, R, F)
+    power: torch.Tensor | None = None  # (1 or T, R) its sums of squares, where they are known
+
+
+class Answer(NamedTuple):
+    """What a layer does when it is shown an input."""
+
+    spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
+    rates: torch.Tensor  # (B, H) spikes / T; carries a gradient
+    goodness: torch.Tensor  # (B,); carries a gradient
+    firing: torch.Tensor  # () spikes a neuron and time step
+    power: torch.Tensor | None = None  # (T, B) sums of squared spikes, where they are known
 
 
 class Layer(nn.Module):
@@ -60,7 +79,7 @@ class Layer(nn.Module):
     @property
     def compiled(self) -> bool:
         """Whether this layer takes a compiled path: in float32, with a compiler for its device."""
-        return self.fused and self.weight.dtype == torch.float32 and compiled(self.weight.device.type)
+        return self.fused and self.weight.dtype == torch.float32 and compiled(self.weight.device)
 
     def initialise(self, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(self.inputs)
@@ -68,53 +87,63 @@ class Layer(nn.Module):
             self.weight.copy_(torch.rand(self.weight.T.shape, generator=generator).T * (2 * bound) - bound)
 
     def forward(
-        self, x: torch.Tensor, y: torch.Tensor | None, copies: int, wanted: bool = True
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool = True, rates: bool = True
+    ) -> Answer:
         """Show an input.
 
         Args:
-            x: (1, R, F) intensities, or spikes (T, R, F) as uint8. Into the first layer all copies of a row are the
-                same and its first inputs, the label's, are 0; into a deeper one R is the number of samples.
+            seen: what is shown. Into the first layer all copies of a row are the same and its first inputs, the
+                label's, are 0; into a deeper one R is the number of samples.
             y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
                 looks at it.
             copies: samples of an image, one a label.
-            wanted: whether spikes are; a GPU is spared writing them.
-
-        Returns:
-            spikes (T, B, H) as uint8, and rates (B, H), which alone carry a gradient.
+            spikes, rates: whether they are wanted; a GPU is spared writing them.
         """
-        T = self.network.T
+        T, x = self.network.T, seen.x
+        if self.compiled and x.is_cuda:
+            return self._on_gpu(seen, y, copies, spikes, rates)
         if not self.compiled:
-            spikes, counts = self._plain(self._driven(x, y, copies))
-        elif x.is_cuda:
-            from ffsnn.lif_triton import SpikingNeurons  # triton is needed on this path alone
-
-            spikes, counts = SpikingNeurons.apply(*self._driven(x, y, copies), T, self.neuron, wanted)
+            fired, counts = self._plain(self._driven(seen, y, copies))
         else:
             from ffsnn import events  # numba is needed on this path alone
             from ffsnn.lif_cpu import SpikingLayer
 
             if self.labels:
-                seen = events.of_images(x, self.labels, y, copies, self.network.label_amplitude)
+                arriving = events.of_images(x, self.labels, y, copies, self.network.label_amplitude)
             else:
-                seen = events.of_spikes(x, copies)
+                arriving = events.of_spikes(x, copies)
             weight = self.weight.to(self.dtype)
-            spikes, counts = SpikingLayer.apply(weight, seen, self._scale(seen.power), T, self.neuron)
-        return spikes, counts / T
+            fired, counts = SpikingLayer.apply(weight, arriving, self._scale(arriving.power), T, self.neuron)
+        rate = counts / T
+        return Answer(fired, rate, self.goodness_of(rate), rate.detach().mean())
 
-    def _driven(self, x: torch.Tensor, y: torch.Tensor | None, copies: int) -> Driven:
-        """The layer as a matrix product, of an image once for all its copies."""
+    def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
+        from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
+
+        (T, H), wanted = (self.network.T, self.weight.shape[1]), Wanted(spikes, rates or self.reads_out)
+        driven = self._driven(seen, y, copies, TILE)
+        fired, power, counts, total, squares = SpikingNeurons.apply(*driven, T, self.neuron, wanted)
+        unit = 1 if self.network.activity == "count" else T
+        goodness = squares / (unit**2 * H) if self.network.goodness == "mean_square" else total / (unit * H)
+        return Answer(fired, counts[:, :H] / T, goodness, total.detach().mean() / (T * H), power)
+
+    def _driven(self, seen: Input, y: torch.Tensor | None, copies: int, tile: int = 1) -> Driven:
+        """The layer as a matrix product, of an image once for all its copies; with silent neurons up to a full tile."""
+        (x, power), weight = seen, self.weight
         labels, amplitude, state = self.labels, self.network.label_amplitude, self._state
-        power = x.sum(-1, dtype=state) if x.dtype == torch.uint8 else x.to(state).square().sum(-1)
-        begin = 0 if x.is_cuda else labels  # a GPU is slower on rows that are not aligned than on inputs that are 0
-        current = x[..., begin:].to(self.dtype) @ self.weight[begin:].to(self.dtype)
+        numbers = x.to(self.dtype)
+        if power is None:  # spikes are exact in any type, and a GPU adds up bytes slowly
+            power = numbers.sum(-1, dtype=state) if x.dtype == torch.uint8 else x.to(state).square().sum(-1)
+        padded = pad(weight, (0, -weight.shape[1] % tile, 0, x.shape[-1] - weight.shape[0]))
+        begin = labels if tile == 1 else 0  # rows that do not begin at a tile are slower than inputs that are 0
+        current = numbers[..., begin:] @ padded[begin:].to(self.dtype)
         if not labels:
             return Driven(current, None, None, self._scale(power))
         if y is None:
             neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
-            label, which, power = self.weight[:labels].mean(0, keepdim=True), neutral, power + amplitude**2 / labels
+            label, which, power = padded[:labels].mean(0, keepdim=True), neutral, power + amplitude**2 / labels
         else:
-            label, which, power = self.weight[:labels], y.flatten(), power + amplitude**2
+            label, which, power = padded[:labels], y.flatten(), power + amplitude**2
         return Driven(current, amplitude * label, which, self._scale(power).repeat(1, copies))
 
     def _plain(self, driven: Driven) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,19 +166,16 @@ class Layer(nn.Module):
         activity = rate * self.network.T if self.network.activity == "count" else rate
         return GOODNESS[self.network.goodness](activity)
 
-    def local_loss(self, rate: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Loss, goodness of the positive and of the negative samples.
+    def local_loss(self, answer: Answer, y: torch.Tensor) -> torch.Tensor:
+        """The loss of an answer to positive samples and, behind them, negative ones.
 
         Args:
-            rate: (2R, H), positive samples first.
+            answer: to 2R samples.
             y: (R,) true labels; a layer that reads out learns them from positive and negative samples alike.
         """
-        good_pos, good_neg = self.goodness_of(rate).chunk(2)
         if self.reads_out:
-            loss = readout_loss(rate, y.repeat(2))
-        else:
-            loss = pair_loss(self.learning, good_pos, good_neg)
-        return loss, good_pos.detach(), good_neg.detach()
+            return readout_loss(answer.rates, y.repeat(2))
+        return pair_loss(self.learning, *answer.goodness.chunk(2))
 
     def optimiser(self) -> torch.optim.Optimizer:
         """On a GPU its learning rate is a tensor there, which a captured step reads anew each time it runs."""
@@ -160,6 +186,10 @@ class Layer(nn.Module):
                 [weight], lr=lr, momentum=learning.momentum or 0.0, weight_decay=learning.weight_decay,
                 fused=weight.is_cuda or None,
             )  # fmt: skip
+        if weight.is_cuda and self.compiled:
+            from ffsnn.adam_triton import Adam
+
+            return Adam([weight], lr=lr, weight_decay=learning.weight_decay, capturable=True)
         return torch.optim.Adam(
             [weight], lr=lr, weight_decay=learning.weight_decay, fused=True, capturable=weight.is_cuda
         )

@@ -26,8 +26,8 @@ class OutOfMemory(RuntimeError):
 def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     """What an image of a batch takes at the widest layer of a step, on a type of device ("cpu" or "cuda").
 
-    Fused, a layer keeps its spikes, a byte each, and a few numbers a neuron; besides, on a CPU the events of its input,
-    on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the currents,
+    Fused, a layer keeps its spikes and a few numbers a neuron; besides, on a CPU the events of its input, on a GPU its
+    input in the products' type, the currents and their gradient. Otherwise autograd keeps the currents,
     potentials and spikes of all time steps.
     """
     network, side = config.network, config.data.facts.side
@@ -45,7 +45,8 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
         elif device == "cuda":
             products = steps * copies * (F + 2 * H) * number_bytes
             drawn = NOISE * steps * copies * F if network.encoder == "poisson" else 0
-            layer = seen + max(products, drawn) + COPIES * H * (T + 4 * 6)
+            arrived = 0 if number and network.between == "spikes" else seen  # else in the products' type, as it came
+            layer = arrived + max(products, drawn) + COPIES * H * (T * number_bytes + 4 * 2)
         else:
             layer = int(seen + EVENT * BUSY * seen) + COPIES * H * (T + 4 * 6)
         worst = max(worst, layer)

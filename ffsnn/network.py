@@ -23,10 +23,11 @@ from torch.nn.functional import pad
 from ffsnn.config import RunConfig
 from ffsnn.encode import ENCODERS
 from ffsnn.labels import clear
-from ffsnn.layer import Layer
+from ffsnn.layer import Answer, Input, Layer
 from ffsnn.randomness import generator
 
 LANES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
+ROOM = 2**29  # bytes of a layer's spikes and currents in a GPU's prediction, which is slow on fewer samples
 
 Noise = Callable[[int], torch.Generator]  # the generator of a layer's encoding noise
 
@@ -53,37 +54,48 @@ class Network(nn.Module):
         """The layers with their type, which `ModuleList` forgets."""
         return cast(list[Layer], list(self.layers))
 
+    @property
+    def at_once(self) -> int:
+        """Images that are predicted at once."""
+        lanes, (first, *_) = LANES, self.each_layer
+        if first.weight.is_cuda:
+            lanes = max(lanes, ROOM // (8 * self.T * max(layer.weight.shape[1] for layer in self.each_layer)))
+        return max(1, lanes // self.classes)
+
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0."""
         x = x.to(self.each_layer[0].weight.dtype) / 255
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 
-    def hands_on_spikes(self, number: int) -> bool:
-        """Whether there is a next layer, and it sees the spikes of layer `number`."""
-        return self.between == "spikes" and number + 1 < len(self.layers)
+    def show(self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False) -> Answer:
+        """Layer `number` sees an input under labels (copies, B), or the neutral one.
 
-    def hand_on(self, spikes: torch.Tensor, rate: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """What the next layer sees: spikes (T, B, H) as they are, or the rates (B, H) encoded again."""
+        Its answer has what the next layer and its own loss need; `rates`: and the rates in any case.
+        """
+        more, copies = number + 1 < len(self.layers), 1 if y is None else len(y)
+        spikes, rates = more and self.between == "spikes", rates or (more and self.between == "rate")
+        return cast(Answer, self.each_layer[number](seen, y, copies, spikes, rates))
+
+    def hand_on(self, answer: Answer, noise: torch.Generator) -> Input:
+        """What the next layer sees: spikes as they are, or the rates encoded again."""
         if self.between == "spikes":
-            return spikes
-        return self.encoder(rate.detach(), self.T, noise)
+            return Input(answer.spikes, answer.power)
+        return Input(self.encoder(answer.rates.detach(), self.T, noise))
 
-    def rates(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise) -> list[torch.Tensor]:
-        """Each layer's rates (copies x B, H) for uint8 images (B, F) under labels (copies, B), or the neutral one."""
-        h, rates, copies = self.encode(x, noise(0)), [], 1 if y is None else len(y)
-        for number, layer in enumerate(self.each_layer):
-            spikes, rate = layer(h, y, copies, self.hands_on_spikes(number))
-            rates.append(rate)
+    def answers(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise, rates: bool = False) -> list[Answer]:
+        """Each layer's answer to uint8 images (B, F) under labels (copies, B), or the neutral one."""
+        seen, answers = Input(self.encode(x, noise(0))), []
+        for number in range(len(self.layers)):
+            answers.append(self.show(number, seen, y, rates))
             if number + 1 < len(self.layers):
-                h = self.hand_on(spikes, rate, noise(number + 1))
-        return rates
+                seen = self.hand_on(answers[-1], noise(number + 1))
+        return answers
 
-    def goodness(self, rates: list[torch.Tensor], first: int = 0) -> torch.Tensor:
+    def goodness(self, answers: list[Answer], first: int = 0) -> torch.Tensor:
         """Goodness (B,) summed over the layers from `first` that learn by it."""
         layers = self.each_layer
-        good = [layers[n].goodness_of(rates[n]) for n in range(first, len(layers)) if not layers[n].reads_out]
-        return torch.stack(good).sum(0)
+        return torch.stack([answers[n].goodness for n in range(first, len(layers)) if not layers[n].reads_out]).sum(0)
 
     @torch.no_grad()
     def scores(
@@ -95,21 +107,23 @@ class Network(nn.Module):
         """
         prediction = prediction or self.prediction
         noise = noise or partial(generator, self.seed, "prediction", batch, device=x.device)
-        if prediction == "one_pass":
-            return self.rates(x, None, noise)[-1]
-        if prediction == "two_pass":
-            best = self.rates(x, None, noise)[-1].topk(2, 1).indices
-            good = self.goodness(self.rates(x, best.T, noise)).view(2, len(x)).T
+        if prediction in ("one_pass", "two_pass"):
+            rates = self.answers(x, None, noise, rates=True)[-1].rates
+            if prediction == "one_pass":
+                return rates
+            best = rates.topk(2, 1).indices
+            good = self.goodness(self.answers(x, best.T, noise)).view(2, len(x)).T
             return good.new_full((len(x), self.classes), float("-inf")).scatter(1, best, good)
         every = torch.arange(self.classes, device=x.device)[:, None].expand(-1, len(x))
-        rates = self.rates(x, every, noise)
         if prediction == "largest_rate":
-            return rates[-1].view(self.classes, len(x), -1).sum(0)
-        return self.goodness(rates, 1 if prediction == "goodness_after_first" else 0).view(self.classes, len(x)).T
+            rates = self.answers(x, every, noise, rates=True)[-1].rates
+            return rates.view(self.classes, len(x), -1).sum(0)
+        good = self.goodness(self.answers(x, every, noise), 1 if prediction == "goodness_after_first" else 0)
+        return good.view(self.classes, len(x)).T
 
     def predict(self, x: torch.Tensor, prediction: str | None = None) -> torch.Tensor:
         """Labels (B,) of uint8 images (B, F), in batches; by the configured way of reading, or another."""
-        parts = x.split(max(1, LANES // self.classes))
+        parts = x.split(self.at_once)
         return torch.cat([self.scores(part, number, prediction).argmax(1) for number, part in enumerate(parts)])
 
     def accuracy(self, x: torch.Tensor, y: torch.Tensor, prediction: str | None = None) -> float:

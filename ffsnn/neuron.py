@@ -61,18 +61,20 @@ class LIF:
 
 
 @cache
-def compiled(device: str) -> bool:
-    """Whether the compiled path for a type of device, "cpu" or "cuda", can be had; if not, says so once."""
+def compiled(device: torch.device) -> bool:
+    """Whether the compiled path for a device can be had; if not, says so once."""
     compiler, cost = "numba", "4 to 7 times slower"
-    if device == "cuda":
+    if device.type == "cuda":
         compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"
     try:
-        if device == "cuda":
-            from ffsnn.lif_triton import compile_once
-        else:
-            from ffsnn.lif_cpu import compile_once
+        if device.type == "cuda":
+            from ffsnn import lif_triton
 
-        compile_once()
+            lif_triton.compile_once(device)
+        else:
+            from ffsnn import lif_cpu
+
+            lif_cpu.compile_once()
     except Exception as error:  # whatever a broken compiler may raise: training goes on without it
         if ran_out(error):  # which is not the compiler's fault
             raise

@@ -27,7 +27,7 @@ from ffsnn import atomic
 from ffsnn.config import NetworkConfig
 from ffsnn.data import Images
 from ffsnn.labels import clear, uniform_negatives
-from ffsnn.network import LANES, Network
+from ffsnn.network import Network
 from ffsnn.randomness import generator
 from ffsnn.trace import trace
 
@@ -176,12 +176,10 @@ def _wrong_labels(network: Network, images: Images) -> torch.Tensor:
 def _goodness(network: Network, images: Images) -> list[Any]:
     """For each layer, (2, N) goodness of positive and negative samples."""
     wrong, parts = _wrong_labels(network, images), []
-    for batch, index in enumerate(torch.arange(len(images), device=images.y.device).split(LANES // 2)):
+    for batch, index in enumerate(torch.arange(len(images), device=images.y.device).split(network.at_once)):
         noise = partial(generator, network.seed, "prediction", batch, device=images.x.device)
-        rates = network.rates(images.x[index], torch.stack([images.y[index], wrong[index]]), noise)
-        parts.append([
-            layer.goodness_of(rate).view(2, -1) for layer, rate in zip(network.each_layer, rates, strict=True)
-        ])  # fmt: skip
+        answers = network.answers(images.x[index], torch.stack([images.y[index], wrong[index]]), noise)
+        parts.append([answer.goodness.view(2, -1) for answer in answers])
     return [torch.cat(layer, 1).cpu().numpy() for layer in zip(*parts, strict=True)]
 
 

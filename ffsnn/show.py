@@ -13,7 +13,7 @@ from ffsnn import data, pictures
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.fetch import Folder
 from ffsnn.images import read
-from ffsnn.network import LANES, Network
+from ffsnn.network import Network
 from ffsnn.run_folder import RunFolder, load
 
 PICTURES = "pictures"  # the folder within the run's, unless another one is named
@@ -68,7 +68,7 @@ def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Ans
 
 def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Answer]:
     number = 0
-    for batch, part in enumerate(x.split(max(1, LANES // network.classes))):  # as `Network.predict` does
+    for batch, part in enumerate(x.split(network.at_once)):  # as `Network.predict` does
         scores = network.scores(part, batch)
         best, second = scores.topk(2, 1).values.T
         for label, margin in zip(scores.argmax(1).tolist(), (best - second).tolist(), strict=True):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from ffsnn.layer import Input
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 
@@ -27,9 +28,10 @@ def trace(network: Network, x: torch.Tensor, y: torch.Tensor, batch: int = 0) ->
     Encoding noise is that of a prediction: a function of (seed, batch).
     """
     noise = partial(generator, network.seed, "prediction", batch, device=x.device)
-    h, layers = network.encode(x, noise(0)), []
+    seen, layers = Input(network.encode(x, noise(0))), []
     for number, layer in enumerate(network.each_layer):
-        spikes, rate = layer(h, y[None], 1)
-        layers.append(Seen(h, spikes, rate))
-        h = network.hand_on(spikes, rate, noise(number + 1))
+        inputs, width = layer.weight.shape
+        answer = layer(seen, y[None], 1)
+        layers.append(Seen(seen.x[..., :inputs], answer.spikes[..., :width], answer.rates))
+        seen = network.hand_on(answer, noise(number + 1))
     return layers

@@ -4,8 +4,8 @@ Every layer is stepped on every mini-batch, with inputs that carry no gradient (
 its `state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
 (seed, epoch, batch), and the learning rate one of (epoch, batch).
 
-A GPU is not waited for within an epoch: what was seen stays there until the epoch's end, and steps on full batches are
-replayed from a CUDA graph.
+A GPU is not waited for within an epoch: what was seen stays there until the epoch's end, and steps are replayed from
+CUDA graphs.
 
 Legend: B images of a batch, N training images, F pixels.
 """
@@ -22,9 +22,10 @@ import torch
 from ffsnn import encode
 from ffsnn.augment import shifted
 from ffsnn.config import RunConfig
-from ffsnn.cuda_step import CapturedStep, Random
+from ffsnn.cuda_step import CapturedSteps, Random
 from ffsnn.data import Split
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
+from ffsnn.layer import Input
 from ffsnn.memory import watched
 from ffsnn.network import Network
 from ffsnn.randomness import generator, seed_of
@@ -75,9 +76,9 @@ class Trainer:
         self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
         self.frozen = frozen
         self.epoch = 0  # epochs done
-        self.captured: CapturedStep | None = None
+        self.captured: CapturedSteps | None = None
         if self.device.type == "cuda" and self.layers[0].compiled:
-            self.captured = CapturedStep(self.learning.batch_size, self.device)
+            self.captured = CapturedSteps(self.device)
         shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
         self.input_spikes = encode.spikes(config.network.encoder, shown, config.network.T)
 
@@ -125,7 +126,7 @@ class Trainer:
         """One mini-batch through the layers: (5, layers) of loss, positive and negative goodness, firing rate, sum of
         the weights after it; on the device."""
         step, seed = partial(self._step, self._greedy_layer()), partial(self._seed, batch)
-        if self.captured is not None and len(index) == self.learning.batch_size:
+        if self.captured is not None:
             return self.captured(step, index, seed, variant=self._greedy_layer())
         return step(index, lambda *purpose: torch.Generator(self.device).manual_seed(seed(*purpose)))
 
@@ -137,27 +138,28 @@ class Trainer:
         if self.learning.shift:
             x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
         wrong = self._wrong_labels(index, x, images.y, random)
-        h, labels = self.network.encode(x, noise(0)), torch.stack([images.y, wrong])
+        seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
         margin = torch.zeros(len(index), device=self.device)
-        seen = torch.zeros(len(self.layers), 5, device=self.device)
+        shown = torch.zeros(len(self.layers), 5, device=self.device)
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
-                spikes, rate = layer(h, labels, len(labels), self.network.hands_on_spikes(number))
-                loss, good_pos, good_neg = layer.local_loss(rate, images.y)
+                answer = self.network.show(number, seen, labels)
+                loss = layer.local_loss(answer, images.y)
             if loss.requires_grad:
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
+            good_pos, good_neg = answer.goodness.detach().chunk(2)
             if not layer.reads_out:
                 margin += good_neg - good_pos
             weights = layer.weight.detach().sum()  # a NaN current fires no spike: the loss alone would not show it
-            seen[number] = torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), rate.detach().mean(), weights])
+            shown[number] = torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), answer.firing, weights])
             if number in (learner, len(self.layers) - 1):
                 break
-            h = self.network.hand_on(spikes, rate, noise(number + 1))
+            seen = self.network.hand_on(answer, noise(number + 1))
         if self.learning.negatives == "table":
             self.table.write(index, wrong, margin)
-        return seen.T
+        return shown.T
 
     def _seed(self, batch: int, name: str, *where: int) -> int:
         """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""

@@ -8,7 +8,7 @@ import torch
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.goodness import GOODNESS, mean, mean_square, pair_loss, readout_loss, swish_loss, symba_loss, threshold_loss
-from ffsnn.layer import Layer
+from ffsnn.layer import Answer, Layer
 
 LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
@@ -36,6 +36,10 @@ def test_every_goodness_is_a_share_and_grows_with_each_rate(name: str) -> None:
     assert values.min() >= 0
     assert values.max() <= 1
     assert (torch.autograd.grad(values.sum(), rates)[0] > 0).all()
+
+
+def answer_of(layer: Layer, rates: torch.Tensor) -> Answer:
+    return Answer(rates, rates, layer.goodness_of(rates), rates.mean())
 
 
 def test_losses_by_hand() -> None:
@@ -72,7 +76,8 @@ def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: Learn
     losses = []
     for activity, learning in (("rate", config), ("count", scaled)):
         network = NetworkConfig(T=T, goodness=name, activity=activity, widths=(2, 2))
-        losses.append(Layer(1, 2, 2, 0, network, learning).local_loss(rates, y)[0].item())
+        layer = Layer(1, 2, 2, 0, network, learning)
+        losses.append(layer.local_loss(answer_of(layer, rates), y).item())
     assert losses[1] == pytest.approx(losses[0])
 
 
@@ -131,11 +136,10 @@ def test_an_output_layer_learns_the_true_label_from_both_samples(config: Learnin
     layer = output_layer(**config.model_dump() | {"output": "mse"})
     assert layer.reads_out
     rates, y = torch.rand(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([2, 0])
-    loss, good_pos, good_neg = layer.local_loss(rates, y)
+    loss = layer.local_loss(answer_of(layer, rates), y)
     expected = sum(((rates[row] - torch.eye(3)[y[row % 2]]) ** 2).sum() for row in range(4)) / 12
     assert loss.item() == pytest.approx(float(expected))
-    assert layer.local_loss(rates.roll(2, 0), y)[0].item() == pytest.approx(loss.item())
-    assert torch.equal(torch.cat([good_pos, good_neg]), mean_square(rates))
+    assert layer.local_loss(answer_of(layer, rates.roll(2, 0)), y).item() == pytest.approx(loss.item())
 
 
 def test_only_the_last_layer_reads_out_and_only_if_asked() -> None:

@@ -7,7 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from ffsnn import neuron
 from ffsnn.config import NetworkConfig, RunConfig
 from ffsnn.data import Split, load
 from ffsnn.labels import uniform_negatives
-from ffsnn.layer import Layer
+from ffsnn.layer import Answer, Input, Layer
 from ffsnn.network import Network
 from ffsnn.neuron import LIF, SURROGATES
 from ffsnn.randomness import generator
@@ -29,17 +29,13 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 @pytest.fixture(scope="module")
 def kernels() -> ModuleType:
-    """The kernels' module; what Triton is to do with a kernel is decided where it is defined."""
     pytest.importorskip("triton")
-    with pytest.MonkeyPatch.context() as patch:
-        if DEVICE.type == "cpu":
-            patch.setenv("TRITON_INTERPRET", "1")
-        return importlib.import_module("ffsnn.lif_triton")
+    return importlib.import_module("ffsnn.lif_triton")
 
 
 @pytest.fixture
 def small_blocks(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that even small cases take several blocks a program, the last one in part."""
+    """So that even small cases take several pieces a sample, the last one in part, and several a program."""
     monkeypatch.setattr(kernels, "BLOCK", 16)
     monkeypatch.setattr(kernels, "PROGRAMS", 2)
     monkeypatch.setattr(kernels, "_multiprocessors", lambda device: 1)
@@ -71,31 +67,41 @@ def driven(T: int, copies: int, width: int, constant: bool, labels: int, rows: i
     return Driven(sixteenths(draw, steps, rows, width).to(DEVICE), label, which, scale.to(DEVICE))
 
 
-def plainly(lif: LIF, T: int, case: Driven) -> tuple[torch.Tensor, torch.Tensor]:
+Shown = tuple[torch.Tensor, ...]  # spikes, fired, counts, total, squares
+
+
+def plainly(lif: LIF, T: int, case: Driven) -> Shown:
     current = case.current.float().repeat(1, case.scale.shape[1] // case.current.shape[1], 1)
     if case.label is not None:
         current = current + case.label[case.which]
-    return neuron.lif(lif, T, current * case.scale[:, :, None])
+    spikes, counts = neuron.lif(lif, T, current * case.scale[:, :, None])
+    return spikes.to(case.current.dtype), spikes.float().sum(2), counts, counts.sum(1), counts.square().sum(1)
 
 
-def outcome(case: Driven, run: Callable[[Driven], tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
-    """Spikes, counts, and gradients of current and label under a loss that weighs every count differently."""
+def outcome(case: Driven, run: Callable[[Driven], Shown], through: Sequence[int]) -> list[torch.Tensor]:
+    """All that is shown, and gradients of current and label through some of it, under a loss that weighs every number
+    differently."""
     leaves = [leaf.clone().requires_grad_() for leaf in (case.current, case.label) if leaf is not None]
-    spikes, counts = run(case._replace(current=leaves[0], label=leaves[1] if len(leaves) > 1 else None))
-    by_count = torch.linspace(-1, 2, counts.numel(), device=DEVICE).view_as(counts)
-    return [spikes, counts.detach(), *torch.autograd.grad((by_count * counts).sum(), leaves)]
+    shown = run(case._replace(current=leaves[0], label=leaves[1] if len(leaves) > 1 else None))
+    loss = torch.zeros((), device=DEVICE)
+    for number in through:
+        loss = loss + (torch.linspace(-1, 2, shown[number].numel(), device=DEVICE) * shown[number].flatten()).sum()
+    return [*(it.detach() for it in shown), *torch.autograd.grad(loss, leaves)]
 
 
-def assert_fused_is_plain(kernels: ModuleType, lif: LIF, T: int, case: Driven) -> None:
-    fast = outcome(case, lambda case: kernels.SpikingNeurons.apply(*case, T, lif, True))
-    slow = outcome(case, lambda case: plainly(lif, T, case))
-    assert fast[0].dtype == torch.uint8
-    assert torch.equal(fast[0], slow[0])
-    assert torch.equal(fast[1], slow[1])
-    for got, expected in zip(fast[2:], slow[2:], strict=True):
+def assert_fused_is_plain(
+    kernels: ModuleType, lif: LIF, T: int, case: Driven, through: Sequence[int] = (2, 3, 4)
+) -> None:
+    wanted = kernels.Wanted(spikes=True, counts=True)
+    fast = outcome(case, lambda case: kernels.SpikingNeurons.apply(*case, T, lif, wanted), through)
+    slow = outcome(case, lambda case: plainly(lif, T, case), through)
+    for got, expected in zip(fast[:5], slow[:5], strict=True):
+        assert got.dtype == expected.dtype
+        assert torch.equal(got, expected)
+    for got, expected in zip(fast[5:], slow[5:], strict=True):
         assert got.dtype == expected.dtype
         assert expected.any()
-        tolerance = 1e-5 if got.dtype == torch.float32 else 2e-2
+        tolerance = 1e-5 if case.current.dtype == torch.float32 else 2e-2
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance * expected.abs().max().item())
 
 
@@ -134,11 +140,18 @@ def test_a_current_in_bfloat16(constant: bool, kernels: ModuleType) -> None:
     assert_fused_is_plain(kernels, lif_of(), 4, case._replace(current=case.current.bfloat16()))
 
 
-def test_spikes_that_nobody_wants_are_not_written(kernels: ModuleType) -> None:
+@pytest.mark.parametrize("through", [(2,), (3,), (4,)], ids=["counts", "total", "squares"])
+def test_a_gradient_through_one_of_them(through: tuple[int], kernels: ModuleType) -> None:
+    for constant in (True, False):
+        assert_fused_is_plain(kernels, lif_of(), 4, driven(4, 2, 33, constant, 10), through)
+
+
+def test_what_nobody_wants_is_not_written(kernels: ModuleType) -> None:
     case = driven(4, copies=2, width=33, constant=False, labels=10)
-    spikes, counts = kernels.SpikingNeurons.apply(*case, 4, lif_of(), False)
-    assert spikes.shape == (0, 10, 33)
-    assert torch.equal(counts, plainly(lif_of(), 4, case)[1])
+    spikes, fired, counts, *sums = kernels.SpikingNeurons.apply(*case, 4, lif_of(), kernels.Wanted(False, False))
+    assert (spikes.shape, fired.shape, counts.shape) == ((0, 10, 33), (0, 10), (0, 33))
+    for got, expected in zip(sums, plainly(lif_of(), 4, case)[3:], strict=True):
+        assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("surrogate", list(SURROGATES))
@@ -154,6 +167,8 @@ CHOICES: dict[str, list[Any]] = {
     "network.label": ["in_place", "appended"],
     "network.normalize": [True, False, (True, False), (False, True)],
     "network.activity": ["rate", "count"],
+    "network.goodness": ["mean_square", "mean"],
+    "learning.output": ["goodness", "mse"],
     "labels": [2, 10, None],
 }
 COMBINATIONS = pairwise(CHOICES)
@@ -168,11 +183,12 @@ def split() -> Split:
     return load(RunConfig.parse({"data": {"dataset": "digits"}}).data, 0, device=DEVICE)
 
 
-def with_gradient(layer: Layer, spikes: torch.Tensor, rate: torch.Tensor, true: torch.Tensor) -> list[torch.Tensor]:
-    """Spikes, rates, and the gradient of the layer's local loss, if there is a pair to lose."""
-    if len(rate) != 2 * len(true):
-        return [spikes, rate]
-    return [spikes, rate.detach(), torch.autograd.grad(layer.local_loss(rate, true)[0], layer.weight)[0]]
+def with_gradient(layer: Layer, answer: Answer, true: torch.Tensor) -> list[torch.Tensor]:
+    """The answer, and the gradient of the layer's local loss, if there is a pair to lose."""
+    seen = [it.detach() for it in (answer.spikes[..., : layer.weight.shape[1]], *answer[1:4])]
+    if len(answer.goodness) != 2 * len(true):
+        return seen
+    return [*seen, torch.autograd.grad(layer.local_loss(answer, true), layer.weight)[0]]
 
 
 @pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
@@ -180,28 +196,26 @@ def test_a_layer_is_the_plain_one(changes: dict[str, Any], kernels: ModuleType, 
     """Layer after layer of a network, under true and wrong labels, all ten, or the neutral one."""
     base = {
         "data": {"dataset": "digits"},
-        "network": {"widths": [20, 15], "T": 3, "tau": 1.7, "v_threshold": 0.2, "label_amplitude": 1.3},
+        "network": {"widths": [20, 10], "T": 3, "tau": 1.7, "v_threshold": 0.2, "label_amplitude": 1.3},
         "learning": {"alpha": 2.0},
     }
-    network_changes = {name: value for name, value in changes.items() if name != "labels"}
-    network = Network(RunConfig.parse(base).replaced(network_changes)).to(DEVICE)
+    network = Network(RunConfig.parse(base).replaced({k: v for k, v in changes.items() if k != "labels"})).to(DEVICE)
     x, true = split.train.x[:16], split.train.y[:16]
     every = torch.arange(10, device=DEVICE)[:, None].expand(-1, 16)
     wrong = uniform_negatives(true, 10, torch.Generator(DEVICE).manual_seed(1))
     y = {2: torch.stack([true, wrong]), 10: every, None: None}[changes["labels"]]
     copies = 1 if y is None else len(y)
-    h = network.encode(x, generator(0, "noise", 0, device=DEVICE))
+    seen = Input(network.encode(x, generator(0, "noise", 0, device=DEVICE)))
     for number, layer in enumerate(network.each_layer):
-        layer.fused, T = False, layer.network.T
-        spikes, counts = kernels.SpikingNeurons.apply(*layer._driven(h, y, copies), T, layer.neuron, True)
-        fast = with_gradient(layer, spikes, counts / T, true)
-        slow = with_gradient(layer, *layer(h, y, copies), true)
-        assert torch.equal(fast[0], slow[0])
+        layer.fused = False
+        answer = layer._on_gpu(seen, y, copies, spikes=True, rates=True)
+        fast, slow = (with_gradient(layer, it, true) for it in (answer, layer(seen, y, copies)))
+        assert torch.equal(fast[0], slow[0].float())
         assert torch.equal(fast[1], slow[1])
         for got, expected in zip(fast[2:], slow[2:], strict=True):
             assert expected.norm() > 0
             assert (got - expected).norm() / expected.norm() < 1e-5
-        h = network.hand_on(*slow[:2], generator(0, "noise", number + 1, device=DEVICE))
+        seen = network.hand_on(answer, generator(0, "noise", number + 1, device=DEVICE))
 
 
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="there is no GPU")
@@ -209,9 +223,8 @@ def test_a_layer_on_a_gpu_takes_the_kernels(split: Split) -> None:
     network = Network(RunConfig.parse({"data": {"dataset": "digits"}})).to(DEVICE)
     layer = network.each_layer[0]
     assert layer.compiled
-    h = network.encode(split.train.x[:16], generator(0, "noise", 0, device=DEVICE))
-    spikes, _ = layer(h, split.train.y[None, :16], 1, False)
-    assert len(spikes) == 0
+    seen = Input(network.encode(split.train.x[:16], generator(0, "noise", 0, device=DEVICE)))
+    assert len(layer(seen, split.train.y[None, :16], 1, spikes=False).spikes) == 0
 
 
 BUILD = """
@@ -223,9 +236,10 @@ from ffsnn import lif_triton
 from ffsnn.neuron import SURROGATES
 
 def build(kernel, numbers, constants):
-    types = {name: "i32" for name in ("T", "R", "H", "blocks", "copies")} | {"which": "*i64"}
+    types = {name: "i32" for name in ("T", "R", "H", "pieces", "copies")} | {"which": "*i64"}
     types |= {name: "fp32" for name in ("leak", "threshold", "alpha")} | dict.fromkeys(constants, "constexpr")
-    types |= {"current": f"*{numbers}", "d_current": f"*{numbers}", "spikes": "*u8"}
+    types |= {"current": f"*{numbers}", "d_current": f"*{numbers}"}
+    types |= {"spikes": f"*{numbers}", "potential": f"*{numbers}"}
     signature = {name: types.get(name, "*fp32") for name in kernel.arg_names}
     source = ASTSource(kernel, signature, constants)
     return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32)).asm["cubin"]
@@ -233,9 +247,11 @@ def build(kernel, numbers, constants):
 built = 0
 for constant, hard, numbers in itertools.product((True, False), (True, False), ("fp32", "bf16")):
     shape = {"CONSTANT": constant, "LABELLED": constant, "HARD": hard, "BLOCK": lif_triton.BLOCK}
-    built += len(build(lif_triton._forward, numbers, shape | {"SPIKES": hard})) > 0
+    built += len(build(lif_triton._forward, numbers, shape | {"SPIKES": hard, "COUNTS": constant})) > 0
     surrogate = list(SURROGATES)[built // 2 % len(SURROGATES)]
-    built += len(build(lif_triton._backward, numbers, shape | {"DETACH": not hard, "SURROGATE": surrogate})) > 0
+    built += len(build(lif_triton._backward, numbers, shape | {
+        "DETACH": not hard, "SURROGATE": surrogate, "COUNTS": constant, "TOTAL": hard, "SQUARES": not hard,
+    })) > 0
 print(built, "built")
 """
 
@@ -247,6 +263,6 @@ def test_the_kernels_are_built_for_a_gpu_that_is_not_here(capability: int, tmp_p
     pytest.importorskip("triton")
     done = subprocess.run(
         [sys.executable, "-c", BUILD, str(capability)], capture_output=True, text=True, timeout=280,
-        env={**os.environ, "TRITON_CACHE_DIR": str(tmp_path)},
+        env={**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"},
     )  # fmt: skip
     assert done.stdout.strip() == "16 built", done.stderr[-2000:]

@@ -16,7 +16,7 @@ from ffsnn.augment import shifted
 from ffsnn.config import RunConfig
 from ffsnn.data import Split, load
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
-from ffsnn.layer import Layer
+from ffsnn.layer import Answer, Input, Layer
 from ffsnn.network import Network
 from ffsnn.neuron import SURROGATES
 from ffsnn.randomness import generator
@@ -138,14 +138,14 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
         assert (layer.weight - weight).abs().max() > 1e-4
 
 
-def gradient(layer: Layer, x: torch.Tensor, labels: torch.Tensor, fused: bool) -> list[torch.Tensor]:
-    """Spikes, rates, and the gradient of the layer's local loss."""
+def gradient(layer: Layer, seen: Input, labels: torch.Tensor, fused: bool) -> tuple[Answer, torch.Tensor]:
+    """The answer, and the gradient of the layer's local loss."""
     layer.fused = fused
     layer.zero_grad()
-    spikes, rate = layer(x, labels, 2)
-    layer.local_loss(rate, labels[0])[0].backward()
+    answer = layer(seen, labels, 2)
+    layer.local_loss(answer, labels[0]).backward()
     assert layer.weight.grad is not None
-    return [spikes, rate.detach(), layer.weight.grad.clone()]
+    return answer, layer.weight.grad.clone()
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -163,16 +163,16 @@ def test_a_fused_step_agrees_with_a_plain_one(changes: dict[str, Any], split: Sp
     """1e-4 lies between rounding (3e-7 seen) and a flipped spike (about 1e-2)."""
     network = Network(config_of(changes))
     x, labels = sixteen_pairs(split)
-    h = network.encode(x, generator(0, "noise", 0))
+    seen = Input(network.encode(x, generator(0, "noise", 0)))
     for number, layer in enumerate(network.each_layer):
-        spikes, rate, fast = gradient(layer, h, labels, fused=True)
-        plain_spikes, plain_rate, slow = gradient(layer, h, labels, fused=False)
-        assert spikes.dtype == plain_spikes.dtype == torch.uint8
-        assert torch.equal(spikes, plain_spikes)
-        assert torch.equal(rate, plain_rate)
+        answer, fast = gradient(layer, seen, labels, fused=True)
+        plain, slow = gradient(layer, seen, labels, fused=False)
+        assert answer.spikes.dtype == plain.spikes.dtype == torch.uint8
+        assert torch.equal(answer.spikes, plain.spikes)
+        assert torch.equal(answer.rates, plain.rates)
         assert slow.norm() > 0
         assert distance(fast, slow) < 1e-4
-        h = network.hand_on(spikes, rate, generator(0, "noise", number + 1))
+        seen = network.hand_on(answer, generator(0, "noise", number + 1))
 
 
 @EVERY_COMBINATION
@@ -188,6 +188,6 @@ def test_a_bfloat16_step_points_where_the_reference_does(changes: dict[str, Any]
     slow.step(x, *labels, lr=0.0, noise=[noise, torch.zeros(3, 32, 20)])
     expected = slow.weights[0].grad
     assert expected is not None
-    got = gradient(layer, shown, labels, fused=True)[-1].double()
+    got = gradient(layer, Input(shown), labels, fused=True)[1].double()
     assert torch.cosine_similarity(got.flatten(), expected.flatten(), 0) > 0.95
     assert got.norm().item() == pytest.approx(expected.norm().item(), rel=0.15)
