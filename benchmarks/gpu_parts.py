@@ -68,7 +68,8 @@ def speeds(device: torch.device, size: Size, before: Found) -> Iterator[Found]:
     for name in size.settings:
         setting = SETTINGS[name]
         one: Found = {"what": str(setting), "slice": setting.slice}
-        for system, result in speed.measure(setting, device, 1, size.rounds).items():
+        systems = (*speed.SYSTEMS, "notes' loop as written")
+        for system, result in speed.measure(setting, device, 1, size.rounds, systems).items():
             one[system] = asdict(result)
             if system in WIDTH:
                 gflops = ceilings[f"{speed.CORES[system]}_gflops"]
@@ -170,8 +171,14 @@ def searches(device: torch.device, size: Size, before: Found) -> Iterator[Found]
             "trials": len(ran.configs), "wall_s": ran.wall, "trials_an_hour": 3600 * len(ran.configs) / ran.wall,
             "first_end_s": ran.seen["at"][0], "last_end_s": ran.seen["at"][-1], "busy_share": _mean(busy),
             "training_alone_s": alone, "orchestration": ran.wall / alone - 1,
+            "orchestration_running": _running(ran.seen["at"], len(ran.configs) / alone),
         }  # fmt: skip
         yield found
+
+
+def _running(ends: list[float], alone: float) -> float:
+    """Orchestration between the first end of a trial and the last, beside trainings that end at the rate `alone`."""
+    return alone * (ends[-1] - ends[0]) / (len(ends) - 1) - 1
 
 
 def alone_seconds(configs: list[RunConfig], at_once: int) -> float:

@@ -1,8 +1,9 @@
 """The same work computed by SpikingJelly's modules, to stand beside the core: forward-forward training and prediction.
 
 `NotesLoop` is how the method's notes compute: one time step at a time, positive and negative samples and the ten
-labels of a prediction one after the other. The label overlay, slow in the notes, is vectorised here. `MultiStep` is
-what one would write next: SpikingJelly's `step_mode='m'`, all samples of a layer in one batch.
+labels of a prediction one after the other. The label overlay, slow in the notes, is vectorised here; `AsWritten` has
+it as the notes do. `MultiStep` is what one would write next: SpikingJelly's `step_mode='m'`, all samples of a layer in
+one batch.
 
 Both: float32, inputs scaled to a root mean square of 1, swish loss on the mean square rate, Adam.
 
@@ -60,8 +61,11 @@ class NotesLoop(Rival):
         functional.reset_net(self.neurons[number])
         return torch.stack([self.neurons[number](self.linears[number](self.scaled(x_BF))) for x_BF in x_TBF])
 
+    def labelled(self, x_BF: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return embed(x_BF, y, CLASSES, 1.0)
+
     def train_step(self, x_BF: torch.Tensor, y: torch.Tensor, wrong: torch.Tensor) -> None:
-        pos, neg = (self.shown(embed(x_BF, label, CLASSES, 1.0)) for label in (y, wrong))
+        pos, neg = (self.shown(self.labelled(x_BF, label)) for label in (y, wrong))
         for number in range(len(self.linears)):
             pos, neg = self.stream(number, pos), self.stream(number, neg)
             self.update(number, pos.mean(0), neg.mean(0))
@@ -71,13 +75,31 @@ class NotesLoop(Rival):
     def predict(self, x_BF: torch.Tensor) -> torch.Tensor:
         goodness = []
         for label in range(CLASSES):
-            h = self.shown(embed(x_BF, torch.full((len(x_BF),), label, device=x_BF.device), CLASSES, 1.0))
+            h = self.shown(self.labelled(x_BF, torch.full((len(x_BF),), label, device=x_BF.device)))
             total = torch.zeros(len(x_BF), device=x_BF.device)
             for number in range(len(self.linears)):
                 h = self.stream(number, h)
                 total += h.mean(0).square().mean(1)
             goodness.append(total)
         return torch.stack(goodness, 1).argmax(1)
+
+
+class AsWritten(NotesLoop):
+    """Labels are written, and wrong ones drawn, sample by sample; a GPU is waited for each time."""
+
+    def labelled(self, x_BF: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x_BF = x_BF.clone()
+        x_BF[:, :CLASSES] *= 0.0
+        for number in range(len(x_BF)):
+            x_BF[number, int(y[number].item())] = x_BF.max()
+        return x_BF
+
+    def train_step(self, x_BF: torch.Tensor, y: torch.Tensor, wrong: torch.Tensor) -> None:
+        drawn = y.clone()
+        for number, true in enumerate(y):
+            others = [label for label in range(CLASSES) if label != true.item()]
+            drawn[number] = torch.tensor(others)[torch.randint(len(others), (1,))].item()
+        super().train_step(x_BF, y, drawn)
 
 
 class MultiStep(Rival):

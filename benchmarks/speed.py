@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.ceilings import Ceilings, probe
 from benchmarks.floors import training_flops
-from benchmarks.rivals import MultiStep, NotesLoop
+from benchmarks.rivals import AsWritten, MultiStep, NotesLoop
 from benchmarks.settings import SETTINGS, Setting
 from ffsnn import atomic, data
 from ffsnn.config import DataConfig, RunConfig
@@ -40,8 +40,8 @@ from ffsnn.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results"
 CORES = {"ffsnn float32": "float32", "ffsnn bfloat16": "bfloat16"}
-RIVALS = {"notes' loop": NotesLoop, "multi-step": MultiStep}
-SYSTEMS = (*CORES, *RIVALS)
+RIVALS = {"notes' loop": NotesLoop, "multi-step": MultiStep, "notes' loop as written": AsWritten}
+SYSTEMS = (*CORES, "notes' loop", "multi-step")
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,12 @@ def timed(work: Callable[[], object], device: torch.device, at_least: float = 0.
         calls = max(calls + 1, min(8 * calls, round(1.1 * calls * at_least / gone)))
 
 
-def measure(setting: Setting, device: torch.device, threads: int, rounds: int) -> dict[str, Result]:
-    """All systems, taking turns."""
-    prepared = {system: works(system, setting, device) for system in SYSTEMS}
-    times: dict[str, list[tuple[float, float]]] = {system: [] for system in SYSTEMS}
+def measure(
+    setting: Setting, device: torch.device, threads: int, rounds: int, systems: tuple[str, ...] = SYSTEMS
+) -> dict[str, Result]:
+    """Systems that take turns."""
+    prepared = {system: works(system, setting, device) for system in systems}
+    times: dict[str, list[tuple[float, float]]] = {system: [] for system in systems}
     for turn in range(rounds + 1):
         for system, (train, predict, _) in prepared.items():
             (use_threads if system in CORES else torch.set_num_threads)(threads)

@@ -54,5 +54,5 @@ class GoodnessTable:
 
     def write(self, index_B: torch.Tensor, wrong_B: torch.Tensor, margin_B: torch.Tensor) -> None:
         rows = self.margins_NC[index_B] * self.fade
-        rows.scatter_(1, wrong_B[:, None], margin_B[:, None])
+        rows.scatter_(1, wrong_B[:, None], margin_B.to(rows.dtype)[:, None])
         self.margins_NC[index_B] = rows

@@ -132,8 +132,10 @@ class Layer(nn.Module):
         (x, power), weight = seen, self.weight
         labels, amplitude, state = self.labels, self.network.label_amplitude, self._state
         numbers = x.to(self.dtype)
-        if power is None:  # spikes are exact in any type, and a GPU adds up bytes slowly
-            power = numbers.sum(-1, dtype=state) if x.dtype == torch.uint8 else x.to(state).square().sum(-1)
+        if power is None and x.dtype == torch.uint8:  # exact in any type, and a GPU adds up bytes slowly
+            power = numbers.sum(-1, dtype=state)
+        elif power is None:
+            power = torch.linalg.vector_norm(x, dim=-1, dtype=state).square()
         padded = pad(weight, (0, -weight.shape[1] % tile, 0, x.shape[-1] - weight.shape[0]))
         begin = labels if tile == 1 else 0  # rows that do not begin at a tile are slower than inputs that are 0
         current = numbers[..., begin:] @ padded[begin:].to(self.dtype)

@@ -215,14 +215,14 @@ class SpikingNeurons(torch.autograd.Function):
             current, *_labels(label, which, scale), scale, spikes, fired, counts, total, squares, T, R, H,
             lif.leak, lif.v_threshold,
             CONSTANT=steps == 1, LABELLED=label is not None, HARD=lif.reset == "hard", SPIKES=wanted.spikes,
-            COUNTS=wanted.counts, BLOCK=block,
+            COUNTS=wanted.counts, BLOCK=block, num_warps=2,
         )  # fmt: skip
         ctx.save_for_backward(current, label, which, scale)
         ctx.T, ctx.lif = T, lif
         ctx.set_materialize_grads(False)  # what no loss depends on costs nothing
-        fired = fired.sum(0)
+        fired, total, squares = (it.sum(0) if pieces > 1 else it[0] for it in (fired, total, squares))
         ctx.mark_non_differentiable(spikes, fired)
-        return spikes, fired, counts, total.sum(0), squares.sum(0)
+        return spikes, fired, counts, total, squares
 
     @staticmethod
     def backward(
@@ -235,7 +235,7 @@ class SpikingNeurons(torch.autograd.Function):
         block, pieces = _pieces(H)
         programs = min(R * pieces, PROGRAMS * _multiprocessors(device))
         d_current = torch.empty_like(current)
-        d_own = scale.new_empty(B if label is not None else 0, H)
+        d_own = current.new_empty(B if label is not None else 0, H)
         given = [None if it is None else it.contiguous() for it in (d_counts, d_total, d_squares)]
         _launch(
             _backward, current, (programs,),
@@ -244,12 +244,12 @@ class SpikingNeurons(torch.autograd.Function):
             lif.leak, lif.v_threshold, lif.surrogate_alpha,
             CONSTANT=steps == 1, LABELLED=label is not None, HARD=lif.reset == "hard", DETACH=lif.detach_reset,
             SURROGATE=lif.surrogate, COUNTS=given[0] is not None, TOTAL=given[1] is not None,
-            SQUARES=given[2] is not None, BLOCK=block,
+            SQUARES=given[2] is not None, BLOCK=block, num_warps=4,
         )  # fmt: skip
         d_label = None
         if label is not None:  # a product, for sums by atomic additions differ from run to run
-            chosen = torch.zeros(len(label), B, device=device).scatter_(0, which[None], 1.0)
-            d_label = chosen @ d_own
+            chosen = d_own.new_zeros(len(label), B).scatter_(0, which[None], 1.0)
+            d_label = (chosen @ d_own).to(label.dtype)
         return d_current, d_label, None, None, None, None, None
 
 

@@ -64,7 +64,7 @@ class Network(nn.Module):
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0."""
-        x = x.to(self.each_layer[0].weight.dtype) / 255
+        x = x / torch.tensor(255, dtype=self.each_layer[0].weight.dtype)
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 

@@ -139,8 +139,7 @@ class Trainer:
             x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
         wrong = self._wrong_labels(index, x, images.y, random)
         seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
-        margin = torch.zeros(len(index), device=self.device)
-        shown = torch.zeros(len(self.layers), 5, device=self.device)
+        losses, goodness, firing, weights = [], [], [], []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
                 answer = self.network.show(number, seen, labels)
@@ -149,17 +148,22 @@ class Trainer:
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
-            good_pos, good_neg = answer.goodness.detach().chunk(2)
-            if not layer.reads_out:
-                margin += good_neg - good_pos
-            weights = layer.weight.detach().sum()  # a NaN current fires no spike: the loss alone would not show it
-            shown[number] = torch.stack([loss.detach(), good_pos.mean(), good_neg.mean(), answer.firing, weights])
+            losses.append(loss.detach())
+            goodness.append(answer.goodness.detach())
+            firing.append(answer.firing)
+            weights.append(layer.weight.detach().sum())
             if number in (learner, len(self.layers) - 1):
                 break
             seen = self.network.hand_on(answer, noise(number + 1))
+        good = torch.stack(goodness).unflatten(1, (2, -1))  # (layers, 2, B): of positive and negative samples
         if self.learning.negatives == "table":
-            self.table.write(index, wrong, margin)
-        return shown.T
+            fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
+            self.table.write(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
+        shown = torch.zeros(5, len(self.layers), device=self.device)
+        shown[:, : len(good)] = torch.stack(
+            [torch.stack(losses), *good.mean(2).T, torch.stack(firing), torch.stack(weights)]
+        )
+        return shown
 
     def _seed(self, batch: int, name: str, *where: int) -> int:
         """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""
