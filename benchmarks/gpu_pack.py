@@ -43,8 +43,10 @@ GLIBC = (39, 35, 34, 31, 28, 27, 24, 17, 12, 5)
 LIMIT = 64 * 2**20  # bytes
 UNPACK = """# Into a fresh folder, which PYTHONPATH and FFSNN_DATA then name; to be sourced in the project's folder.
 gpu_packed=$(mktemp -d) && tar xJf .gpu/packed.txz -C "$gpu_packed" &&
-    python3 -m compileall -q -j 0 "$gpu_packed/site" >/dev/null  # not by every process for itself
-export PYTHONPATH="$gpu_packed/site:$PWD${PYTHONPATH:+:$PYTHONPATH}" FFSNN_DATA="$gpu_packed/data"
+    export PYTHONPATH="$gpu_packed/site:$PWD${PYTHONPATH:+:$PYTHONPATH}" FFSNN_DATA="$gpu_packed/data"
+unset PYTHONDONTWRITEBYTECODE  # or every process compiles all that it imports, which takes longer than a trial
+export PYTHONPYCACHEPREFIX="$gpu_packed/compiled"
+python3 -m compileall -q -j 0 "$gpu_packed/site" >/dev/null 2>&1
 """
 
 
