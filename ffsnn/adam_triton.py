@@ -7,7 +7,6 @@ torch's fused one deals in chunks of 65,536 numbers, of which a layer has too fe
 # (Triton gives the kernel's arguments their types.)
 
 import math
-from collections.abc import Callable
 
 import torch
 import triton  # type: ignore[import-untyped]
@@ -37,24 +36,20 @@ def _adam(
     tl.store(square + at, s, mask=inside)
 
 
-class Adam(torch.optim.Adam):
-    """torch's, with its state, for float32 weights and a learning rate that is a tensor beside them."""
+def adam_step(
+    weight: torch.Tensor, grad: torch.Tensor, state: dict[str, torch.Tensor], lr: torch.Tensor, beta1: float,
+    beta2: float, eps: float, decay: float,
+) -> None:  # fmt: skip
+    """Step float32 weights by their gradient, in place.
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["step"] = torch.zeros((), device=weight.device)
-                    state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
-                state["step"] += 1
-                with torch.cuda.device_of(weight):
-                    _adam[(triton.cdiv(weight.numel(), BLOCK),)](
-                        weight, weight.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"], state["step"],
-                        group["lr"], weight.numel(), beta1, beta2, group["eps"], group["weight_decay"],
-                        LOG_BETA1=math.log(beta1), LOG_BETA2=math.log(beta2), BLOCK=BLOCK,
-                    )  # fmt: skip
+    Args:
+        state: `step` (), `exp_avg` and `exp_avg_sq` of the weights' shape, as torch's Adam names them; in place.
+        lr: (), beside the weights.
+        decay: of the weights, that is added to the gradient.
+    """
+    state["step"] += 1
+    with torch.cuda.device_of(weight):  # Triton launches on the current one
+        _adam[(triton.cdiv(weight.numel(), BLOCK),)](
+            weight, grad.contiguous(), state["exp_avg"], state["exp_avg_sq"], state["step"], lr, weight.numel(),
+            beta1, beta2, eps, decay, LOG_BETA1=math.log(beta1), LOG_BETA2=math.log(beta2), BLOCK=BLOCK,
+        )  # fmt: skip

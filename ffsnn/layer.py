@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
 from ffsnn.neuron import LIF, compiled, lif
+from ffsnn.optimiser import SGD, Adam, Optimiser
 
 TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
@@ -179,19 +180,7 @@ class Layer(nn.Module):
             return readout_loss(answer.rates, y.repeat(2))
         return pair_loss(self.learning, *answer.goodness.chunk(2))
 
-    def optimiser(self) -> torch.optim.Optimizer:
-        """On a GPU its learning rate is a tensor there, which a captured step reads anew each time it runs."""
-        learning, weight = self.learning, self.weight
-        lr: float | torch.Tensor = torch.tensor(learning.lr, device=weight.device) if weight.is_cuda else learning.lr
-        if learning.optimiser == "sgd":
-            return torch.optim.SGD(
-                [weight], lr=lr, momentum=learning.momentum or 0.0, weight_decay=learning.weight_decay,
-                fused=weight.is_cuda or None,
-            )  # fmt: skip
-        if weight.is_cuda and self.compiled:
-            from ffsnn.adam_triton import Adam
-
-            return Adam([weight], lr=lr, weight_decay=learning.weight_decay, capturable=True)
-        return torch.optim.Adam(
-            [weight], lr=lr, weight_decay=learning.weight_decay, fused=True, capturable=weight.is_cuda
-        )
+    def optimiser(self) -> Optimiser:
+        if self.learning.optimiser == "sgd":
+            return SGD(self.weight, self.learning)
+        return Adam(self.weight, self.learning, self.compiled)

@@ -145,7 +145,7 @@ class Trainer:
                 answer = self.network.show(number, seen, labels)
                 loss = layer.local_loss(answer, images.y)
             if loss.requires_grad:
-                optimiser.zero_grad(set_to_none=True)
+                layer.weight.grad = None
                 loss.backward()
                 optimiser.step()
             losses.append(loss.detach())
@@ -207,18 +207,13 @@ class Trainer:
         if self.learning.schedule == "cosine":
             factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (last - first)))
         for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                if isinstance(group["lr"], torch.Tensor):
-                    group["lr"].fill_(self.learning.lr * factor)
-                else:
-                    group["lr"] = self.learning.lr * factor
+            optimiser.set_lr(self.learning.lr * factor)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """All that the next epoch depends on, flat: weights, optimiser moments, goodness table, epochs done."""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
-            for name, value in optimiser.state_dict()["state"].get(0, {}).items():
-                state[f"optimiser.{number}.{name}"] = value
+            state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}
         return state | {"table": self.table.margins_NC, "epoch": torch.tensor(self.epoch)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
@@ -226,12 +221,10 @@ class Trainer:
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
             owner, _, leaf = name.rpartition(".") if name.startswith("optimiser.") else name.partition(".")
-            parts.setdefault(owner, {})[leaf] = value.clone()  # torch's optimisers keep the tensors they load
+            parts.setdefault(owner, {})[leaf] = value
         self.network.load_state_dict(parts["network"])
         for number, optimiser in enumerate(self.optimisers):
-            if moments := parts.get(f"optimiser.{number}"):
-                optimiser.load_state_dict(optimiser.state_dict() | {"state": {0: moments}})
+            for name, moment in parts.get(f"optimiser.{number}", {}).items():
+                optimiser.state[name].copy_(moment)
         self.table.margins_NC.copy_(state["table"])
         self.epoch = int(state["epoch"])
-        if self.captured is not None:
-            self.captured.forget()  # the optimisers have other tensors now

@@ -9,32 +9,22 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("shape", [(7,), (33, 65), (784, 30)], ids=str)
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_it_steps_as_torch_does(shape: tuple[int, ...], weight_decay: float) -> None:
-    """Learning rates that change, and gradients that are sometimes 0 or tiny; the same state, in the same places."""
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_it_steps_as_torch_does(shape: tuple[int, ...], decay: float) -> None:
+    """Learning rates that change, and gradients that are sometimes 0 or tiny."""
     pytest.importorskip("triton")
-    ours_is = importlib.import_module("ffsnn.adam_triton").Adam
+    adam_step = importlib.import_module("ffsnn.adam_triton").adam_step
     draw, lr = torch.Generator().manual_seed(len(shape)), torch.tensor(0.01, device=DEVICE)
-    start = torch.randn(shape, generator=draw).to(DEVICE)
-    mine, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
-    ours = ours_is([mine], lr=lr, weight_decay=weight_decay, capturable=True)
-    torchs = torch.optim.Adam([theirs], lr=0.01, weight_decay=weight_decay)
+    mine = torch.randn(shape, generator=draw).to(DEVICE)
+    state = {"step": torch.zeros((), device=DEVICE)}
+    state |= {name: torch.zeros_like(mine) for name in ("exp_avg", "exp_avg_sq")}
+    theirs = mine.clone().requires_grad_()
+    torchs = torch.optim.Adam([theirs], lr=0.01, weight_decay=decay)
     for step in range(12):
-        grad = torch.randn(shape, generator=draw).to(DEVICE) * 10.0 ** (-step) * (step % 3 > 0)
-        mine.grad, theirs.grad = grad.clone(), grad.clone()
-        lr.fill_(0.01 / (1 + step))
+        theirs.grad = torch.randn(shape, generator=draw).to(DEVICE) * 10.0 ** (-step) * (step % 3 > 0)
         torchs.param_groups[0]["lr"] = 0.01 / (1 + step)
-        ours.step()
+        adam_step(mine, theirs.grad, state, lr.fill_(0.01 / (1 + step)), 0.9, 0.999, 1e-8, decay)
         torchs.step()
-        torch.testing.assert_close(mine, theirs, rtol=2e-6, atol=2e-7)
-    state, expected = ours.state_dict()["state"][0], torchs.state_dict()["state"][0]
-    assert state.keys() == expected.keys()
-    for name, value in expected.items():
+        torch.testing.assert_close(mine, theirs.detach(), rtol=2e-6, atol=2e-7)
+    for name, value in torchs.state_dict()["state"][0].items():
         torch.testing.assert_close(state[name].cpu(), value.cpu(), rtol=1e-5, atol=1e-7)
-
-
-def test_a_weight_without_a_gradient_stays() -> None:
-    pytest.importorskip("triton")
-    weight = torch.ones(3, device=DEVICE, requires_grad=True)
-    importlib.import_module("ffsnn.adam_triton").Adam([weight], lr=torch.tensor(0.1, device=DEVICE)).step()
-    assert weight.tolist() == [1.0, 1.0, 1.0]

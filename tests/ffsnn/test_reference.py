@@ -93,6 +93,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     greedy = learning.layers == "greedy"
     trainer = Trainer(config, split)
     trainer.network.double()
+    trainer.optimisers = [layer.optimiser() for layer in trainer.layers]
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
     table = GoodnessTable(BATCHES * B, 10, learning.alpha, torch.device("cpu"))

@@ -155,7 +155,7 @@ def learning_rates(config: RunConfig, split: Split) -> list[list[tuple[float, ..
     step = trainer.train_batch
 
     def spying(index: torch.Tensor, batch: int) -> torch.Tensor:
-        seen[-1].append(tuple(optimiser.param_groups[0]["lr"] for optimiser in trainer.optimisers))
+        seen[-1].append(tuple(float(optimiser.lr) for optimiser in trainer.optimisers))
         return step(index, batch)
 
     trainer.train_batch = spying  # type: ignore[method-assign]
