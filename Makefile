@@ -24,8 +24,8 @@ help: ## this list
 search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_smoke" for one of seconds
 	@$(BIN)/ffsnn search $(ARGS)
 
-test: $(READY) ## run the tests, without the slow ones
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the tests, without the slow ones, in two processes
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 slow: $(READY) ## run the slow tests only
 	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \

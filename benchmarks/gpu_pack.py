@@ -26,11 +26,11 @@ from ffsnn.fetch import cache_folder, cached
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 HAVE = """
 absl-py aiohappyeyeballs aiohttp aiosignal annotated-doc anyio attrs certifi charset-normalizer click cloudpickle
-contourpy cuda-bindings cuda-pathfinder cuda-toolkit cycler filelock fonttools frozenlist fsspec grpcio h11 h5py
+contourpy cuda-bindings cuda-pathfinder cuda-toolkit cycler execnet filelock fonttools frozenlist fsspec grpcio h11 h5py
 idna iniconfig jinja2 joblib kiwisolver llvmlite markdown markdown-it-py markupsafe matplotlib mdurl mpmath
 multidict narwhals networkx numba numpy packaging pandas pillow pluggy propcache protobuf psutil pyarrow pygments
-pyparsing pytest pytest-timeout python-dateutil pyyaml requests rich safetensors scikit-learn scipy setuptools
-shellingham six sympy tensorboard tensorboard-data-server threadpoolctl torch torchaudio torchvision tqdm triton
+pyparsing pytest pytest-timeout pytest-xdist python-dateutil pyyaml requests rich safetensors scikit-learn scipy
+setuptools shellingham six sympy tensorboard tensorboard-data-server threadpoolctl torch torchaudio torchvision tqdm triton
 typer typing-extensions urllib3 werkzeug yarl zipp
 """
 # Tools of developers; plots of reports; databases and servers that a benchmark has none of.

@@ -17,8 +17,17 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
+RAY = {"cluster", "faults", "test_api.py", "test_reuse.py", "test_search.py"}
 if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU, one element after the other
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` deals files out to two processes; what starts Ray, and so many processes of its own, goes to one."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent)
+        group = "ray" if file.parts[0] in RAY or file.name in RAY else str(file)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
