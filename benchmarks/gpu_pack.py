@@ -30,8 +30,8 @@ contourpy cuda-bindings cuda-pathfinder cuda-toolkit cycler execnet filelock fon
 idna iniconfig jinja2 joblib kiwisolver llvmlite markdown markdown-it-py markupsafe matplotlib mdurl mpmath
 multidict narwhals networkx numba numpy packaging pandas pillow pluggy propcache protobuf psutil pyarrow pygments
 pyparsing pytest pytest-timeout pytest-xdist python-dateutil pyyaml requests rich safetensors scikit-learn scipy
-setuptools shellingham six sympy tensorboard tensorboard-data-server threadpoolctl torch torchaudio torchvision tqdm triton
-typer typing-extensions urllib3 werkzeug yarl zipp
+setuptools shellingham six sympy tensorboard tensorboard-data-server threadpoolctl torch torchaudio torchvision tqdm
+triton typer typing-extensions urllib3 werkzeug yarl zipp
 """
 # Tools of developers; plots of reports; databases and servers that a benchmark has none of.
 NEEDLESS = """
