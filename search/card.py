@@ -147,7 +147,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
     Args:
         config: the largest one.
         most: trials at once that could ever share a card.
-        before: what was measured earlier; it holds if it was on the same card, for as many trials.
+        before: what was measured earlier; it holds if it was on the same card, for as many trials, and if they still fit.
 
     Raises:
         ConfigError: not one trial fits, the cards differ, or a process failed.
@@ -161,7 +161,8 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
             )
         card, total = there["cards"][0], there["total"]
         if before is not None and (before.card, before.total) == (card, total) and before.most >= most:
-            return before
+            if fit(there["free"], before.needed) >= before.trials:  # else something is on the card that was not then
+                return before
         alone = _alone(first)
         needed, free = alone["bytes"], alone["bytes"] + alone["free"]
         first.tell(str(SECONDS))

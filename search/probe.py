@@ -1,7 +1,7 @@
 """A process that trains as a trial does, and says what that takes of the card and how fast it is; `search.card` asks.
 
 Reads a configuration, then on a line each for how many seconds it is to train; answers with a JSON object a line: the
-cards, what an epoch has taken, then images a second each time.
+cards and what is free, what an epoch has taken, then images a second each time.
 """
 
 import json
@@ -84,8 +84,9 @@ def answer(out: TextIO) -> None:
     device = resolve_device(config.device)
     found = "no context"
     try:
-        say(**(there := cards(device)))
-        found = f"{left(device) / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
+        there = cards(device) | {"free": left(device)}
+        say(**there)
+        found = f"{there['free'] / 1e6:,.0f} of {there['total'] / 1e6:,.0f} MB were free"
         training = Endless(config, device)
         training.each_kind()
         say(bytes=own_bytes(device), free=left(device))

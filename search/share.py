@@ -77,9 +77,20 @@ class Share:
         from ray.tune import PlacementGroupFactory
 
         cpus, gpus = self.cpus, self.gpus
-        if trial[ALONE]:
-            cpus, gpus = (cpus, max(1.0, gpus)) if gpus else (max(node.cpus for node in self.nodes), 0.0)
+        if trial[ALONE] and gpus:
+            gpus = max(1.0, gpus)
+        elif trial[ALONE]:
+            cpus = max(node.cpus for node in self._living())
         return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
+
+    def _living(self) -> list[Node]:
+        """Of the nodes, those that are still there: a trial for which only a lost one is large enough never starts."""
+        if not self.is_cluster:
+            return self.nodes
+        from search import cluster
+
+        there = {node.id for node in cluster.nodes()}
+        return [node for node in self.nodes if node.id in there] or self.nodes
 
     def _trials_on(self, node: Node, cpus: int) -> int:
         """How many trials of so many CPUs a node takes at once."""

@@ -81,7 +81,7 @@ class Scripted:
     """Stands in for a process: a card of `total` bytes, of which each process takes `takes` for itself."""
 
     cards: tuple[str, ...] = ("A",)
-    total, takes, most, gain = 1000, 100, 99, 2.0
+    total, takes, most, gain, free = 1000, 100, 99, 2.0, 1000
     running = 0
 
     @classmethod
@@ -102,7 +102,7 @@ class Scripted:
         self.turn += 1
         free = self.total - self.number * self.takes
         if self.turn == 1:
-            return {"cards": self.cards, "total": self.total}
+            return {"cards": self.cards, "total": self.total, "free": self.free}
         if self.turn == 2:
             if self.number > self.most:
                 raise OutOfMemory("0 of 1 MB were free; CUDA out of memory")
@@ -144,10 +144,12 @@ def test_never_more_than_fit_or_could_run(scripted, most, script, numbers):
 
 
 def test_what_was_measured_holds_for_the_same_card_alone(scripted):
-    before = MEASURED.model_copy(update={"total": 1000, "most": 8})
+    before = MEASURED.model_copy(update={"total": 1000, "most": 8, "needed": 400})
     assert measure(TINY, 8, before) == before
     assert measure(TINY, 9, before).most == 9  # more are to share it now
     assert measure(TINY, 8, before.model_copy(update={"card": "B"})).card == "A"
+    scripted.free = 700  # two of 400 do not fit any more
+    assert measure(TINY, 8, before).needed == 100
 
 
 def test_not_one_trial_fits(scripted):

@@ -3,6 +3,7 @@
 import pytest
 
 from ffsnn.config import ConfigError
+from search import cluster
 from search.config import SearchConfig
 from search.share import Node, Share
 from spaces.space import Space
@@ -72,11 +73,20 @@ def test_auto_without_a_gpu_is_cpus():
         ([(8, 0), (4, 0)], {}, (1, 0), (8, 0)),
     ],
 )
-def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(nodes, asked, usual, alone):
+def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(monkeypatch, nodes, asked, usual, alone):
     got = share(*nodes, **asked)
+    monkeypatch.setattr(cluster, "nodes", lambda: got.nodes)
     for is_alone, (cpus, gpus) in ((False, usual), (True, alone)):
         (bundle,) = got.resources({"alone": is_alone}).bundles
         assert (bundle["CPU"], bundle.get("GPU", 0)) == (cpus, gpus)
+
+
+def test_a_trial_that_is_to_be_alone_gets_a_node_that_is_still_there(monkeypatch):
+    got = share((8, 0), (4, 0))
+    large, small = got.nodes
+    for living, cpus in (([large, small], 8), ([small], 4), ([], 8)):
+        monkeypatch.setattr(cluster, "nodes", lambda living=living: living)
+        assert got.resources({"alone": True}).bundles == [{"CPU": cpus}]
 
 
 @pytest.mark.parametrize("asked", ["half", -1, 1.5, 0.001])
