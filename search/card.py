@@ -44,6 +44,11 @@ class Measured(Config):
         """How many share the card."""
         return chosen(self.rates)
 
+    def holds(self, card: str, total: int, free: int, most: int) -> bool:
+        """Whether it is good for a card as it is now: the same one, for as many trials, and they still fit."""
+        same = (self.card, self.total) == (card, total) and self.most >= most
+        return same and fit(free, self.needed) >= self.trials
+
     def __str__(self) -> str:
         said = f"{self.card}: {self.needed / 1e6:,.0f} MB a trial at most, {self.rates[1]:,.0f} images/s alone"
         said += "".join(f", {rate:,.0f} with {number}" for number, rate in self.rates.items() if number > 1)
@@ -147,7 +152,7 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
     Args:
         config: the largest one.
         most: trials at once that could ever share a card.
-        before: what was measured earlier; it holds if it was on the same card, for as many trials, and if they still fit.
+        before: what was measured earlier; it may still hold.
 
     Raises:
         ConfigError: not one trial fits, the cards differ, or a process failed.
@@ -160,9 +165,8 @@ def measure(config: RunConfig, most: int, before: Measured | None = None) -> Mea
                 f"gpus_per_trial=auto measures one kind of card, but there are {', '.join(there['cards'])}: {INSTEAD}"
             )
         card, total = there["cards"][0], there["total"]
-        if before is not None and (before.card, before.total) == (card, total) and before.most >= most:
-            if fit(there["free"], before.needed) >= before.trials:  # else something is on the card that was not then
-                return before
+        if before is not None and before.holds(card, total, there["free"], most):
+            return before
         alone = _alone(first)
         needed, free = alone["bytes"], alone["bytes"] + alone["free"]
         first.tell(str(SECONDS))
