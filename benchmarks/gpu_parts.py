@@ -68,7 +68,7 @@ def speeds(device: torch.device, size: Size, before: Found) -> Iterator[Found]:
     for name in size.settings:
         setting = SETTINGS[name]
         one: Found = {"what": str(setting), "slice": setting.slice}
-        systems = (*speed.SYSTEMS, "notes' loop as written")
+        systems = (*speed.SYSTEMS, speed.AS_WRITTEN)
         for system, result in speed.measure(setting, device, 1, size.rounds, systems).items():
             one[system] = asdict(result)
             if system in WIDTH:

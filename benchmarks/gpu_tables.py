@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from rich.table import Table
 
 from benchmarks.gpu_parts import Found
+from benchmarks.speed import AS_WRITTEN
 
 Shown = Iterator[Table | str]
 
@@ -40,7 +41,7 @@ def speeds(found: Found) -> Shown:
                 cells += [f"{it[what]:,.0f}", f"{it[what] / notes[what]:,.1f}", share]
             table.add_row(system, *cells, f"{it['step_ms']:,.3f}", f"{it['memory_mib']:,.0f}")
         yield table
-        core, written = (systems[name]["train_images_s"] for name in ("ffsnn bfloat16", "notes' loop as written"))
+        core, written = (systems[name]["train_images_s"] for name in ("ffsnn bfloat16", AS_WRITTEN))
         yield f"trains {core / written:,.0f} times as fast as the notes' loop as written"
     yield "targets at (a): 2,000,000 training images/s, 30% of the floor, 500 times the notes' loop"
 

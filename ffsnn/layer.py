@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     """What a layer does when it is shown an input."""
 
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
-    rates: torch.Tensor  # (B, H) spikes / T; carries a gradient
+    rates: torch.Tensor  # (B, H) spikes / T; carries a gradient. A GPU leaves out, at length 0, what is not wanted
     goodness: torch.Tensor  # (B,); carries a gradient
     firing: torch.Tensor  # () spikes a neuron and time step
     power: torch.Tensor | None = None  # (T, B) sums of squared spikes, where they are known

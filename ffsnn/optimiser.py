@@ -4,6 +4,8 @@ Not their classes but the functions behind them, for the first use of a class of
 1.4 s in every process that trains.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
@@ -13,7 +15,7 @@ from ffsnn.config import LearningConfig
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # Adam's, as torch has them
 
 
-class Optimiser:
+class Optimiser(ABC):
     """Of one layer's weights. `state`: what it remembers from step to step, in place, named as torch does."""
 
     def __init__(self, weight: torch.nn.Parameter, learning: LearningConfig) -> None:
@@ -30,9 +32,9 @@ class Optimiser:
         else:
             self.lr = lr
 
+    @abstractmethod
     def step(self) -> None:
         """Step by the weights' gradient."""
-        raise NotImplementedError
 
 
 class Adam(Optimiser):
