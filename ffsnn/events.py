@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
+from numba import njit, types
 from numba.cpython.unsafe import numbers
+from numba.extending import intrinsic
 
 from ffsnn.parallel import in_parallel
 
@@ -61,66 +62,75 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
 
 def of_spikes(x_TBF: torch.Tensor, copies: int) -> Events:
     """Inputs of which each copy has its own: (T, B, F) spikes, uint8, alike in most, or (1, B, F) rates, float32."""
-    if x_TBF.dtype != torch.uint8:
-        return of_images(x_TBF, 0, None, 1, 0.0)
     return _collect(x_TBF, False, copies, np.zeros((copies, 0), np.int64), 0, f32(0))
 
 
 def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> Events:
     """Count, make room, fill."""
-    steps, samples, _ = x.shape
-    rows = samples if shared else samples // copies
-    dense, kernel = x.contiguous().numpy(), _lists_of_spikes if x.dtype == torch.uint8 else _lists_of_numbers
+    steps, samples, width = x.shape
+    rows, dense = samples if shared else samples // copies, x.contiguous().numpy()
+    kernel: Any = _lists_of_numbers
+    shown: tuple[Any, ...] = (dense, shared)
+    if x.dtype == torch.uint8:
+        words = -(-width // 64)
+        bits, usual = np.empty((steps, samples, words), np.uint64), np.empty((rows, words), np.uint64)
+        in_parallel(rows, lambda lo, hi: _bits_of_spikes(lo, hi, dense, bits, usual))
+        kernel, shown = _lists_of_spikes, (bits, usual, shared)
     start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
     power = torch.empty(steps, copies * rows)
-    none, nothing = np.empty(0, np.int32), np.empty(0, f32)
-    first = (False, dense, shared, copies, start, power.numpy(), none, nothing, *labels)
-    in_parallel(rows, lambda lo, hi: kernel(lo, hi, *first))
+    shape, none, nothing = (copies, start, power.numpy()), np.empty(0, np.int32), np.empty(0, f32)
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, False, *shown, *shape, none, nothing, *labels))
     np.cumsum(start, out=start)
     number, value = np.empty(start[-1], np.int32), np.empty(start[-1], f32)
-    second = (True, dense, shared, copies, start, power.numpy(), number, value, *labels)
-    in_parallel(rows, lambda lo, hi: kernel(lo, hi, *second))
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, True, *shown, *shape, number, value, *labels))
     return Events(start, number, value, power, rows, copies, steps)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+def _bits_of_spikes(lo: int, hi: int, x: Any, bits: Any, usual: Any) -> None:
+    """Rows lo..hi of spikes (T, samples, F) as bits, and which of the first copy's are there in more than half of the
+    time steps."""
+    (steps, samples, _), rows = x.shape, len(usual)
+    eights = np.zeros(8 * usual.shape[1], np.uint64)  # eight spikes a word
+    spikes, counted = eights.view(np.uint8), np.empty(eights.size, np.uint64)
+    short = u64(max(0, 127 - steps // 2)) * ONES  # of 128, which is a byte's highest bit
+    for r in range(lo, hi):
+        counted[:] = 0
+        for t in range(steps):
+            for b in range(r, samples, rows):
+                _copy(x[t, b], spikes)
+                _pack(eights, bits[t, b])
+                if b == r and steps < 128:  # as many as a byte can count
+                    for f in range(eights.size):
+                        counted[f] += eights[f]
+        for f in range(eights.size):
+            counted[f] = ((counted[f] + short) >> u64(7)) & ONES
+        _pack(counted, usual[r])
+
+
+@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _lists_of_spikes(
-    lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
-    which: Any, per_label: int, strength: Any,
+    lo: int, hi: int, fill: bool, bits: Any, usual: Any, shared: bool, copies: int, start: Any, power: Any,
+    number: Any, value: Any, which: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
     """Rows lo..hi of spikes: first the lengths of their lists into start[1:], then the lists."""
-    steps, samples, width = x.shape
-    rows, words = samples if shared else samples // copies, -(-width // 8)
-    row_bytes, copy_bytes = np.zeros(8 * words, np.uint8), np.zeros(8 * words, np.uint8)
-    row, copy = row_bytes.view(np.uint64), copy_bytes.view(np.uint64)  # eight spikes a word
-    silent, usual = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+    steps, (rows, words) = len(bits), usual.shape
+    silent = np.zeros(words, np.uint64)
     for r in range(lo, hi):
         at = r * (1 + steps * (1 + copies))
-        usual[:] = 0
-        if steps < 128:  # as many as a byte can count
-            for t in range(steps):
-                _copy(x[t, r], row_bytes)
-                for f in range(words):
-                    usual[f] += row[f]
-            short = u64(127 - steps // 2) * ONES  # of 128, which is a byte's highest bit
-            for f in range(words):
-                usual[f] = ((usual[f] + short) >> u64(7)) & ONES
-        _list(at, fill, usual, silent, start, number, value)
+        _list(at, fill, usual[r], silent, start, number, value)
         for t in range(steps):
             at += 1
-            _copy(x[t, r], row_bytes)
-            _list(at, fill, row, usual, start, number, value)
+            _list(at, fill, bits[t, r], usual[r], start, number, value)
             for c in range(copies):
                 at += 1
+                own = bits[t, r if shared else r + c * rows]
                 if shared or not c:
                     _label(at, fill, which, c, r, per_label, strength, start, number, value)
-                    if not fill:
-                        power[t, r + c * rows] = _spikes(row) + per_label * strength * strength
                 else:
-                    _copy(x[t, r + c * rows], copy_bytes)
-                    _list(at, fill, copy, row, start, number, value)
-                    if not fill:
-                        power[t, r + c * rows] = _spikes(copy)
+                    _list(at, fill, own, bits[t, r], start, number, value)
+                if not fill:
+                    power[t, r + c * rows] = _spikes(own, silent) + per_label * strength * strength
 
 
 @njit(inline="always")
@@ -130,10 +140,27 @@ def _copy(source: Any, target: Any) -> None:
 
 
 @njit(inline="always")
-def _spikes(row: Any) -> Any:
-    n = f32(0)
+def _pack(eights: Any, packed: Any) -> None:
+    """Of words with a spike a byte, words with a spike a bit."""
+    for f in range(packed.size):
+        word = u64(0)
+        for k in range(8):
+            word |= ((eights[8 * f + k] * u64(0x0102040810204080)) >> u64(56)) << u64(8 * k)
+        packed[f] = word
+
+
+@intrinsic
+def _ones(_context: Any, word: Any = None) -> Any:
+    """Bits of a word that are set."""
+    return types.int64(word), lambda _context, builder, _signature, arguments: builder.ctpop(arguments[0])
+
+
+@njit(inline="always")
+def _spikes(row: Any, base: Any) -> Any:
+    """Places where two rows differ."""
+    n = 0
     for f in range(row.size):
-        n += f32((row[f] * ONES) >> u64(56))
+        n += _ones(row[f] ^ base[f])
     return n
 
 
@@ -141,18 +168,15 @@ def _spikes(row: Any) -> Any:
 def _list(at: int, fill: bool, row: Any, base: Any, start: Any, number: Any, value: Any) -> None:
     """Where the spikes of `row` and `base` differ: +1 where there is one in `row` alone, -1 where in `base` alone."""
     if not fill:
-        n = f32(0)
-        for f in range(row.size):
-            n += f32(((row[f] ^ base[f]) * ONES) >> u64(56))
-        start[at + 1] = int(n)
+        start[at + 1] = _spikes(row, base)
     else:
         n = start[at]
         for f in range(row.size):
             word = row[f] ^ base[f]
             while word:
                 bit = trailing_zeros(word)
-                number[n] = 8 * f + (bit >> 3)
-                value[n] = f32(1) if (row[f] >> u64(bit)) & u64(1) else f32(-1)
+                number[n] = 64 * f + bit
+                value[n] = f32(2 * np.int32((row[f] >> u64(bit)) & u64(1)) - 1)
                 n += 1
                 word &= word - u64(1)
 
@@ -174,24 +198,36 @@ def _lists_of_numbers(
     lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
     which: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
-    """Rows lo..hi of a constant input (1, R, F): a row's own list is all there is, and the copies' labels."""
-    width = x.shape[2]
-    found = np.empty(width + 1, np.int32)
+    """Rows lo..hi of a constant input: what the copies share is the row's own, else each copy has all of its own."""
+    rows = x.shape[1] if shared else x.shape[1] // copies
+    found = np.empty(x.shape[2] + 1, np.int32)
     for r in range(lo, hi):
-        at, row, n, squares = r * (2 + copies), x[0, r], 0, f32(0)
-        for f in range(width):
-            found[n] = f
-            n += row[f] != 0
-            squares += row[f] * row[f]
-        if fill:
-            for k in range(n):
-                number[start[at] + k] = found[k]
-                value[start[at] + k] = row[found[k]]
-        else:
-            start[at + 1] = n
+        at, squares = r * (2 + copies), f32(0)
+        if shared:
+            squares = _numbers(at, fill, x[0, r], found, start, number, value)
         for c in range(copies):
-            power[0, r + c * x.shape[1]] = squares + per_label * strength * strength
-            _label(at + 2 + c, fill, which, c, r, per_label, strength, start, number, value)
+            if shared:
+                _label(at + 2 + c, fill, which, c, r, per_label, strength, start, number, value)
+            else:
+                squares = _numbers(at + 2 + c, fill, x[0, r + c * rows], found, start, number, value)
+            power[0, r + c * rows] = squares + per_label * strength * strength
+
+
+@njit(inline="always")
+def _numbers(at: int, fill: bool, row: Any, found: Any, start: Any, number: Any, value: Any) -> Any:
+    """List what is not 0; its sum of squares."""
+    n, squares = 0, f32(0)
+    for f in range(row.size):
+        found[n] = f
+        n += row[f] != 0
+        squares += row[f] * row[f]
+    if fill:
+        for k in range(n):
+            number[start[at] + k] = found[k]
+            value[start[at] + k] = row[found[k]]
+    else:
+        start[at + 1] = n
+    return squares
 
 
 def bernoulli(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:

@@ -7,16 +7,20 @@ Legend: T time steps, R rows (images), B samples (copies x R), F inputs, H neuro
 """
 
 import math
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig
-from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
+from ffsnn.goodness import GOODNESS, pair_loss, pair_slopes, readout_loss, readout_slopes
 from ffsnn.neuron import LIF, compiled, lif
 from ffsnn.optimiser import SGD, Adam, Optimiser
+
+if TYPE_CHECKING:
+    from ffsnn.lif_cpu import Sums
 
 TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
@@ -39,13 +43,14 @@ class Input(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a layer does when it is shown an input."""
+    """What a layer does when it is shown an input; at length 0 what is not wanted and would cost something."""
 
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
-    rates: torch.Tensor  # (B, H) spikes / T; carries a gradient. A GPU leaves out, at length 0, what is not wanted
-    goodness: torch.Tensor  # (B,); carries a gradient
+    rates: torch.Tensor  # (B, H) spikes / T
+    goodness: torch.Tensor  # (B,)
     firing: torch.Tensor  # () spikes a neuron and time step
     power: torch.Tensor | None = None  # (T, B) sums of squared spikes, where they are known
+    loss: torch.Tensor | None = None  # () the local loss, if asked for; carries a gradient
 
 
 class Layer(nn.Module):
@@ -88,45 +93,75 @@ class Layer(nn.Module):
             self.weight.copy_(torch.rand(self.weight.T.shape, generator=generator).T * (2 * bound) - bound)
 
     def forward(
-        self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool = True, rates: bool = True
-    ) -> Answer:
+        self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool = True, rates: bool = True,
+        loss: bool = False,
+    ) -> Answer:  # fmt: skip
         """Show an input.
 
         Args:
             seen: what is shown. Into the first layer all copies of a row are the same and its first inputs, the
                 label's, are 0; into a deeper one R is the number of samples.
             y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
-                looks at it.
+                and a loss look at it.
             copies: samples of an image, one a label.
-            spikes, rates: whether they are wanted; a GPU is spared writing them.
+            spikes, rates, loss: whether they are wanted. The loss is that of true labels, which make the samples of
+                copy 0 positive ones, and wrong labels, which make those of copy 1 negative ones.
         """
-        T, x = self.network.T, seen.x
-        if self.compiled and x.is_cuda:
-            return self._on_gpu(seen, y, copies, spikes, rates)
-        if not self.compiled:
-            fired, counts = self._plain(self._driven(seen, y, copies))
+        wanted = spikes, rates or self.reads_out
+        if self.compiled and not seen.x.is_cuda:
+            return self._on_cpu(seen, y, copies, *wanted, y[0] if loss and y is not None else None)
+        if self.compiled:
+            answer = self._on_gpu(seen, y, copies, *wanted)
         else:
-            from ffsnn import events  # numba is needed on this path alone
-            from ffsnn.lif_cpu import SpikingLayer
+            fired, counts = self._plain(self._driven(seen, y, copies))
+            rate = counts / self.network.T
+            answer = Answer(fired, rate, self.goodness_of(rate), rate.detach().mean())
+        if not loss or y is None:
+            return answer
+        return answer._replace(loss=self.local_loss(answer, y[0]))
 
-            if self.labels:
-                arriving = events.of_images(x, self.labels, y, copies, self.network.label_amplitude)
-            else:
-                arriving = events.of_spikes(x, copies)
-            weight = self.weight.to(self.dtype)
-            fired, counts = SpikingLayer.apply(weight, arriving, self._scale(arriving.power), T, self.neuron)
-        rate = counts / T
-        return Answer(fired, rate, self.goodness_of(rate), rate.detach().mean())
+    def _on_cpu(
+        self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool, true: torch.Tensor | None
+    ) -> Answer:
+        from ffsnn import events  # numba is needed on this path alone
+        from ffsnn.lif_cpu import SpikingLayer
+
+        if self.labels:
+            arriving = events.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
+        else:
+            arriving = events.of_spikes(seen.x, copies)
+        weight = self.weight if torch.is_grad_enabled() else self.weight.detach()
+        fired, total, squares, counts, loss = SpikingLayer.apply(
+            weight.to(self.dtype), arriving, self._scale(arriving.power), self.network.T, self.neuron, spikes,
+            None if true is None else partial(self._loss_and_slopes, true),
+        )  # fmt: skip
+        T, H = self.network.T, self.weight.shape[1]
+        rate = counts / T if rates else counts[:0]
+        return Answer(fired, rate, self._goodness(total, squares), total.mean() / (T * H), None, loss)
+
+    def _loss_and_slopes(self, true: torch.Tensor, sums: "Sums", rows: slice) -> tuple[torch.Tensor, "Sums"]:
+        """What some rows add to the local loss, and its derivatives by their samples' sums."""
+        zero, none = torch.zeros_like(sums.total), sums.counts[:0]
+        if self.reads_out:
+            rates = sums.counts / self.network.T
+            loss, d_rates = readout_slopes(rates, true[rows].repeat(2), 2 * len(true))
+            return loss, sums._replace(total=zero, squares=zero, counts=d_rates / self.network.T)
+        good_pos, good_neg = self._goodness(sums.total, sums.squares).chunk(2)
+        loss, d_pos, d_neg = pair_slopes(self.learning, good_pos, good_neg, len(true))
+        d_good = torch.cat([d_pos, d_neg])
+        d_sum = self._goodness(d_good, d_good)  # linear in either
+        if self.network.goodness == "mean_square":
+            return loss, sums._replace(total=zero, squares=d_sum, counts=none)
+        return loss, sums._replace(total=d_sum, squares=zero, counts=none)
 
     def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
         from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
 
-        (T, H), wanted = (self.network.T, self.weight.shape[1]), Wanted(spikes, rates or self.reads_out)
+        T, H = self.network.T, self.weight.shape[1]
         driven = self._driven(seen, y, copies, TILE)
-        fired, power, counts, total, squares = SpikingNeurons.apply(*driven, T, self.neuron, wanted)
-        unit = 1 if self.network.activity == "count" else T
-        goodness = squares / (unit**2 * H) if self.network.goodness == "mean_square" else total / (unit * H)
-        return Answer(fired, counts[:, :H] / T, goodness, total.detach().mean() / (T * H), power)
+        fired, power, counts, total, squares = SpikingNeurons.apply(*driven, T, self.neuron, Wanted(spikes, rates))
+        firing = total.detach().mean() / (T * H)
+        return Answer(fired, counts[:, :H] / T, self._goodness(total, squares), firing, power)
 
     def _driven(self, seen: Input, y: torch.Tensor | None, copies: int, tile: int = 1) -> Driven:
         """The layer as a matrix product, of an image once for all its copies; with silent neurons up to a full tile."""
@@ -168,6 +203,11 @@ class Layer(nn.Module):
         """Goodness (B,) of rates (B, H), or of the counts behind them."""
         activity = rate * self.network.T if self.network.activity == "count" else rate
         return GOODNESS[self.network.goodness](activity)
+
+    def _goodness(self, total: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
+        """The same of samples' sums of counts and of squared counts: linear in them."""
+        unit, H = 1 if self.network.activity == "count" else self.network.T, self.weight.shape[1]
+        return squares / (unit**2 * H) if self.network.goodness == "mean_square" else total / (unit * H)
 
     def local_loss(self, answer: Answer, y: torch.Tensor) -> torch.Tensor:
         """The loss of an answer to positive samples and, behind them, negative ones.

@@ -26,9 +26,9 @@ class OutOfMemory(RuntimeError):
 def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     """What an image of a batch takes at the widest layer of a step, on a type of device ("cpu" or "cuda").
 
-    Fused, a layer keeps its spikes and a few numbers a neuron; besides, on a CPU the events of its input, on a GPU its
-    input in the products' type, the currents and their gradient. Otherwise autograd keeps the currents,
-    potentials and spikes of all time steps.
+    Fused, a layer keeps the spikes that it hands on and a few numbers a neuron; besides, on a CPU its input as bits and
+    as events, on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the
+    currents, potentials and spikes of all time steps.
     """
     network, side = config.network, config.data.facts.side
     T, inputs = network.T, side**2 + (config.data.facts.classes if network.label == "appended" else 0)
@@ -48,7 +48,9 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
             arrived = 0 if number and network.between == "spikes" else seen  # else in the products' type, as it came
             layer = arrived + max(products, drawn) + COPIES * H * (T * number_bytes + 4 * 2)
         else:
-            layer = int(seen + EVENT * BUSY * seen) + COPIES * H * (T + 4 * 6)
+            handed_on = T if number + 1 < len(network.widths) and network.between == "spikes" else 0
+            events = int(steps * copies * F * (1 / 8 + EVENT * BUSY))
+            layer = seen + events + COPIES * H * (handed_on + 4 * 2)
         worst = max(worst, layer)
     return worst
 

@@ -68,14 +68,14 @@ class Network(nn.Module):
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 
-    def show(self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False) -> Answer:
+    def show(self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False, loss: bool = False) -> Answer:
         """Layer `number` sees an input under labels (copies, B), or the neutral one.
 
-        Its answer has what the next layer and its own loss need; `rates`: and the rates in any case.
+        Its answer has what the next layer needs; `rates`, `loss`: and these in any case.
         """
         more, copies = number + 1 < len(self.layers), 1 if y is None else len(y)
         spikes, rates = more and self.between == "spikes", rates or (more and self.between == "rate")
-        return cast(Answer, self.each_layer[number](seen, y, copies, spikes, rates))
+        return cast(Answer, self.each_layer[number](seen, y, copies, spikes, rates, loss))
 
     def hand_on(self, answer: Answer, noise: torch.Generator) -> Input:
         """What the next layer sees: spikes as they are, or the rates encoded again."""

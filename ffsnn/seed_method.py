@@ -207,7 +207,8 @@ def scores(
         for number, weight in enumerate(weights):
             seen = events.of_spikes(poisson(rate, T, noise), copies=1)
             scale = scale_of(seen.power, number == 0)
-            rate = SpikingLayer.apply(weight.T.contiguous(), seen, scale, T, neuron(group))[1] / T
+            counts = SpikingLayer.apply(weight.T.contiguous(), seen, scale, T, neuron(group), False, None)[3]
+            rate = counts / T
             goodness += mean_square(rate)  # in prediction it is this one in every group
         by_label = goodness if group.prediction == "goodness" else rate
         parts.append(by_label.view(len(block), CLASSES, -1).sum(2 if group.prediction == "goodness" else 1))

@@ -142,8 +142,9 @@ class Trainer:
         losses, goodness, firing, weights = [], [], [], []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
-                answer = self.network.show(number, seen, labels)
-                loss = layer.local_loss(answer, images.y)
+                answer = self.network.show(number, seen, labels, loss=True)
+            loss = answer.loss
+            assert loss is not None
             if loss.requires_grad:
                 layer.weight.grad = None
                 loss.backward()

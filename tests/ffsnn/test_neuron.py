@@ -13,8 +13,8 @@ from spikingjelly.activation_based import functional
 
 from ffsnn import events, parallel
 from ffsnn.config import NetworkConfig
-from ffsnn.lif_cpu import SURROGATES as COMPILED
-from ffsnn.lif_cpu import SpikingLayer, from_tiles, in_tiles
+from ffsnn.lif_cpu import SpikingLayer, Sums, from_tiles, in_tiles
+from ffsnn.lif_kernels import SURROGATES as COMPILED
 from ffsnn.neuron import LIF, SURROGATES, lif
 
 BOTH_PATHS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
@@ -56,13 +56,27 @@ BY_HAND = {
 
 def fire(
     one: LIF, T: int, x: torch.Tensor, weight: torch.Tensor, fused: bool, scale: torch.Tensor | None = None,
-    copies: int = 1,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """Spikes (T, B, H) and counts (B, H) for inputs (1 or T, B, F) through weights (F, H)."""
+    copies: int = 1, varied: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Spikes (T, B, H) and counts (B, H) for inputs (1 or T, B, F) through weights (F, H), and a loss: the sum of all
+    counts; `varied`: of counts, sums of counts and sums of squares, each times a number of its own."""
     scale = torch.ones(x.shape[:2]) if scale is None else scale
+    B, H = x.shape[1], weight.shape[1]
+    by = Sums(torch.ones(B), torch.zeros(B), torch.zeros(0, H))
+    if varied:
+        by = Sums(torch.linspace(1, -2.5, B), torch.linspace(0.5, -1, B) / T, torch.linspace(-1, 2, B * H).view(B, H))
+
+    def loss_of(sums: Sums, rows: slice) -> tuple[torch.Tensor, Sums]:
+        d_sums = Sums(*(it.view(copies, -1, *it.shape[1:])[:, rows].flatten(0, 1) if len(it) else it for it in by))
+        return sum((d * it).sum() for d, it in zip(d_sums, sums, strict=True) if len(d)), d_sums
+
     if fused:
-        return SpikingLayer.apply(weight, events.of_spikes(x, copies), scale, T, one)
-    return lif(one, T, (x.to(weight.dtype) @ weight) * scale[:, :, None])
+        spikes, _, _, counts, loss = SpikingLayer.apply(
+            weight, events.of_spikes(x, copies), scale, T, one, True, loss_of
+        )
+        return spikes, counts, loss
+    spikes, counts = lif(one, T, (x.to(weight.dtype) @ weight) * scale[:, :, None])
+    return spikes, counts, loss_of(Sums(counts.sum(1), counts.square().sum(1), counts), slice(None))[0]
 
 
 def current_by_current(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +89,7 @@ def current_by_current(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]
 def test_ten_steps_by_hand(reset: str, decay_input: bool, fused: bool) -> None:
     expected, _ = BY_HAND[reset, decay_input]
     one = neuron(v_threshold=1.0, reset=reset, decay_input=decay_input)
-    spikes, counts = fire(one, 10, *current_by_current(CURRENT), fused=fused)
+    spikes, counts, _ = fire(one, 10, *current_by_current(CURRENT), fused=fused)
     assert spikes.flatten().tolist() == expected
     assert spikes.dtype == torch.uint8
     assert counts.tolist() == [[sum(expected)]]
@@ -101,8 +115,8 @@ def test_a_gradient_by_hand(fused: bool) -> None:
     """
     one = neuron(v_threshold=1.0, surrogate="piecewise_quadratic", surrogate_alpha=1.0)
     x, weight = current_by_current([1.0, 2.0])
-    _, counts = fire(one, 2, x, weight.requires_grad_(), fused=fused)
-    counts.sum().backward()
+    *_, loss = fire(one, 2, x, weight.requires_grad_(), fused=fused)
+    loss.backward()
     assert weight.grad is not None
     assert weight.grad.flatten().tolist() == [0.34375, 0.375]
 
@@ -131,11 +145,10 @@ def shown(T: int, copies: int, width: int, constant: bool = False, density: floa
 
 
 def spikes_and_gradient(one: LIF, T: int, case: Shown, fused: bool) -> list[torch.Tensor]:
-    """Spikes, counts, and the gradient of the weights under a loss that weighs every count differently."""
+    """Spikes, counts, and the gradient of the weights under a loss that weighs every count and sum differently."""
     weight = case.weight.clone().requires_grad_()
-    spikes, counts = fire(one, T, case.x, weight, fused, case.scale, case.copies)
-    by_count = torch.linspace(-1, 2, counts.numel()).view_as(counts)
-    return [spikes, counts.detach(), torch.autograd.grad((by_count * counts).sum(), weight)[0]]
+    spikes, counts, loss = fire(one, T, case.x, weight, fused, case.scale, case.copies, varied=True)
+    return [spikes, counts.detach(), torch.autograd.grad(loss, weight)[0]]
 
 
 def assert_fused_is_plain(one: LIF, T: int, case: Shown) -> None:
@@ -177,6 +190,16 @@ def test_weights_larger_than_the_cache_are_cut_into_tiles(monkeypatch: pytest.Mo
     monkeypatch.setattr("ffsnn.lif_cpu.CACHE", 4 * 21 * 64)
     assert len(in_tiles(case.weight)) == 4
     for got, expected in zip(spikes_and_gradient(neuron(), 4, case, fused=True), whole, strict=True):
+        assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("kept", [1, 2 * 4 * 4 * 2 * 9, 2**30])
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "spikes"])
+def test_rows_may_pass_one_by_one_or_all_at_once(kept: int, constant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five rows, of which one, two or all have room; each pass adds to the same gradient in the same order."""
+    whole = spikes_and_gradient(neuron(tau=1.7), 4, case := shown(4, copies=2, width=9, constant=constant), fused=True)
+    monkeypatch.setattr("ffsnn.lif_cpu.KEPT", kept)
+    for got, expected in zip(spikes_and_gradient(neuron(tau=1.7), 4, case, fused=True), whole, strict=True):
         assert torch.equal(got, expected)
 
 
@@ -231,7 +254,7 @@ def test_a_spikes_derivative_is_that_of_the_smoothed_spike(surrogate: str, alpha
     smooth = smoothed(one)
     expected = one.gain * 1.5 * (smooth(h + 1e-5) - smooth(h - 1e-5)) / 2e-5
     leaf = current.view(1, -1).clone().requires_grad_()
-    fire(one, 1, x, leaf, fused, scale)[1].sum().backward()
+    fire(one, 1, x, leaf, fused, scale)[2].backward()
     assert leaf.grad is not None
     torch.testing.assert_close(leaf.grad.flatten().double(), expected, rtol=1e-4, atol=1e-6)
 
