@@ -54,30 +54,3 @@ def pair_loss(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Te
         assert config.theta is not None
         return threshold_loss(good_pos, good_neg, config.theta, config.alpha)
     return {"swish": swish_loss, "symba": symba_loss}[config.loss](good_pos, good_neg, config.alpha)
-
-
-def pair_slopes(
-    config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor, pairs: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What some (B,) of all pairs add to `pair_loss`, and its derivatives by either goodness.
-
-    For few pairs far faster than autograd.
-    """
-    alpha = config.alpha
-    if config.loss == "threshold":
-        assert config.theta is not None
-        z_pos, z_neg = alpha * (config.theta - good_pos), alpha * (good_neg - config.theta)
-        loss, d_pos, d_neg = softplus(z_pos) + softplus(z_neg), -z_pos.sigmoid(), z_neg.sigmoid()
-    else:
-        z = alpha * (good_neg - good_pos)
-        share = z.sigmoid()
-        loss, d_neg = (z * share, share * (1 + z * (1 - share))) if config.loss == "swish" else (softplus(z), share)
-        d_pos = -d_neg
-    return loss.sum() / pairs, d_pos * (alpha / pairs), d_neg * (alpha / pairs)
-
-
-def readout_slopes(rate_BC: torch.Tensor, y_B: torch.Tensor, samples: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What some (B,) of all samples add to `readout_loss`, and its derivatives (B, C) by their rates."""
-    error_BC = rate_BC - one_hot(y_B, rate_BC.shape[1]).to(rate_BC.dtype)
-    outputs = samples * rate_BC.shape[1]
-    return error_BC.square().sum() / outputs, error_BC * (2 / outputs)

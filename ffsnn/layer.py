@@ -7,20 +7,16 @@ Legend: T time steps, R rows (images), B samples (copies x R), F inputs, H neuro
 """
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig
-from ffsnn.goodness import GOODNESS, pair_loss, pair_slopes, readout_loss, readout_slopes
+from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
 from ffsnn.neuron import LIF, compiled, lif
 from ffsnn.optimiser import SGD, Adam, Optimiser
-
-if TYPE_CHECKING:
-    from ffsnn.lif_cpu import Sums
 
 TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
@@ -123,36 +119,23 @@ class Layer(nn.Module):
     def _on_cpu(
         self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool, true: torch.Tensor | None
     ) -> Answer:
-        from ffsnn import events  # numba is needed on this path alone
+        from ffsnn import events, slopes  # numba is needed on this path alone
         from ffsnn.lif_cpu import SpikingLayer
 
+        T, loss_of = self.network.T, None
         if self.labels:
             arriving = events.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
         else:
             arriving = events.of_spikes(seen.x, copies)
-        weight = self.weight if torch.is_grad_enabled() else self.weight.detach()
+        if true is not None:
+            by_goodness = slopes.PairLoss(self.learning, self.network.goodness == "mean_square", self._unit)
+            loss_of = slopes.ReadoutLoss(true.numpy(), T) if self.reads_out else by_goodness
+        weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
-            weight.to(self.dtype), arriving, self._scale(arriving.power), self.network.T, self.neuron, spikes,
-            None if true is None else partial(self._loss_and_slopes, true),
-        )  # fmt: skip
-        T, H = self.network.T, self.weight.shape[1]
-        rate = counts / T if rates else counts[:0]
-        return Answer(fired, rate, self._goodness(total, squares), total.mean() / (T * H), None, loss)
-
-    def _loss_and_slopes(self, true: torch.Tensor, sums: "Sums", rows: slice) -> tuple[torch.Tensor, "Sums"]:
-        """What some rows add to the local loss, and its derivatives by their samples' sums."""
-        zero, none = torch.zeros_like(sums.total), sums.counts[:0]
-        if self.reads_out:
-            rates = sums.counts / self.network.T
-            loss, d_rates = readout_slopes(rates, true[rows].repeat(2), 2 * len(true))
-            return loss, sums._replace(total=zero, squares=zero, counts=d_rates / self.network.T)
-        good_pos, good_neg = self._goodness(sums.total, sums.squares).chunk(2)
-        loss, d_pos, d_neg = pair_slopes(self.learning, good_pos, good_neg, len(true))
-        d_good = torch.cat([d_pos, d_neg])
-        d_sum = self._goodness(d_good, d_good)  # linear in either
-        if self.network.goodness == "mean_square":
-            return loss, sums._replace(total=zero, squares=d_sum, counts=none)
-        return loss, sums._replace(total=d_sum, squares=zero, counts=none)
+            weight, arriving, self._scale(arriving.power), T, self.neuron, spikes, loss_of
+        )
+        firing = total.mean() / (T * weight.shape[1])
+        return Answer(fired, counts / T if rates else counts[:0], self._goodness(total, squares), firing, None, loss)
 
     def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
         from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
@@ -204,10 +187,15 @@ class Layer(nn.Module):
         activity = rate * self.network.T if self.network.activity == "count" else rate
         return GOODNESS[self.network.goodness](activity)
 
+    @property
+    def _unit(self) -> float:
+        """Goodness of a sum of counts, or of squared counts, that is 1."""
+        count = 1 if self.network.activity == "count" else self.network.T
+        return 1 / (count ** (2 if self.network.goodness == "mean_square" else 1) * self.weight.shape[1])
+
     def _goodness(self, total: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
-        """The same of samples' sums of counts and of squared counts: linear in them."""
-        unit, H = 1 if self.network.activity == "count" else self.network.T, self.weight.shape[1]
-        return squares / (unit**2 * H) if self.network.goodness == "mean_square" else total / (unit * H)
+        """The same as `goodness_of`, of samples' sums of counts and of squared counts."""
+        return self._unit * (squares if self.network.goodness == "mean_square" else total)
 
     def local_loss(self, answer: Answer, y: torch.Tensor) -> torch.Tensor:
         """The loss of an answer to positive samples and, behind them, negative ones.

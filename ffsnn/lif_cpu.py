@@ -14,10 +14,10 @@ Legend: T time steps, R rows (images), B samples = copies x R (sample b shares r
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,10 @@ from ffsnn.events import Events
 from ffsnn.lif_kernels import SURROGATES, backward, forward
 from ffsnn.neuron import LIF
 from ffsnn.parallel import in_parallel, threads
+from ffsnn.slopes import PairLoss, Slopes
 
 CACHE = 2**21  # bytes of weights that a tile may have
-KEPT = 2**21  # bytes of potentials, for each such tile, that rows which pass at once may have
+KEPT = 2**20  # bytes of potentials, for each such tile, that rows which pass at once may have
 VECTORS = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
 f32 = np.float32
@@ -43,29 +44,18 @@ def compile_once() -> None:
     """
     with (Path(tempfile.gettempdir()) / f"ffsnn-compile-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        from ffsnn.config import NetworkConfig
+        from ffsnn.config import LearningConfig, NetworkConfig
 
-        def sum_of_counts(sums: Sums, _rows: slice) -> tuple[torch.Tensor, Sums]:
-            one = torch.ones_like(sums.total)
-            return sums.total.sum(), Sums(one, 0 * one, sums.counts[:0])
-
-        lif, draw, y = LIF.of(NetworkConfig()), torch.Generator(), torch.zeros(1, 1, dtype=torch.int64)
+        lif, loss, y = (
+            LIF.of(NetworkConfig()),
+            PairLoss(LearningConfig(), True, 1.0),
+            torch.zeros(2, 1, dtype=torch.int64),
+        )
         weight = torch.zeros(8, 1, requires_grad=True)
-        spikes = events.bernoulli(torch.zeros(1, 8), 1, draw)
-        for seen in (events.of_images(torch.zeros(1, 1, 8), 1, y, 1, 1.0), events.of_spikes(spikes, 1)):
+        spikes = events.bernoulli(torch.zeros(2, 8), 1, torch.Generator())
+        for seen in (events.of_images(torch.zeros(1, 1, 8), 1, y, 2, 1.0), events.of_spikes(spikes, 2)):
             with torch.enable_grad():  # the first use may be a prediction
-                SpikingLayer.apply(weight, seen, torch.ones(1, 1), 1, lif, True, sum_of_counts)
-
-
-class Sums(NamedTuple):
-    """What a loss may depend on, or its derivatives by them; of all samples or of some rows'."""
-
-    total: torch.Tensor  # (samples,) float32, a sample's sum of counts
-    squares: torch.Tensor  # (samples,) float32, a sample's sum of squared counts
-    counts: torch.Tensor  # (samples, H) float32; of derivatives (0, H) where they are 0
-
-
-LossOf = Callable[[Sums, slice], tuple[torch.Tensor, Sums]]
+                SpikingLayer.apply(weight, seen, torch.ones(1, 2), 1, lif, True, loss)
 
 
 class SpikingLayer(torch.autograd.Function):
@@ -73,18 +63,18 @@ class SpikingLayer(torch.autograd.Function):
 
     weight  (F, H) float32 or bfloat16; has a gradient, by the loss alone
     scale   (1 or T, B) float32, what a sample's current is multiplied by
-    loss_of what some rows add to the loss, and its derivatives, from their samples' sums; None: there is no loss
+    loss_of the slopes of some rows: (begin, end, total (tiles, B), squares (tiles, B), counts); None: there is no loss
     spikes  (T, B, H) uint8; (0, B, H) where they are not wanted
     """
 
     @staticmethod
     def forward(
         ctx: Any, weight: torch.Tensor, events: Events, scale: torch.Tensor, T: int, lif: LIF, wants_spikes: bool,
-        loss_of: LossOf | None,
+        loss_of: Callable[..., Slopes] | None,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         (rows, copies, samples), H = (events.rows, events.copies, events.samples), weight.shape[1]
         learns = loss_of is not None and ctx.needs_input_grad[0]
-        tiles, loss = in_tiles(weight.detach()), torch.zeros(())
+        tiles, loss = in_tiles(weight.detach()), 0.0
         room = KEPT * -(-weight.nbytes // CACHE)
         at_once = min(rows, max(1, room // (4 * T * copies * H))) if learns else rows
         d_tiles = torch.zeros(tiles.shape if learns else 0)
@@ -95,26 +85,23 @@ class SpikingLayer(torch.autograd.Function):
             events.start, events.input, events.value, rows, copies, scale.contiguous().numpy(),
             f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", counts.numpy(),
         )  # fmt: skip
-        slope = lif.detach_reset, SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
+        surrogate = lif.detach_reset, SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
+        sums = total.numpy(), squares.numpy()
+        ahead, back = (_numpy(tiles), potential.numpy(), *sums), (potential.numpy(), d_tiles.numpy())
         for begin in range(0, rows, at_once):
             end = min(begin + at_once, rows)
-            kept = potential[:, : copies * (end - begin)]
-            _each_tile(forward, [tiles, kept, total, squares], T, begin, end, *neurons, spikes.numpy())
+            _each_tile(forward, ahead, T, begin, end, *neurons, spikes.numpy())
             if loss_of is not None:
-                those = torch.arange(samples).view(copies, rows)[:, begin:end].flatten()
-                sums = Sums(total[:, those].sum(0), squares[:, those].sum(0), counts[those])
-                part, d_sums = loss_of(sums, slice(begin, end))
+                part, *slopes = loss_of(begin, end, *sums, counts.numpy())
                 loss += part
                 if learns:
-                    _each_tile(
-                        backward, [kept, d_tiles], T, begin, end, *neurons, *slope, *(it.numpy() for it in d_sums)
-                    )
+                    _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *slopes)
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
         ctx.set_materialize_grads(False)
         seen = spikes, total.sum(0), squares.sum(0), counts
         ctx.mark_non_differentiable(*seen)
-        return *seen, loss
+        return *seen, torch.tensor(loss)
 
     @staticmethod
     def backward(ctx: Any, *d_answer: torch.Tensor) -> Any:
@@ -144,12 +131,11 @@ def _numpy(tiles: torch.Tensor) -> Any:
     return tiles.view(torch.uint16).numpy() if tiles.dtype == torch.bfloat16 else tiles.numpy()
 
 
-def _each_tile(kernel: Any, tiled: list[torch.Tensor], *arguments: Any) -> None:
+def _each_tile(kernel: Any, tiled: Sequence[Any], *arguments: Any) -> None:
     """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are."""
-    arrays = [_numpy(tiles) for tiles in tiled]
 
     def work(lo: int, hi: int) -> None:
         for n in range(lo, hi):
-            kernel(n * tiled[0].shape[-1], *(array[n] for array in arrays), *arguments)
+            kernel(n * tiled[0].shape[-1], *(array[n] for array in tiled), *arguments)
 
     in_parallel(len(tiled[0]), work)

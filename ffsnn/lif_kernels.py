@@ -151,7 +151,7 @@ def forward(
     spikes (T, B, H) and potentials (samples of these rows, T, tile).
     """
     steps, width, real = scale.shape[0], weight.shape[1], min(weight.shape[1], counts.shape[1] - lo)
-    kept = len(potential) * potential.shape[1] == copies * (end - begin) * T
+    kept = len(potential) * potential.shape[1] >= copies * (end - begin) * T
     base = np.empty((steps, width), np.float32)
     own, v, count = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for r in range(begin, end):

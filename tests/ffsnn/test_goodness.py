@@ -12,9 +12,7 @@ from ffsnn.goodness import (
     mean,
     mean_square,
     pair_loss,
-    pair_slopes,
     readout_loss,
-    readout_slopes,
     swish_loss,
     symba_loss,
     threshold_loss,
@@ -116,25 +114,6 @@ def test_every_loss_has_the_gradient_of_its_values(config: LearningConfig) -> No
     generator = torch.Generator().manual_seed(0)
     pair = [torch.rand(5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert torch.autograd.gradcheck(lambda p, n: pair_loss(config, p, n), pair)
-
-
-@EVERY_LOSS
-def test_the_slopes_of_some_pairs_are_autograds(config: LearningConfig) -> None:
-    pair = [torch.rand(7, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in range(2)]
-    loss = pair_loss(config, *(it.requires_grad_() for it in pair))
-    parts = [pair_slopes(config, *(it.detach()[rows] for it in pair), 7) for rows in (slice(0, 3), slice(3, 7))]
-    assert sum(part[0].item() for part in parts) == pytest.approx(loss.item())
-    for number, expected in enumerate(torch.autograd.grad(loss, pair), start=1):
-        torch.testing.assert_close(torch.cat([part[number] for part in parts]), expected)
-
-
-def test_the_readouts_slopes_are_autograds() -> None:
-    rates = torch.rand(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
-    y = torch.tensor([0, 2, 1, 1])
-    loss = readout_loss(rates, y)
-    parts = [readout_slopes(rates.detach()[rows], y[rows], 4) for rows in (slice(0, 1), slice(1, 4))]
-    assert sum(part[0].item() for part in parts) == pytest.approx(loss.item())
-    torch.testing.assert_close(torch.cat([part[1] for part in parts]), torch.autograd.grad(loss, rates)[0])
 
 
 @EVERY_LOSS

@@ -13,9 +13,10 @@ from spikingjelly.activation_based import functional
 
 from ffsnn import events, parallel
 from ffsnn.config import NetworkConfig
-from ffsnn.lif_cpu import SpikingLayer, Sums, from_tiles, in_tiles
+from ffsnn.lif_cpu import SpikingLayer, from_tiles, in_tiles
 from ffsnn.lif_kernels import SURROGATES as COMPILED
 from ffsnn.neuron import LIF, SURROGATES, lif
+from ffsnn.slopes import Slopes
 
 BOTH_PATHS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
 RESETS = pytest.mark.parametrize("reset", ["soft", "hard"])
@@ -62,13 +63,14 @@ def fire(
     counts; `varied`: of counts, sums of counts and sums of squares, each times a number of its own."""
     scale = torch.ones(x.shape[:2]) if scale is None else scale
     B, H = x.shape[1], weight.shape[1]
-    by = Sums(torch.ones(B), torch.zeros(B), torch.zeros(0, H))
+    by_total, by_square, by_count = torch.ones(B), torch.zeros(B), torch.zeros(B, H)
     if varied:
-        by = Sums(torch.linspace(1, -2.5, B), torch.linspace(0.5, -1, B) / T, torch.linspace(-1, 2, B * H).view(B, H))
+        by_total, by_square = torch.linspace(1, -2.5, B), torch.linspace(0.5, -1, B) / T
+        by_count = torch.linspace(-1, 2, B * H).view(B, H)
 
-    def loss_of(sums: Sums, rows: slice) -> tuple[torch.Tensor, Sums]:
-        d_sums = Sums(*(it.view(copies, -1, *it.shape[1:])[:, rows].flatten(0, 1) if len(it) else it for it in by))
-        return sum((d * it).sum() for d, it in zip(d_sums, sums, strict=True) if len(d)), d_sums
+    def loss_of(begin: int, end: int, *_: Any) -> Slopes:
+        those = torch.arange(B).view(copies, -1)[:, begin:end].flatten()
+        return Slopes(0.0, *(by[those].numpy() for by in (by_total, by_square, by_count)))
 
     if fused:
         spikes, _, _, counts, loss = SpikingLayer.apply(
@@ -76,7 +78,7 @@ def fire(
         )
         return spikes, counts, loss
     spikes, counts = lif(one, T, (x.to(weight.dtype) @ weight) * scale[:, :, None])
-    return spikes, counts, loss_of(Sums(counts.sum(1), counts.square().sum(1), counts), slice(None))[0]
+    return spikes, counts, (by_total @ counts + by_square @ counts.square()).sum() + (by_count * counts).sum()
 
 
 def current_by_current(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,62 @@
+"""The compiled losses beside autograd, a few rows at a time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ffsnn.config import LearningConfig
+from ffsnn.goodness import pair_loss, readout_loss
+from ffsnn.slopes import PairLoss, ReadoutLoss, Slopes
+
+ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
+EVERY_LOSS = pytest.mark.parametrize(
+    "learning",
+    [LearningConfig(loss="threshold", theta=0.3, alpha=9), LearningConfig(loss="swish"), LearningConfig(loss="symba")],
+    ids=lambda learning: learning.loss,
+)
+
+
+def whole(parts: list[Slopes], name: str) -> torch.Tensor:
+    """Of all samples: positive ones of all parts, then negative ones."""
+    return torch.cat([torch.tensor(getattr(part, name)).unflatten(0, (2, -1)) for part in parts], 1).flatten(0, 1)
+
+
+@EVERY_LOSS
+@pytest.mark.parametrize("squared", [True, False], ids=["squares", "total"])
+def test_of_pairs(learning: LearningConfig, squared: bool) -> None:
+    sums = np.random.default_rng(0).integers(0, 30, (2, 2 * ROWS)).astype(np.float32)  # of two tiles
+    none, counts = np.full_like(sums, np.nan), np.empty((2 * ROWS, 5), np.float32)
+    given = (none, sums) if squared else (sums, none)
+    parts = [PairLoss(learning, squared, 0.01)(*rows, *given, counts) for rows in PARTS]
+
+    leaf = torch.tensor(sums.sum(0), dtype=torch.float64, requires_grad=True)
+    loss = pair_loss(learning, *(0.01 * leaf).chunk(2))
+    loss.backward()
+    assert sum(part.loss for part in parts) == pytest.approx(loss.item())
+    torch.testing.assert_close(whole(parts, "squares" if squared else "total").double(), leaf.grad, rtol=1e-6, atol=0)
+    assert not whole(parts, "total" if squared else "squares").any()
+    assert all(part.counts.shape == (0, 5) for part in parts)
+
+
+@EVERY_LOSS
+@pytest.mark.parametrize("sums", [(0.0, 1e4), (1e4, 0.0)], ids=["wrong", "right"])
+def test_far_from_the_boundary(learning: LearningConfig, sums: tuple[float, float]) -> None:
+    sharp = learning.model_copy(update={"alpha": 1e6})
+    shown = np.array([sums], np.float32)
+    found = PairLoss(sharp, True, 1.0)(0, 1, shown, shown, shown[:, :0])
+    assert np.isfinite([found.loss, *found.squares]).all()
+
+
+def test_of_a_readout() -> None:
+    counts = torch.randint(0, 5, (2 * ROWS, 3), generator=torch.Generator().manual_seed(0)).float().requires_grad_()
+    y, nothing = torch.tensor([0, 2, 1, 1, 0, 2, 2]), np.zeros((1, 2 * ROWS), np.float32)
+    shown: Any = counts.detach().numpy()
+    parts = [ReadoutLoss(y.numpy(), T=4)(*rows, nothing, nothing, shown) for rows in PARTS]
+    loss = readout_loss(counts / 4, y.repeat(2))
+    loss.backward()
+    assert sum(part.loss for part in parts) == pytest.approx(loss.item())
+    torch.testing.assert_close(whole(parts, "counts"), counts.grad)
+    assert not whole(parts, "total").any()
+    assert not whole(parts, "squares").any()
