@@ -30,7 +30,7 @@ from ffsnn.parallel import in_parallel, threads
 from ffsnn.slopes import PairLoss, Slopes
 
 CACHE = 2**21  # bytes of weights that a tile may have
-KEPT = 2**20  # bytes of potentials, for each such tile, that rows which pass at once may have
+KEPT = 2**21  # bytes of potentials, for each such tile, that rows which pass at once may have
 VECTORS = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
 f32 = np.float32
@@ -46,12 +46,8 @@ def compile_once() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         from ffsnn.config import LearningConfig, NetworkConfig
 
-        lif, loss, y = (
-            LIF.of(NetworkConfig()),
-            PairLoss(LearningConfig(), True, 1.0),
-            torch.zeros(2, 1, dtype=torch.int64),
-        )
-        weight = torch.zeros(8, 1, requires_grad=True)
+        lif, loss = LIF.of(NetworkConfig()), PairLoss(LearningConfig(), squared=True, unit=1.0)
+        weight, y = torch.zeros(8, 1, requires_grad=True), torch.zeros(2, 1, dtype=torch.int64)
         spikes = events.bernoulli(torch.zeros(2, 8), 1, torch.Generator())
         for seen in (events.of_images(torch.zeros(1, 1, 8), 1, y, 2, 1.0), events.of_spikes(spikes, 2)):
             with torch.enable_grad():  # the first use may be a prediction
