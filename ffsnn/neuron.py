@@ -63,7 +63,7 @@ class LIF:
 @cache
 def compiled(device: torch.device) -> bool:
     """Whether the compiled path for a device can be had; if not, says so once."""
-    compiler, cost = "numba", "4 to 7 times slower"
+    compiler, cost = "numba", "5 to 9 times slower"
     if device.type == "cuda":
         compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"
     try:
