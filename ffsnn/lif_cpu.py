@@ -40,7 +40,7 @@ f32 = np.float32
 def compile_once() -> None:
     """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait.
 
-    About 8 seconds once a machine, half of one after that (numba's cache, beside these files).
+    About 10 seconds once a machine, half of one after that (numba's cache, beside these files).
     """
     with (Path(tempfile.gettempdir()) / f"ffsnn-compile-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -3,6 +3,7 @@
 import math
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from ffsnn import energy
 from ffsnn.data import load
 from ffsnn.run_folder import load as load_network
 from search.folder import SearchFolder
+from search.names import TAG_KEPT, TAG_TRIAL
 from search.tracking import projection, runs
 from search.tracking.store import open_store
+from search.tracking.tracker import Tracker
 from spaces.space import Space
 from tests.faults.reader import broken_promises
 from tests.search.test_reuse import CONFIG, finished
@@ -169,6 +172,23 @@ def test_a_store_that_fails_at_any_call_is_completed(home, anew, call, monkeypat
             projection.sync(anew / "mlruns", folder_of(anew))
     projection.sync(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
+    assert broken_promises(anew, "done", CONFIG.trials) == []
+
+
+def test_the_best_so_far_is_kept_as_soon_as_a_core_is_free(anew, monkeypatch):
+    monkeypatch.setattr("search.tracking.tracker.AGAIN", 0.1)  # MLflow is there already
+    tracker = Tracker(anew / "mlruns", folder_of(anew), None, print)
+    tracker.start()
+    tracker.spare.set()
+    tracker.changed(0)
+    until = time.monotonic() + 60
+    while tracker.spare.is_set():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    kept = [tags for _, _, _, _, _, tags, *_ in said(anew).values() if TAG_KEPT in tags]
+    best = folder_of(anew).ranked()[0][1].number
+    assert [tags[TAG_TRIAL] for tags in kept] == [str(best)]
+    assert tracker.close()
     assert broken_promises(anew, "done", CONFIG.trials) == []
 
 

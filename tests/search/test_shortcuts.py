@@ -1,0 +1,61 @@
+"""Tune without its detours."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from ray import tune
+from ray.tune.execution.class_cache import _ActorClassCache
+
+from search import cluster
+from search.config import SearchConfig
+from search.share import Share
+from search.shortcuts import shortcuts
+from spaces.space import Space
+
+
+class Born(tune.Trainable):
+    def step(self):
+        return {"born": psutil.Process().create_time(), "done": True}
+
+
+def test_trials_ask_for_no_environment_of_their_own_but_on_a_cluster():
+    def asked(**options):
+        with shortcuts(**options):
+            return _ActorClassCache().get(Born)._default_options.get("runtime_env")
+
+    assert not asked(prestarted=True)
+    assert asked(prestarted=False)
+    assert _ActorClassCache().get(Born)._default_options["runtime_env"]
+
+
+def test_a_trial_takes_a_process_that_was_there(tmp_path: Path):
+    share = Share(SearchConfig(name="s", space=Space.load("digits_smoke"), trials=1, epochs=1, concurrency=1))
+    cluster.start(share)
+    try:
+        until = time.monotonic() + 60
+        while not any("IDLE" in process.name() for process in psutil.Process().children(recursive=True)):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        begun = time.time()
+        with shortcuts(prestarted=True):
+            ran = tune.Tuner(Born, run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0)).fit()
+        assert ran[0].metrics["born"] < begun
+    finally:
+        cluster.stop()
+
+
+def test_callbacks_are_not_counted():
+    code = """
+import sys
+from ray.air._internal import usage
+from ray.tune import Callback
+from search.shortcuts import shortcuts
+with shortcuts(prestarted=True):
+    usage.tag_callbacks([Callback()])
+print("mlflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "False", done.stderr
