@@ -134,8 +134,8 @@ class Layer(nn.Module):
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self._scale(arriving.power), T, self.neuron, spikes, loss_of
         )
-        firing = total.mean() / (T * weight.shape[1])
-        return Answer(fired, counts / T if rates else counts[:0], self._goodness(total, squares), firing, None, loss)
+        rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
+        return Answer(fired, rate, self._goodness(total, squares), firing, loss=loss if true is not None else None)
 
     def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
         from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
