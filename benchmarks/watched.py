@@ -116,10 +116,10 @@ def main() -> None:
 
     config = parse(SearchConfig, request)
     if which == "ours":
-        from search.cli import spared_collector
+        from search import collector
         from search.launch import launch
 
-        with spared_collector():
+        with collector.spared():
             launch(home, config, Console(file=(home / "output.txt").open("w")))
     else:
         from benchmarks import plain_tune

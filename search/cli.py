@@ -3,12 +3,10 @@
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
-import gc
 import inspect
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +15,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from ffsnn.config import ConfigError, RunConfig
+from search.collector import spared
 from search.places import hide_passwords, redacted
 from search.train_options import parse_train_options
 
@@ -49,24 +48,13 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         hide_passwords()
-        with spared_collector():
+        with spared():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         print(f"ffsnn: {redacted(str(error))}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-
-
-@contextmanager
-def spared_collector() -> Iterator[None]:
-    """Python's collector looks less often through what imports make and what stays, a fifth of their time, and not once
-    more through all objects of torch, Ray and MLflow as Python ends: 1 to 2 s."""
-    gc.set_threshold(50_000)
-    try:
-        yield
-    finally:
-        gc.freeze()
 
 
 def _at_least_one(**options: int | None) -> None:

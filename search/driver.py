@@ -54,7 +54,7 @@ def drive(
         try:
             _tune(folder, config, share, room, halt, news, say, searcher)
             problem = "it ended before the search"
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the latter is how Ray answers SIGTERM while it starts
             halt.ask("interrupted")
         except Exception as error:  # whatever Ray, Tune or a store may raise
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -89,6 +89,7 @@ def _tune(
     with ThreadPoolExecutor(1) as beside:
         beside.submit(import_module, "search.trainable")  # and with it Tune: seconds, while Ray starts
         cluster.start(share, config.address)
+        listen(halt, say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
     from ray import tune
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -110,7 +111,6 @@ def _tune(
         scheduler.refill(folder)
     try:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
-        listen(halt, say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
         tuner = tune.Tuner(
             tune.with_resources(TrialTrainable, share.resources),
             tune_config=tune.TuneConfig(

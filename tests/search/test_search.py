@@ -5,15 +5,17 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
 from tests.faults.reader import broken_promises, read
-from tests.search.conftest import FFSNN, ffsnn
+from tests.search.conftest import FFSNN, ffsnn, started
 
 
 def test_a_search_ends_with_every_trial_told_once(searched):
@@ -85,6 +87,19 @@ def test_the_ui_answers_on_loopback_and_stops(searched):
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 0
         server.stdout.close()
+
+
+def test_a_signal_while_ray_starts_stops_a_search(tmp_path: Path):
+    """Ray answers SIGTERM by itself then."""
+    (tmp_path / "mlruns").mkdir()
+    with started("search", "digits_smoke", "--name", "early", home=tmp_path) as (driver, said):
+        while {"name": "gcs_server", "ppid": driver.pid} not in [p.info for p in psutil.process_iter(["name", "ppid"])]:
+            assert driver.poll() is None, said.read()
+            time.sleep(0.01)
+        driver.terminate()
+        assert driver.wait(60) == 130
+        assert "stopped: interrupted; go on with: ffsnn search --resume early" in said.read()
+    assert not (tmp_path / "mlruns" / "searches" / "early" / "trials" / "0000").exists()
 
 
 def test_a_time_budget_ends_a_search(tmp_path: Path):

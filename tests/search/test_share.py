@@ -81,6 +81,14 @@ def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(monkeypatch, nodes, a
         assert (bundle["CPU"], bundle.get("GPU", 0)) == (cpus, gpus)
 
 
+def test_on_this_machine_a_trial_is_a_cpu_to_ray_and_all_of_them_alone(monkeypatch):
+    monkeypatch.setattr("search.share.this_machine", lambda _: Node("", "this machine", 8, 0))
+    got = Share(SearchConfig(name="s", space=SPACE, trials=100, epochs=1, concurrency=2))
+    assert (got.concurrency, got.cpus) == (2, 4)
+    assert got.resources({"alone": False}).bundles == [{"CPU": 1}]
+    assert got.resources({"alone": True}).bundles == [{"CPU": 2}]
+
+
 def test_a_trial_that_is_to_be_alone_gets_a_node_that_is_still_there(monkeypatch):
     got = share((8, 0), (4, 0))
     large, small = got.nodes
