@@ -6,6 +6,7 @@ command there, with the address that holds there; its lines come here, and Ctrl-
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,10 +106,10 @@ class _Driver:
     ) -> None:
         self.lines: list[str] = []
         command = [sys.executable, "-m", "search.cli", name]
+        self.folder = Path(tempfile.mkdtemp(prefix="ffsnn-space-"))
         if space and text is not None:
-            file = Path(tempfile.mkdtemp(prefix="ffsnn-space-")) / space
-            file.write_text(text)
-            space = str(file)
+            (self.folder / space).write_text(text)
+            space = str(self.folder / space)
         command += [space] if space else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or "AUTH" in name}
         self.process = subprocess.Popen(
@@ -123,6 +124,7 @@ class _Driver:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+        shutil.rmtree(self.folder)
 
     def read(self) -> tuple[list[str], int | None]:
         code = self.process.poll()
