@@ -72,7 +72,7 @@ class SpikingLayer(torch.autograd.Function):
         learns = loss_of is not None and ctx.needs_input_grad[0]
         tiles, loss = in_tiles(weight.detach()), 0.0
         room = KEPT * -(-weight.nbytes // CACHE)
-        at_once = min(rows, max(1, room // (4 * T * copies * H))) if learns else rows
+        at_once = max(1, min(rows, room // (4 * T * copies * H)) if learns else rows)
         d_tiles = torch.zeros(tiles.shape if learns else 0)
         potential = torch.empty(len(tiles), *((copies * at_once, T) if learns else (1, 1)), tiles.shape[2])
         spikes = torch.empty(T if wants_spikes else 0, samples, H, dtype=torch.uint8)
@@ -105,9 +105,9 @@ class SpikingLayer(torch.autograd.Function):
 
 
 def in_tiles(weight: torch.Tensor) -> torch.Tensor:
-    """(F, H) -> (tiles, F, width): each tile a piece of memory, no larger than the cache, its width whole vectors.
+    """(F, H) -> (tiles, F, width): each tile a piece of memory about as large as the cache, its width whole vectors.
 
-    There are no fewer tiles than threads; the neurons added to fill the last one are silent.
+    There is about a tile a thread at least; the neurons added to fill the last one are silent.
     """
     inputs, neurons = weight.shape
     vectors = -(-neurons // VECTORS)

@@ -33,6 +33,7 @@ Weights = dict[str, torch.Tensor]
 
 CONFIG, HISTORY = "config.json", "history.jsonl"
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
+EPOCH = "epoch"  # in the metadata of the best weights
 
 
 class RunFolder:
@@ -87,9 +88,7 @@ class RunFolder:
 
     def save(self, trainer: Trainer, history: list[EpochMetrics], best: Weights | None) -> None:
         """Keep the state after the last epoch of `history`, and the best weights where they are new."""
-        if best is not None:
-            epoch = max(history, key=lambda metrics: metrics.val_accuracy).epoch
-            atomic.write(self.path / BEST, save_tensors(_on_cpu(best), {"epoch": str(epoch)}))
+        self.save_best(history, best)
         content = save_tensors(
             _on_cpu(trainer.state_dict()), {HISTORY: json.dumps([epoch.json() for epoch in history])}
         )
@@ -100,6 +99,19 @@ class RunFolder:
                 os.link(self.path / LAST, kept)
                 os.replace(kept, self.path / PREVIOUS)
         atomic.write(self.path / LAST, content)
+
+    def save_best(self, history: list[EpochMetrics], best: Weights | None) -> None:
+        """Keep the weights of the best epoch of `history`, where they are new."""
+        if best is not None:
+            epoch = max(history, key=lambda metrics: metrics.val_accuracy).epoch
+            atomic.write(self.path / BEST, save_tensors(_on_cpu(best), {EPOCH: str(epoch)}))
+
+    def best_epoch(self) -> int | None:
+        """Whose weights are kept as the best; None: no one's yet. Later ones are there at the next checkpoint."""
+        try:
+            return int(_metadata((self.path / BEST).read_bytes())[EPOCH])
+        except (OSError, KeyError, ValueError):
+            return None
 
     def append(self, metrics: EpochMetrics) -> None:
         """Add an epoch to the history."""
@@ -225,6 +237,11 @@ class Run(Iterator[EpochMetrics]):
         if self.saved < len(self.history):
             self.folder.save(self.trainer, self.history, self.best)
             self.saved, self.saved_at, self.best = len(self.history), time.monotonic(), None
+
+    def save_best(self) -> None:
+        """Write the best weights now, if they are new, and no checkpoint: nothing comes after."""
+        self.folder.save_best(self.history, self.best)
+        self.best = None
 
 
 def load(path: str | Path) -> Network:

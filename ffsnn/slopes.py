@@ -60,10 +60,11 @@ def _of_pairs(begin: int, end: int, sums: Any, unit: float, kind: int, alpha: fl
     (tiles, samples), loss = sums.shape, 0.0
     rows = samples // 2
     for r in range(begin, end):
-        good_pos, good_neg = 0.0, 0.0
+        good_pos, good_neg = 0.0, 0.0  # sums of whole numbers: the same bits for any number of tiles
         for n in range(tiles):
-            good_pos += unit * sums[n, r]
-            good_neg += unit * sums[n, rows + r]
+            good_pos += sums[n, r]
+            good_neg += sums[n, rows + r]
+        good_pos, good_neg = unit * good_pos, unit * good_neg
         if kind == THRESHOLD:
             z_pos, z_neg = alpha * (theta - good_pos), alpha * (good_neg - theta)
             loss += _softplus(z_pos) + _softplus(z_neg)

@@ -51,7 +51,8 @@ def main() -> None:
         with spared():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
-        print(f"ffsnn: {redacted(str(error))}", file=sys.stderr)
+        said = error.format_message() if isinstance(error, TyperException) else str(error)
+        print(f"ffsnn: {redacted(said)}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -139,6 +140,8 @@ def search(
     if outcome.code:
         console.print(f"stopped: {outcome.reason}; go on with: ffsnn search --resume {config.name}")
         raise typer.Exit(outcome.code)
+    if outcome.reason:
+        console.print(f"{outcome.reason}; more: ffsnn search --resume {config.name} --time-budget MINUTES, in all")
     console.print(f"next: ffsnn best {config.name}")
 
 

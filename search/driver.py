@@ -62,6 +62,7 @@ def drive(
             problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
         finally:
             cluster.stop()
+            listen(halt, say, STOPPING)  # Ray leaves SIGTERM to end the process
         now = sum(trial.end() is not None for trial in folder.trials())
         if now >= config.trials or halt.now:
             break
@@ -110,7 +111,6 @@ def _tune(
         scheduler = FolderASHA(config)
         scheduler.refill(folder)
     try:
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(share.concurrency)  # else each waits for the one before to begin
         tuner = tune.Tuner(
             tune.with_resources(TrialTrainable, share.resources),
             tune_config=tune.TuneConfig(

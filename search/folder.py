@@ -189,9 +189,10 @@ class SearchFolder(TrialsFolder):
 
 
 def _commit() -> str | None:
-    """Of the repository that the working directory lies in; None: it lies in none, or git is not to be had."""
+    """Of the repository that this code lies in; None: it lies in none, or git is not to be had."""
+    command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
     try:
-        said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        said = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return said.stdout.strip() or None if said.returncode == 0 else None

@@ -34,7 +34,7 @@ SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: by meeting its budget, else why not."""
+    """How a search ended: with all its trials, else why not."""
 
     code: int  # exit code: 0 finished, 130 interrupted, 1 failed
     reason: str = ""
@@ -237,4 +237,6 @@ def run(
             say(f"MLflow lacks a part of this; catch up with: {catch_up}")
     if halt.asked and sum(trial.end() is not None for trial in folder.trials()) < config.trials:
         return Outcome(1 if halt.failed else 130, halt.reason)
+    if halt.out_of_time:
+        return Outcome(0, f"its time budget of {config.time_budget:g} minutes is spent")
     return Outcome(0)

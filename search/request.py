@@ -31,7 +31,7 @@ def requested(
         if space or name:
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
         old = SearchFolder.open(home, resume).config
-        return _going_on(old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
+        return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
     space = space or "mnist"
     loaded, stem = Space.load(space), Path(space).stem
     fresh = {
@@ -42,7 +42,7 @@ def requested(
     if not SearchFolder.exists(home, config.name):
         return config, False
     old = SearchFolder.open(home, config.name).config
-    return _going_on(old, config.model_copy(update={"first": old.first})), True
+    return _going_on(home, old, config.model_copy(update={"first": old.first})), True
 
 
 def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
@@ -59,7 +59,12 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
     return home, *requested(home, options["space"], options["name"], options["resume"], asked)
 
 
-def _going_on(old: SearchConfig, new: SearchConfig) -> SearchConfig:
+def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:
     if changed := difference(old, new):
         raise ConfigError(f"search {old.name!r} goes on only as it was begun, but {changed}: choose another --name")
+    there = sum(1 for _ in SearchFolder.open(home, old.name).trials())
+    if new.trials < there:
+        raise ConfigError(
+            f"search {old.name!r} has {there} trials already, but got --trials {new.trials}: name {there}"
+        )
     return new

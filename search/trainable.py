@@ -68,8 +68,11 @@ class TrialTrainable(Trainable):
 
     def _let_go(self) -> None:
         """Between trials; one that is to go on has a checkpoint of its last epoch."""
-        if self.run is not None and self.folder.end() is None:
-            self.run.save()
+        if self.run is not None:
+            if self.folder.end() is None:
+                self.run.save()
+            else:  # by its last epoch, by a rung, or by the clock, which leaves no time for a checkpoint
+                self.run.save_best()
         self.held.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -169,6 +169,13 @@ class Space(Config):
         return {**tree, "parameters": parameters}
 
     @model_validator(mode="after")
+    def _is_of_the_method(self) -> Self:
+        if given := {"learning.epochs", "seed", "device", "data_dir"} & self.parameters.keys():
+            said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
+            raise ValueError(f"{', '.join(sorted(given))} cannot be searched, but must be {said}: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _conditions_known(self) -> Self:
         seen: set[str] = set()
         for path, parameter in self.parameters.items():

@@ -28,7 +28,7 @@ def section(results: Results) -> Section:
         "sampler": f"{config.sampler}, seed {config.seed}",
         "scheduler": _scheduler(config),
         "device": config.device,
-        "commit": tree.get("commit") or "none: searched outside of a git repository",
+        "commit": tree.get("commit") or "none: the code was in no git repository",
         "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
         "tracking": without_secrets(config.tracking_uri) if config.tracking_uri else "the store in mlruns/",
     }

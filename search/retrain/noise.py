@@ -27,7 +27,7 @@ class Paired(NamedTuple):
     """How far apart two means are, and how often chance alone would set them that far apart (two-sided)."""
 
     difference: float
-    p: float | None  # None: fewer than two pairs say nothing
+    p: float | None  # None: fewer than two pairs say nothing, nor do pairs that are all as far apart
 
     @property
     def is_noise(self) -> bool:
@@ -63,6 +63,6 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
     if n < 2:
         return Paired(mean, None)
     error = statistics.stdev(differences) / math.sqrt(n)
-    if error == 0:
-        return Paired(mean, 1.0 if mean == 0 else 0.0)
+    if error == 0:  # of images counted on a few seeds, and no proof that chance does nothing
+        return Paired(mean, 1.0 if mean == 0 else None)
     return Paired(mean, 2 * float(stdtr(n - 1, -abs(mean) / error)))

@@ -128,7 +128,7 @@ def words(result: Result) -> list[str]:
     if (second := result.lead) is not None:
         ahead = f"trial {winner.trial} is {100 * second.difference:.2f} points ahead of trial {second.trial}"
         if second.p is None:
-            said.append(f"{ahead}; with one seed in common nothing can be said of chance: take more --seeds")
+            said.append(f"{ahead}; from so few seeds nothing can be said of chance: take more --seeds")
         elif second.noise:
             said.append(f"{ahead}: within noise (paired t-test over seeds, p = {second.p:.2g} >= {LEVEL:g})")
         else:

@@ -82,11 +82,11 @@ class Projection:
             self.whole.add(number)
 
     def keep(self, number: int) -> None:
-        """Log a trial's best weights, and the pictures drawn with them; once."""
+        """Log a trial's best weights, and the pictures drawn with them; once, and again where it has better ones."""
         self.sync(number)
         trial, run = self.folder.trial(number), self.runs[number]
-        best = str(max(trial.history(), key=lambda epoch: epoch.val_accuracy).epoch)
-        if self.client.get_run(run).data.tags.get(TAG_KEPT) == best:
+        best = str(trial.best_epoch())
+        if best in (str(None), self.client.get_run(run).data.tags.get(TAG_KEPT)):
             return
         from ffsnn.show import show
 

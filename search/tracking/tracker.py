@@ -66,15 +66,21 @@ class Tracker(threading.Thread):
                     projection.sync(number)
                     late.discard(number)
                     self._answers()
-                if self.spare.is_set() and not closing and (best := projection.best()) is not None:
-                    projection.keep(best)  # unless it is surpassed yet
-                    self.spare.clear()
+                if self.spare.is_set() and not closing:
+                    self._keep_early(projection)
                 if closing:
                     project(projection, self._answers)
                     self.done = True
             except Exception as error:  # whatever a store may raise: the search goes on
                 projection = None
                 self._complain(error)
+
+    def _keep_early(self, projection: Projection) -> None:
+        """What is best now, unless it is still in training; it may be surpassed yet."""
+        best = projection.best()
+        if best is not None and self.folder.trial(best).end():
+            projection.keep(best)
+        self.spare.clear()
 
     def _gather(self, late: set[int], pause: float) -> bool:
         """Wait for news, and a little for more of it; whether there will be no more."""

@@ -74,6 +74,8 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
 
 
 def _free(host: str, port: int) -> int:
+    if not 0 <= port < 2**16:
+        raise ConfigError(f"--port must be from 0 (any free one) to {2**16 - 1}, but got {port}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -14,6 +14,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
+from search.folder import SearchFolder
 from tests.faults.reader import broken_promises, read
 from tests.search.conftest import FFSNN, ffsnn, started
 
@@ -110,3 +111,17 @@ def test_a_time_budget_ends_a_search(tmp_path: Path):
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "mlruns" / "searches" / "brief" / "trials"
     assert broken_promises(tmp_path, "brief", trials=len(list(folder.iterdir()))) == []
+
+
+def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path: Path):
+    """In the folder and in MLflow: epochs of milliseconds, of which the last checkpoint is seconds old."""
+    (tmp_path / "mlruns").mkdir()
+    options = ("--trials", "2", "--epochs", "100000", "--scheduler", "none", "--time-budget", "0.3")
+    result = ffsnn("search", "digits_smoke", "--name", "brief", *options, home=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "its time budget of 0.3 minutes is spent" in result.stdout
+    trials = list(SearchFolder.open(tmp_path / "mlruns", "brief").trials())
+    best = [max(trial.history(), key=lambda epoch: epoch.val_accuracy).epoch for trial in trials]
+    assert [trial.best_epoch() for trial in trials] == best
+    (kept,) = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").search_runs(["1"], "tags.`ffsnn.kept` != ''")
+    assert kept.data.tags["ffsnn.kept"] == str(best[int(kept.data.tags["ffsnn.trial"])])

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from ffsnn import energy
 from ffsnn.data import load
+from ffsnn.run_folder import BEST
 from ffsnn.run_folder import load as load_network
 from search.folder import SearchFolder
 from search.names import TAG_KEPT, TAG_TRIAL
@@ -190,6 +191,20 @@ def test_the_best_so_far_is_kept_as_soon_as_a_core_is_free(anew, monkeypatch):
     assert [tags[TAG_TRIAL] for tags in kept] == [str(best)]
     assert tracker.close()
     assert broken_promises(anew, "done", CONFIG.trials) == []
+
+
+def test_what_is_kept_is_what_the_weights_say_they_are(anew):
+    """A trial that still runs has better weights in memory than in its folder."""
+    folder = folder_of(anew)
+    trial = folder.ranked()[0][1]
+    (trial.path / BEST).rename(trial.path / "aside")
+    upload = projection.Projection(anew / "mlruns", folder)
+    upload.keep(trial.number)
+    assert [tags for _, _, _, _, _, tags, *_ in said(anew).values() if TAG_KEPT in tags] == []
+    (trial.path / "aside").rename(trial.path / BEST)
+    upload.keep(trial.number)
+    (tags,) = [tags for _, _, _, _, _, tags, *_ in said(anew).values() if TAG_KEPT in tags]
+    assert tags[TAG_KEPT] == str(trial.best_epoch())
 
 
 def test_energy_from_rates_is_that_of_the_network_looked_at(home):
