@@ -150,5 +150,8 @@ def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
         values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
         table.add_row(str(trial.number), f"{accuracy:.2%}", str(len(trial.history())), *values)
     console.print(table)
-    scores = sorted((accuracy for accuracy, _ in ranked), reverse=True)
-    console.print(f"best {scores[0]:.2%}, median {statistics.median(scores):.2%}, worst {scores[-1]:.2%} (validation)")
+    scores = [accuracy for accuracy, _ in ranked]
+    console.print(
+        f"all {len(scores)} at their last epoch: {min(scores):.2%} to {max(scores):.2%}, "
+        f"median {statistics.median(scores):.2%} (validation)"
+    )

@@ -12,11 +12,13 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
 """
 
 import itertools
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ffsnn.config import Config, ConfigError, RunConfig, aliases, parse, read_yaml
 
@@ -75,9 +77,14 @@ class Int(_Range):
 
 
 class Choice(Parameter):
-    """One of a list of values."""
+    """One of a list of values; one that is itself a list (`widths: {choice: [[500, 500], [1000]]}`) goes by its JSON."""
 
     choice: tuple[Value, ...] = Field(min_length=1)
+
+    @field_validator("choice", mode="before")
+    @classmethod
+    def _flat(cls, choice: Any) -> Any:
+        return [_flat(value) for value in choice] if isinstance(choice, list | tuple) else choice
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
@@ -200,7 +207,7 @@ class Space(Config):
         Raises:
             ConfigError: the result breaks a rule.
         """
-        return (base or self.base).replaced(sample)
+        return (base or self.base).replaced({path: _whole(value) for path, value in sample.items()})
 
     def read(self, config: RunConfig) -> Sample:
         """The sample that a configuration came from."""
@@ -210,7 +217,7 @@ class Space(Config):
                 value: Any = config
                 for part in path.split("."):
                     value = getattr(value, part)
-                sample[path] = value
+                sample[path] = _flat(value)
         return sample
 
     def probes(self) -> list[Sample]:
@@ -226,6 +233,15 @@ class Space(Config):
                         sample[path] = chosen.get(path, parameter.ends()[end])
                 samples.append(sample)
         return samples
+
+
+def _flat(value: Any) -> Any:
+    """Samplers, studies and MLflow take no lists."""
+    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def _whole(value: Value) -> Any:
+    return json.loads(value) if isinstance(value, str) and re.fullmatch(r"\[.*\]", value) else value
 
 
 def _path(name: str) -> str:

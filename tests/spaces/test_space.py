@@ -56,3 +56,21 @@ def test_probes_find_a_rule_broken_in_one_combination_only():
     tree = {"parameters": {"loss": {"choice": ["swish", "threshold"]}, "tau": {"float": [1.5, 2]}}}
     with pytest.raises(ConfigError, match=r"the space allows .*threshold.* which breaks a rule: .*needs theta"):
         Space.parse(tree)
+
+
+def test_a_choice_of_lists_is_known_by_its_json():
+    tree = {"parameters": {"widths": {"choice": [[32, 32], [64]]}, "normalize": {"choice": [True, False]}}}
+    space = Space.parse(tree)
+    assert Space.parse(yaml.safe_load(yaml.safe_dump(space.model_dump(mode="json")))) == space
+    sample = {"network.widths": "[32, 32]", "network.normalize": True}
+    assert space.apply(sample).network.widths == (32, 32)
+    assert space.read(space.apply(sample)) == sample
+    assert sample in space.probes()
+    with pytest.raises(ConfigError, match=r"the space allows .*\[32, 0\].* every width must be at least 1"):
+        Space.parse({"parameters": {"widths": {"choice": [[32, 0]]}}})
+
+
+@pytest.mark.parametrize("name", ["epochs", "learning.epochs", "seed", "device", "data_dir"])
+def test_what_is_the_searchs_own_is_refused(name):
+    with pytest.raises(ConfigError, match=r"cannot be searched, but must be the search's own .*: leave it out"):
+        Space.parse({"parameters": {name: {"choice": [1, 2]}}})
