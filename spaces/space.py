@@ -77,7 +77,7 @@ class Int(_Range):
 
 
 class Choice(Parameter):
-    """One of a list of values; one that is itself a list (`widths: {choice: [[500, 500], [1000]]}`) goes by its JSON."""
+    """One of a list of values; one that is a list itself (`widths: {choice: [[500, 500], [1000]]}`) by its JSON."""
 
     choice: tuple[Value, ...] = Field(min_length=1)
 
