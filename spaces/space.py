@@ -11,6 +11,7 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
     budget: {trials: 20, epochs: 6}
 """
 
+import difflib
 import itertools
 import json
 import re
@@ -250,4 +251,6 @@ def _path(name: str) -> str:
         return known[name]
     if name in known.values():
         return name
-    raise ValueError(f"{name!r} is no field of a run's configuration; its fields are {', '.join(known)}")
+    meant = difflib.get_close_matches(name, known, 1)
+    mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
+    raise ValueError(f"{name!r} is no field of a run's configuration; {mend}")

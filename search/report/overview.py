@@ -21,9 +21,11 @@ def section(results: Results) -> Section:
     """What was searched, and how to do it again."""
     config, tree = results.config, results.folder.read()
     base = config.base
+    fixed = "network.widths" not in config.space.parameters
+    widths = " - ".join(str(width) for width in base.network.widths) if fixed else "layers of searched numbers of"
     rows = {
         "data": f"{base.data.dataset}, {base.data.trained_on:,} training images (checksum {tree['data'][:12]})",
-        "network": f"{' - '.join(str(width) for width in base.network.widths)} neurons",
+        "network": f"{widths} neurons",
         "budget": f"{config.trials} trials of up to {config.epochs} epochs" + _time_budget(config),
         "sampler": f"{config.sampler}, seed {config.seed}",
         "scheduler": _scheduler(config),

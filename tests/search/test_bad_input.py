@@ -43,7 +43,7 @@ def test_commands(home, arguments, fragments):
 @pytest.mark.parametrize(
     ("parameters", "fragments"),
     [
-        ("taau: {float: [1.5, 2]}", ["'taau' is no field", "tau"]),
+        ("taau: {float: [1.5, 2]}", ["'taau' is no field", "did you mean tau?"]),
         ("tau: {float: [2, 2]}", ["low < high", "2"]),
         ("tau: {float: [3, 2]}", ["low < high", "3"]),
         ("lr: {float: [0, 1], log: true}", ["low > 0", "log"]),
