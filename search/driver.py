@@ -5,6 +5,7 @@ Whatever ends its loop (Ray's node, a callback, a store), the folder says how to
 """
 
 import errno
+import logging
 import os
 import shutil
 import signal
@@ -99,6 +100,7 @@ def _tune(
     from search.trainable import TrialTrainable
     from search.watch import AtHalt, Watch
 
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it names trials as nobody knows them
     watch = Watch(folder, config.patience * 60, room, halt)
 
     def told(item: "News") -> None:
