@@ -235,8 +235,9 @@ def run(
         listen(halt, say, "the search is over, and MLflow is being told; once more stops at once")
         if not tracker.close():
             say(f"MLflow lacks a part of this; catch up with: {catch_up}")
-    if halt.asked and sum(trial.end() is not None for trial in folder.trials()) < config.trials:
+    ends = [end for trial in folder.trials() if (end := trial.end())]
+    if halt.asked and len(ends) < config.trials:
         return Outcome(1 if halt.failed else 130, halt.reason)
-    if halt.out_of_time:
+    if halt.out_of_time and (len(ends) < config.trials or any(end.reason == "time_budget" for end in ends)):
         return Outcome(0, f"its time budget of {config.time_budget:g} minutes is spent")
     return Outcome(0)

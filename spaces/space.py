@@ -242,6 +242,7 @@ def _flat(value: Any) -> Any:
 
 
 def _whole(value: Value) -> Any:
+    """`_flat` undone."""
     return json.loads(value) if isinstance(value, str) and re.fullmatch(r"\[.*\]", value) else value
 
 

@@ -18,6 +18,8 @@ SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\npara
         (["search", "nope"], ["no space 'nope'", "mnist"]),
         (["search", "--trials", "0"], ["trials", "0"]),
         (["search", "--nope"], ["--nope"]),
+        (["search", "--trials", "x"], ["--trials", "integer"]),
+        (["ui", "--port", "99999"], ["--port", "65535", "99999"]),
         (["search", "--resume", "nope"], ["no search 'nope'"]),
         (["search", "digits_smoke", "--gpus-per-trial", "99"], ["gpus_per_trial", "99"]),
         (["search", "digits_smoke", "--gpus-per-trial", "half"], ["gpus_per_trial", "auto", "half"]),

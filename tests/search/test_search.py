@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from ffsnn.config import RunConfig
 from search.folder import SearchFolder
 from tests.faults.reader import broken_promises, read
-from tests.search.conftest import FFSNN, ffsnn, started
+from tests.search.conftest import FFSNN, ffsnn, refused, started
 
 
 def test_a_search_ends_with_every_trial_told_once(searched):
@@ -43,7 +43,8 @@ def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
 def test_the_best_trial_is_kept_in_mlflow_with_its_pictures(searched):
     home, _ = searched
     client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
-    (run,) = client.search_runs([client.get_experiment_by_name("ffsnn").experiment_id], "tags.`ffsnn.kept` != ''")
+    best = SearchFolder.open(home / "mlruns", "smoke").ranked()[0][1].number
+    (run,) = client.search_runs(["1"], f"tags.`ffsnn.kept` != '' AND tags.`ffsnn.trial` = '{best}'")
     names = [file.path for folder in ("model", "pictures") for file in client.list_artifacts(run.info.run_id, folder)]
     assert {"model/config.json", "model/best.safetensors", "pictures/confusion.png"} <= set(names)
     head = ffsnn("best", "smoke", home=home).stdout.splitlines()[0]
@@ -70,6 +71,11 @@ def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
     assert broken_promises(home, "smoke", trials=10) == []
     after = read(home, "smoke").folder
     assert {number: after[number] for number in range(8)} == before.folder
+
+
+def test_fewer_trials_than_there_are_is_refused(searched):
+    said = refused("search", "--resume", "smoke", "--trials", "2", home=searched[0])
+    assert said == "ffsnn: search 'smoke' has 8 trials already, but got --trials 2: name 8\n"
 
 
 def test_the_ui_answers_on_loopback_and_stops(searched):
@@ -123,5 +129,7 @@ def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path
     trials = list(SearchFolder.open(tmp_path / "mlruns", "brief").trials())
     best = [max(trial.history(), key=lambda epoch: epoch.val_accuracy).epoch for trial in trials]
     assert [trial.best_epoch() for trial in trials] == best
-    (kept,) = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").search_runs(["1"], "tags.`ffsnn.kept` != ''")
-    assert kept.data.tags["ffsnn.kept"] == str(best[int(kept.data.tags["ffsnn.trial"])])
+    runs = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").search_runs(["1"], "tags.`ffsnn.kept` != ''")
+    kept = {int(run.data.tags["ffsnn.trial"]): int(run.data.tags["ffsnn.kept"]) for run in runs}  # one may be surpassed
+    first = SearchFolder.open(tmp_path / "mlruns", "brief").ranked()[0][1].number
+    assert kept[first] == best[first]
