@@ -22,7 +22,8 @@ from ffsnn import data
 from ffsnn.config import RunConfig
 from ffsnn.parallel import use_threads
 from ffsnn.trainer import Trainer
-from spaces.space import Float, Int, Space
+from spaces.parameter import Float, Int
+from spaces.space import Space
 
 
 def define(trial: optuna.Trial, space: Space) -> None:

@@ -11,11 +11,16 @@ A `RunConfig` is a tree of frozen models. Everything downstream takes its own br
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from ffsnn.strict_yaml import load_json, load_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -318,6 +323,57 @@ def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
     return paths
 
 
+def field_value(path: str, value: Any) -> Any:
+    """What a field makes of a value that was given for it, as JSON has it: `"1e-3"` for `learning.lr` is 0.001.
+
+    Rules that look at other fields are not asked.
+
+    Args:
+        path: dotted, one of `fields()`.
+        value: as YAML or a caller has it.
+
+    Raises:
+        ConfigError: the field does not take it; one line.
+    """
+    try:
+        adapter = _adapter(path)
+        return adapter.dump_python(adapter.validate_python(value), mode="json")
+    except ValidationError as error:
+        raise ConfigError(_one_line({**error.errors()[0], "loc": (path,)})) from error
+
+
+def field_kinds(path: str) -> set[Any]:
+    """What a field may hold, of `bool`, `int`, `float`, `str`, `tuple` and None; the texts, where they are named."""
+    kinds: set[Any] = set()
+    waiting = [_field(path).annotation]
+    while waiting:
+        kind = waiting.pop()
+        if get_origin(kind) in (Union, UnionType):
+            waiting += get_args(kind)
+        elif get_origin(kind) is Literal:
+            kinds |= set(get_args(kind))
+        else:
+            kinds.add(None if kind is NoneType else get_origin(kind) or kind)
+    return kinds
+
+
+def _field(path: str) -> FieldInfo:
+    *branches, leaf = path.split(".")
+    model: Any = RunConfig
+    for branch in branches:
+        model = model.model_fields[branch].annotation
+    info: FieldInfo = model.model_fields[leaf]
+    return info
+
+
+@cache
+def _adapter(path: str) -> TypeAdapter[Any]:
+    info = _field(path)
+    info = _field(path)
+    annotated: Any = Annotated[info.annotation, info]
+    return TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
+
+
 def aliases() -> dict[str, str]:
     """Short names: the last part of every dotted path (`tau` -> `network.tau`); they are all distinct."""
     return {path.rsplit(".", 1)[-1]: path for path in fields()}
@@ -327,12 +383,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file's mapping.
 
     Raises:
-        ConfigError: missing, unreadable, or not a mapping.
+        ConfigError: missing, unreadable, not a mapping, or with a key that stands twice.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        tree = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)  # JSON takes a hundredth
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        tree = load_json(text) if Path(path).suffix == ".json" else load_yaml(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} must hold a mapping, but holds {type(tree).__name__}")

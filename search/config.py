@@ -9,7 +9,8 @@ from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import Config, RunConfig
 from search.places import redacted, without_password
-from spaces.space import Space, Value
+from spaces.parameter import Value
+from spaces.space import Space
 
 
 class SearchConfig(Config):

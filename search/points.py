@@ -6,7 +6,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from spaces.space import AnyParameter, Float, Int, Sample, Space
+from spaces.parameter import AnyParameter, Float, Int, Sample
+from spaces.space import Space
 
 
 def distribution(parameter: AnyParameter) -> BaseDistribution:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from search.config import SearchConfig
 from search.folder import SearchFolder, place
 from search.trial_folder import Failure, State, TrialFolder
-from spaces.space import Sample
+from spaces.parameter import Sample
 
 ENOUGH = 50  # trials to compare at an epoch; in a smaller search half of those that have a result
 Fate = State | Literal["unfinished"]

@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler
 
 from search.evolution import Evolution
 from search.horizon import Horizon
-from spaces.space import Choice, Space
+from spaces.parameter import Choice
+from spaces.space import Space
 
 
 def seed_of(seed: int, number: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from ffsnn.config import ConfigError, aliases
+from ffsnn.strict_yaml import load_yaml
 
 # The first script's options, where their names are not ours: `-b 64 -opt sgd -out-dir runs/a`.
 OTHER_NAMES = {"b": "batch_size", "opt": "optimiser", "out_dir": "out", "resume": "out"}
@@ -58,7 +59,14 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
         if name == "out":
             asked.out = value
         elif name not in FLAGS and name != "j":
-            asked.changes[_path(name, option, known)] = yaml.safe_load(value)
+            path = _path(name, option, known)
+            try:
+                asked.changes[path] = load_yaml(value)
+            except yaml.YAMLError as error:
+                reason = " ".join(str(error).split())
+                raise ConfigError(
+                    f"{option} {value} cannot be read as YAML ({reason}): mind brackets and quotes"
+                ) from None
     return asked
 
 

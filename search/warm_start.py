@@ -8,7 +8,8 @@ from pathlib import Path
 
 from search.folder import SearchFolder
 from search.points import distribution
-from spaces.space import Sample, Space
+from spaces.parameter import Sample
+from spaces.space import Space
 
 BEST = 5  # points taken from each search
 

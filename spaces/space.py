@@ -13,105 +13,20 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
 
 import difflib
 import itertools
-import json
-import re
+import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ffsnn.config import Config, ConfigError, RunConfig, aliases, parse, read_yaml
+from ffsnn.config import Config, ConfigError, RunConfig, aliases, field_value, parse, read_yaml
+from spaces import checks
+from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
 
-Value = bool | int | float | str
-Sample = dict[str, Value]
 SPACES = Path(__file__).parent
-PROBES = 256  # at most so many combinations of choices are tried out when a space is loaded
-
-
-class Parameter(Config):
-    """One axis. `when` names other parameters and the value (or values) they must have for this one to exist."""
-
-    when: dict[str, Value | list[Value]] = Field({}, description="conditions, all of which must hold")
-
-    def ends(self) -> list[Value]:
-        """The values that a space is tried out with."""
-        raise NotImplementedError
-
-
-class _Range(Parameter):
-    log: bool = Field(False, description="uniform in the logarithm")
-
-    def _check(self, low: float, high: float) -> None:
-        if not low < high:
-            raise ValueError(f"low < high must hold, but got low={low}, high={high}")
-        if self.log and low <= 0:
-            raise ValueError(f"low > 0 must hold for a log range, but got low={low}")
-
-
-class Float(_Range):
-    """A real number between two bounds, both included."""
-
-    float: tuple[float, float]
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        self._check(*self.float)
-        return self
-
-    def ends(self) -> list[Value]:
-        return list(self.float)
-
-
-class Int(_Range):
-    """A whole number between two bounds, both included."""
-
-    int: tuple[int, int]
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        self._check(*self.int)
-        return self
-
-    def ends(self) -> list[Value]:
-        return list(self.int)
-
-
-class Choice(Parameter):
-    """One of a list of values; one that is a list itself (`widths: {choice: [[500, 500], [1000]]}`) by its JSON."""
-
-    choice: tuple[Value, ...] = Field(min_length=1)
-
-    @field_validator("choice", mode="before")
-    @classmethod
-    def _flat(cls, choice: Any) -> Any:
-        return [_flat(value) for value in choice] if isinstance(choice, list | tuple) else choice
-
-    @model_validator(mode="after")
-    def _valid(self) -> Self:
-        if len(set(self.choice)) < len(self.choice):
-            raise ValueError(f"the values of a choice must differ, but got {list(self.choice)}")
-        return self
-
-    def ends(self) -> list[Value]:
-        return list(self.choice)
-
-
-def _kind(value: Any) -> str | None:
-    if isinstance(value, Parameter):
-        return type(value).__name__.lower()
-    kinds = [kind for kind in ("float", "int", "choice") if isinstance(value, Mapping) and kind in value]
-    return kinds[0] if len(kinds) == 1 else None
-
-
-AnyParameter = Annotated[
-    Annotated[Float, Tag("float")] | Annotated[Int, Tag("int")] | Annotated[Choice, Tag("choice")],
-    Discriminator(
-        _kind,
-        custom_error_type="parameter_kind",
-        custom_error_message="a parameter has one of float: [low, high], int: [low, high], choice: [values]",
-    ),
-]
+PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
+OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
 
 
 class Budget(Config):
@@ -150,13 +65,15 @@ class Space(Config):
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any]) -> "Space":
-        """Build from a mapping and try it out at its ends, so that no sample of it can break a rule of the RunConfig.
+        """Build from a mapping and try it out, so that every sample of it can be trained.
 
         Raises:
             ConfigError: one line.
         """
         space = parse(cls, tree)
-        for sample in space.probes():
+        checks.kinds_fit(space.parameters)
+        checks.conditions_can_hold(space.parameters)
+        for sample in (*space.probes(), *space.draws(PROBES)):
             try:
                 space.apply(sample)
             except ConfigError as error:
@@ -165,23 +82,28 @@ class Space(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _dotted(cls, tree: Any) -> Any:
+    def _typed(cls, tree: Any) -> Any:
+        """Parameters go by their dotted paths, and values are what their fields make of them."""
         if not isinstance(tree, Mapping) or not isinstance(tree.get("parameters"), Mapping):
             return tree
-        parameters = {}
+        typed: dict[str, Any] = {}
         for name, parameter in tree["parameters"].items():
-            if isinstance(parameter, Mapping) and isinstance(parameter.get("when"), Mapping):
-                when = {_path(other): value for other, value in parameter["when"].items()}
-                parameter = {**parameter, "when": when}
-            parameters[_path(name)] = parameter
-        return {**tree, "parameters": parameters}
-
-    @model_validator(mode="after")
-    def _is_of_the_method(self) -> Self:
-        if given := {"learning.epochs", "seed", "device", "data_dir"} & self.parameters.keys():
-            said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
-            raise ValueError(f"{', '.join(sorted(given))} cannot be searched, but must be {said}: leave it out")
-        return self
+            path = _path(name)
+            if path in OWN:
+                said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
+                raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
+            if path in typed:
+                raise ValueError(f"{path} stands twice among the parameters, as {name!r} too: leave one out")
+            if isinstance(parameter, Parameter):
+                parameter = parameter.model_dump(mode="json")
+            if isinstance(parameter, Mapping):
+                parameter = dict(parameter)
+                if isinstance(choice := parameter.get("choice"), list | tuple):
+                    parameter["choice"] = [_value(path, value) for value in choice]
+                if isinstance(when := parameter.get("when"), Mapping):
+                    parameter["when"] = _conditions(path, when, typed)
+            typed[path] = parameter
+        return {**tree, "parameters": typed}
 
     @model_validator(mode="after")
     def _conditions_known(self) -> Self:
@@ -208,17 +130,19 @@ class Space(Config):
         Raises:
             ConfigError: the result breaks a rule.
         """
-        return (base or self.base).replaced({path: _whole(value) for path, value in sample.items()})
+        return (base or self.base).replaced({path: as_list(value) for path, value in sample.items()})
 
     def read(self, config: RunConfig) -> Sample:
         """The sample that a configuration came from."""
         sample: Sample = {}
-        for path in self.parameters:
+        for path, parameter in self.parameters.items():
             if self.active(path, sample):
                 value: Any = config
                 for part in path.split("."):
                     value = getattr(value, part)
-                sample[path] = _flat(value)
+                if isinstance(parameter, Int) and isinstance(value, float) and value.is_integer():
+                    value = int(value)  # of a field of real numbers
+                sample[path] = as_text(value)
         return sample
 
     def probes(self) -> list[Sample]:
@@ -235,23 +159,49 @@ class Space(Config):
                 samples.append(sample)
         return samples
 
+    def draws(self, number: int) -> list[Sample]:
+        """Samples from within, always the same ones."""
+        generator = random.Random(0)
+        samples = []
+        for _ in range(number):
+            sample: Sample = {}
+            for path, parameter in self.parameters.items():
+                if self.active(path, sample):
+                    sample[path] = parameter.draw(generator)
+            samples.append(sample)
+        return samples
 
-def _flat(value: Any) -> Any:
-    """Samplers, studies and MLflow take no lists."""
-    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+def _value(path: str, value: Any) -> Value:
+    """What a field makes of a value; a list as its JSON."""
+    typed: Value = as_text(field_value(path, as_list(value)))
+    return typed
 
 
-def _whole(value: Value) -> Any:
-    """`_flat` undone."""
-    return json.loads(value) if isinstance(value, str) and re.fullmatch(r"\[.*\]", value) else value
+def _conditions(path: str, when: Mapping[Any, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions of a parameter with values as the others have them: one of them, or a list of some.
+
+    A list may also be one value of a field of lists; it is that where the other parameter can choose it.
+    """
+    conditions: dict[str, Any] = {}
+    for name, wanted in when.items():
+        other = _path(name)
+        if other in conditions:
+            raise ValueError(f"{path}: when names {other} twice, as {name!r} too: leave one out")
+        choices = typed[other].get("choice", ()) if isinstance(typed.get(other), Mapping) else ()
+        if isinstance(wanted, list | tuple) and as_text(wanted) not in choices:
+            conditions[other] = [_value(other, value) for value in wanted]
+        else:
+            conditions[other] = _value(other, wanted)
+    return conditions
 
 
-def _path(name: str) -> str:
+def _path(name: Any) -> str:
     known = aliases()
     if name in known:
         return known[name]
     if name in known.values():
-        return name
-    meant = difflib.get_close_matches(name, known, 1)
+        return str(name)
+    meant = difflib.get_close_matches(str(name), known, 1)
     mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
     raise ValueError(f"{name!r} is no field of a run's configuration; {mend}")

@@ -12,7 +12,8 @@ from ffsnn.config import ConfigError
 from search.config import SearchConfig
 from search.report.document import Block, Code, Section, Table, Text
 from search.results import Results, short
-from spaces.space import SPACES, AnyParameter, Choice, Float, Space, Value
+from spaces.parameter import AnyParameter, Choice, Float, Value
+from spaces.space import SPACES, Space
 
 SPACE_FILE = "space.yaml"  # as which a person keeps a space that does not ship with the project
 

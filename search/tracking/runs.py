@@ -37,7 +37,8 @@ from search.names import (
     TAG_STOP_REASON,
 )  # fmt: skip
 from search.trial_folder import End, TrialFolder
-from spaces.space import Float, Int, Space
+from spaces.parameter import Float, Int
+from spaces.space import Space
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric

@@ -28,6 +28,7 @@ SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\npara
         (["best", "nope"], ["no search 'nope'"]),
         (["train", "--dataset", "cifar"], ["data.dataset", "'mnist'", "cifar"]),
         (["train", "--taau", "2"], ["--taau", "--tau"]),
+        (["train", "--widths", "[100,"], ["--widths [100,", "YAML", "brackets"]),
         (["train", "--tau", "1"], ["network.tau", "greater than 1", "1"]),
         (["train", "--T", "0"], ["network.T", "0"]),
         (["train", "--v-threshold", "0"], ["network.v_threshold", "0"]),
