@@ -34,11 +34,12 @@ class _StrictLoader(yaml.SafeLoader):
         return mapping
 
     def flatten_mapping(self, node: MappingNode) -> None:
-        """Take merged mappings (`<<: *other`) in: a key of one's own counts first, then the first merged one that has it.
+        """Take merged mappings (`<<: *other`) in: one's own keys count first, then those of the first mapping named.
 
         PyYAML 6.0.4 compares keys by identity, and lets now one and now the other count.
         """
-        own, merged = [], {}
+        own: list[Any] = []
+        merged: dict[str, Any] = {}
         for key, value in node.value:
             if key.tag != _MERGE:
                 own.append((key, value))

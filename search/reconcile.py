@@ -13,7 +13,7 @@ from ffsnn.run_folder import CONFIG
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import distribution, record
-from search.study_store import Say, StudyStore, study_store
+from search.study_store import Say, StudyStore, Unreadable, study_store
 from search.trial_folder import End, State, TrialFolder
 from spaces.space import Space
 
@@ -31,22 +31,32 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
     Only for the process that holds the search's lease.
     """
     store = study_store(folder, config.storage)
-    study = store.opened(say)
-    for trial in folder.trials():
-        _mend(trial, study, config, say)
-    _record_lost(folder, config.space, study)
-    if _contradicted(folder, config.space, study):
-        study = store.anew("its trials differ from their folders", say)
-    _add_lost(folder, config.space, study, store, say)
-    unfinished = []
-    for frozen in study.get_trials(deepcopy=False):
-        if not frozen.state.is_finished():
-            trial = folder.trial(frozen.number)
-            if trial.end():
-                tell(study, trial)
-            else:
-                unfinished.append(frozen.number)
+    try:
+        study = store.opened(say)
+        _mend_all(folder, study.get_trials(deepcopy=False), config, say)
+        _record_lost(folder, config.space, study)
+        damage = "its trials differ from their folders" if _contradicted(folder, config.space, study) else ""
+    except Unreadable as error:
+        _mend_all(folder, [], config, say)
+        damage = str(error)
+
+    def fill(study: optuna.Study) -> None:
+        _add_lost(folder, config.space, study, store, say)
+        _tell_all(folder, study)
+
+    if damage:
+        study = store.replaced(damage, fill, say)
+    else:
+        fill(study)
+    unfinished = [trial.number for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()]
     return study, unfinished
+
+
+def _tell_all(folder: SearchFolder, study: optuna.Study) -> None:
+    """Tell a study of the trials that have ended without its knowing."""
+    for frozen in study.get_trials(deepcopy=False):
+        if not frozen.state.is_finished() and (trial := folder.trial(frozen.number)).end():
+            tell(study, trial)
 
 
 def tell(study: optuna.Study, trial: TrialFolder) -> None:
@@ -75,10 +85,14 @@ def told_values(trial: TrialFolder, end: End) -> dict[int, float]:
     return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
 
 
-def _mend(trial: TrialFolder, study: optuna.Study, config: SearchConfig, say: Say) -> None:
+def _mend_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:
+    """Make the trials' folders whole, with what the study knows of them."""
+    for trial in folder.trials():
+        _mend(trial, known[trial.number] if trial.number < len(known) else None, config, say)
+
+
+def _mend(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig, say: Say) -> None:
     """Make one trial's folder whole."""
-    known = study.get_trials(deepcopy=False)
-    frozen = known[trial.number] if trial.number < len(known) else None
     try:
         trial.config()
     except ConfigError:
@@ -152,10 +166,15 @@ def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, store: St
             study.ask()  # one that has no folder yet
         if trial.number >= known:
             sample = space.read(trial.config())
-            study.add_trial(create_trial(
-                state=TrialState.RUNNING, params=sample,
-                distributions={path: distribution(space.parameters[path]) for path in sample},
-            ))  # fmt: skip
+            distributions = {path: distribution(space.parameters[path]) for path in sample}
+            try:
+                lost_one = create_trial(state=TrialState.RUNNING, params=sample, distributions=distributions)
+            except ValueError as error:
+                raise ConfigError(
+                    f"trial {trial.number} is outside of the search's space ({error}): its {CONFIG} is another one's, "
+                    f"or was changed by hand; move {trial.path} away"
+                ) from error
+            study.add_trial(lost_one)
             lost += 1
     if lost:
         say(f"{store.name}: it lacked {lost} trials, which are added from their folders")

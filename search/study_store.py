@@ -5,13 +5,15 @@ Either can be lost: what the study knows is in the trials' folders too, and `sea
 
 import contextlib
 import os
+import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ffsnn.config import ConfigError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from search.halt import Halt
 
 Say = Callable[[str], None]
+Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
 PATIENCE, EVERY = 600.0, 2.0  # seconds for a database to come back; between two questions
 # A server that is cut off is noticed by the kernel; libpq alone would wait for it for hours.
@@ -32,6 +35,10 @@ POSTGRESQL = {
 }  # fmt: skip
 
 
+class Unreadable(Exception):
+    """A study's records are damaged; says how."""
+
+
 class StudyStore(ABC):
     """One search's study, wherever it is."""
 
@@ -39,11 +46,15 @@ class StudyStore(ABC):
 
     @abstractmethod
     def opened(self, say: Say) -> optuna.Study:
-        """The study, made where it is missing or cannot be read."""
+        """The study, made where it is missing.
+
+        Raises:
+            Unreadable: it is to be replaced.
+        """
 
     @abstractmethod
-    def anew(self, reason: str, say: Say) -> optuna.Study:
-        """An empty one in its place."""
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
+        """Another study in its place, once `fill` has made it whole: until then the old one stays as it is."""
 
 
 class JournalStore(StudyStore):
@@ -55,7 +66,7 @@ class JournalStore(StudyStore):
         self.folder, self.file = folder, folder.study_file
 
     def opened(self, say: Say) -> optuna.Study:
-        """The study, without a last line that a kill tore, or anew if it cannot be read at all."""
+        """The study, without a last line that a kill tore."""
         for lock in self.folder.path.glob(f"{self.file.name}.lock*"):  # a killed driver's; ours is the lease
             lock.unlink()
         if self.file.exists():
@@ -67,14 +78,19 @@ class JournalStore(StudyStore):
         try:
             return open_study(self.folder)
         except UNREADABLE as error:
-            return self.anew(f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
+            raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
 
-    def anew(self, reason: str, say: Say) -> optuna.Study:
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
         number = 1
         while (aside := self.file.with_suffix(f".damaged-{number}")).exists():
             number += 1
-        os.replace(self.file, aside)
         say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
+        unfinished = self.file.with_suffix(".unfinished")
+        for left in self.folder.path.glob(f"{unfinished.name}*"):  # by a driver that was killed
+            left.unlink()
+        fill(_in_journal(self.folder.name, unfinished))
+        shutil.copy2(self.file, aside)
+        os.replace(unfinished, self.file)
         return open_study(self.folder)
 
 
@@ -93,17 +109,20 @@ class DatabaseStore(StudyStore):
                 if study.user_attrs.get(OWNER) is None and not trials:
                     study.set_user_attr(OWNER, self.folder.id)
             except UNREADABLE as error:
-                return self.anew(f"it cannot be read ({' '.join(str(error).split())[:100]})", say)
+                raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
             _refuse_a_strangers(study, self.folder.id, self.url)
             return study
 
-    def anew(self, reason: str, say: Say) -> optuna.Study:
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
+        say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
+        whole = _named(self.folder.name, InMemoryStorage())
+        fill(whole)
         with _translated(self.url):
             storage = _database(self.url)
             optuna.delete_study(study_name=self.folder.name, storage=storage)
-            say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
             study = _named(self.folder.name, storage)
-            study.set_user_attr(OWNER, self.folder.id)
+            study.set_user_attr(OWNER, self.folder.id)  # first: one that is not ours is not gone on with
+            study.add_trials(whole.get_trials(deepcopy=False))
             return study
 
 
@@ -114,7 +133,7 @@ def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
 
 def open_study(folder: SearchFolder) -> optuna.Study:
     """The search's study, in Optuna's journal."""
-    return _named(folder.name, JournalStorage(JournalFileBackend(str(folder.study_file))))
+    return _in_journal(folder.name, folder.study_file)
 
 
 def refuse_a_strangers(url: str, name: str, owner: str | None) -> None:
@@ -160,6 +179,10 @@ def wait_for(url: str, halt: "Halt", say: Say) -> bool:
     if said and not halt.now:
         say("the study's database answers again")
     return bool(said)
+
+
+def _in_journal(name: str, file: Path) -> optuna.Study:
+    return _named(name, JournalStorage(JournalFileBackend(str(file))))
 
 
 def _named(name: str, storage: BaseStorage) -> optuna.Study:

@@ -5,15 +5,17 @@ import os
 import shutil
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
+from ffsnn.config import ConfigError
 from ffsnn.data import load
 from ffsnn.run_folder import Run
 from search import samplers
 from search.config import SearchConfig
 from search.folder import SearchFolder
-from search.points import suggest
+from search.points import _Given, suggest
 from search.reconcile import reconcile, tell
 from search.study_store import open_study
 from search.trial_folder import End, TrialFolder
@@ -132,6 +134,39 @@ def test_a_study_that_says_otherwise_gives_way_to_the_folders(folder):
     assert any("differ from their folders" in line for line in mended(folder))
     assert seen(folder)[1][1] == "FAIL"
     assert [seen(folder)[n] for n in (0, 2, 3)] == [before[n] for n in (0, 2, 3)]
+
+
+def test_a_study_is_not_replaced_before_what_replaces_it_is_whole(folder):
+    """Here it cannot be: a trial has a configuration that the space does not allow."""
+    before = seen(folder)
+    trial = folder.trial(1)
+    trial.rewrite_config(trial.config().replaced({"network.tau": 99}))
+    with pytest.raises(ConfigError, match=r"trial 1 is outside of the search's space .*99.*move .*0001 away"):
+        reconcile(folder, CONFIG, print)
+    assert seen(folder) == before
+    assert not (folder.path / "study.damaged-1").exists()
+
+
+def test_a_search_whose_space_had_numbers_as_text_is_mended(tmp_path):
+    """As version 0.1.0 wrote it: YAML's 1e-3 stood in the space and the study as text, in the trials as a number."""
+    tree = {"parameters": {"lr": {"choice": ["1e-3", "1e-2"]}}, "base": CONFIG.space.base.model_dump()}
+    config = CONFIG.model_copy(update={"space": Space.parse(tree)})
+    folder = SearchFolder.create(tmp_path, config, "")
+    study, choices = open_study(folder), ["1e-3", "1e-2"]
+    for number, text in enumerate(choices):
+        live = optuna.trial.Trial(study, study.ask()._trial_id)
+        study.sampler = _Given({"learning.lr": text})
+        live.suggest_categorical("learning.lr", choices)
+        trial = folder.trial(number)
+        trial.create(config.space.apply({"learning.lr": text}, config.base))
+        trial.write_end(End("failed", "died"))
+        tell(study, trial)
+    said: list[str] = []
+    for _ in range(2):
+        study, _ = reconcile(folder, config, said.append)
+        assert [t.params for t in study.trials] == [{"learning.lr": 0.001}, {"learning.lr": 0.01}]
+        assert [t.state.name for t in study.trials] == ["FAIL", "FAIL"]
+    assert ["differ from their folders" in line for line in said] == [True, False]
 
 
 def test_a_lost_end_comes_back_from_the_study(folder):
