@@ -8,6 +8,7 @@ from rich.console import Console
 from ffsnn.config import ConfigError, RunConfig
 from search.config import SearchConfig
 from search.folder import SearchFolder
+from search.request import AnySpace, requested
 
 if TYPE_CHECKING:
     import pandas
@@ -49,13 +50,13 @@ class Search:
 
 
 def run(
-    space: str | Path | None = None, *, name: str | None = None, home: str | Path | None = None, quiet: bool = False,
+    space: AnySpace | None = None, *, name: str | None = None, home: str | Path | None = None, quiet: bool = False,
     **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
     Args:
-        space: name of a shipped space, or a YAML file [default: mnist].
+        space: name of a shipped space, a YAML file, a mapping as one holds, or a Space [default: mnist].
         name: of the search [default: SPACE-1].
         home: folder that holds `mlruns/` [default: `search.places`].
         quiet: say nothing.
@@ -65,18 +66,20 @@ def run(
         ConfigError: a rule is broken; nothing was begun.
         RuntimeError: the search was interrupted or failed; it can go on.
     """
+    from search.environment import prepared
     from search.launch import launch
     from search.places import find_home, setting
-    from search.request import requested
 
     mlruns = find_home(home)
     places = {
         place: setting(place, settings.get(place)) for place in ("address", "storage", "tracking_uri", "data_dir")
     }
     config, goes_on = requested(mlruns, space, name, None, settings | places)
-    outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)
+    with prepared():
+        outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)
     if outcome.code:
-        raise RuntimeError(f"search {config.name} stopped: {outcome.reason}; run it again with its name to go on")
+        mend = "" if outcome.code == 2 else "; run it again with its name to go on"
+        raise RuntimeError(f"search {config.name} stopped: {outcome.reason}{mend}")
     return load(config.name, home)
 
 

@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands that need them, so that `--help` answers at once.
 """
 
+import errno
 import inspect
 import os
 import sys
@@ -15,8 +16,10 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from ffsnn.config import ConfigError, RunConfig
+from search import environment
 from search.collector import spared
-from search.places import hide_passwords, redacted
+from search.places import hide_passwords, origins, redacted
+from search.signals import interrupting, unread_output_ends
 from search.train_options import parse_train_options
 
 app = typer.Typer(
@@ -48,11 +51,18 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         hide_passwords()
-        with spared():
+        environment.prepare()
+        with spared(), interrupting(), unread_output_ends():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         said = error.format_message() if isinstance(error, TyperException) else str(error)
-        print(f"ffsnn: {redacted(said)}", file=sys.stderr)
+        note = origins(said)
+        print(f"ffsnn: {redacted(said)}" + (f" ({note})" if note else ""), file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"ffsnn: no file can have a name as long as {str(error.filename)[:60]!r}...", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
@@ -138,7 +148,8 @@ def search(
     summary(folder, console)
     console.print(f"results: {folder.path}")
     if outcome.code:
-        console.print(f"stopped: {outcome.reason}; go on with: ffsnn search --resume {config.name}")
+        mend = "" if outcome.code == 2 else f"; go on with: ffsnn search --resume {config.name}"
+        console.print(f"stopped: {outcome.reason}{mend}")
         raise typer.Exit(outcome.code)
     if outcome.reason:
         console.print(f"{outcome.reason}; more: ffsnn search --resume {config.name} --time-budget MINUTES, in all")
@@ -239,7 +250,7 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     outcome = retrain(find_home(home), name, top, seeds, epochs, changes, force, console)
     if outcome.code:
-        console.print(f"stopped: {outcome.reason}; the same command goes on")
+        console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)
 
 
@@ -340,6 +351,8 @@ def sync(
     if config.tracking_uri:
         must_answer(config.tracking_uri)
     with folder.lease():
+        if remark := folder.settle():
+            console.print(remark)
         reconcile(folder, config, console.print)
         count = projection.sync(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")

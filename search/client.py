@@ -4,7 +4,6 @@ Over Ray's client Tune would have to be sent as a pickle, callbacks and all. So 
 command there, with the address that holds there; its lines come here, and Ctrl-C goes there.
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from ffsnn.config import ConfigError
 from search import cluster
 from search.places import ENVIRONMENT
 from search.servers import ray_problem
+from search.signals import ENDING, end_with_parent
 
 EVERY = 0.2  # seconds between two questions for new lines
 HEAD = "node:__internal_head__"  # a resource of the head alone
@@ -75,7 +75,7 @@ def _arguments(options: dict[str, Any], places: dict[str, str | None]) -> list[s
 def _followed(driver: Any) -> int:
     """Print what it prints until it has ended; Ctrl-C and SIGTERM are its."""
     asked: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     for number in before:
         signal.signal(number, lambda number, frame: asked.append(number))
     try:
@@ -141,4 +141,4 @@ def _as_a_person_would() -> None:
     """In the new process: it can be interrupted, which Ray's workers cannot, and stops where the one that follows it
     dies."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    end_with_parent()

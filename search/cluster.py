@@ -5,8 +5,9 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._raylet import Config  # type: ignore[attr-defined]
@@ -15,13 +16,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import ffsnn
 import search
 import spaces
-from ffsnn.config import ConfigError
 from search.names import ENVIRONMENT
-from search.places import redacted
+from search.places import Unreachable, redacted
+from search.ray_session import session_folder
 from search.share import Node, Share
+from search.signals import kept_from_children
 from search.trial_folder import TrialFolder
 
 ANSWER = 1.0  # seconds for a node to take a connection
+_session = ExitStack()  # what a Ray that was started here has on disk
 PACKAGES = (ffsnn, spaces, search)  # what every process of a search runs
 
 
@@ -33,10 +36,12 @@ def start(share: Share, address: str | None = None) -> None:
     if address:
         join(address)
         return
-    ray.init(
-        "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False, log_to_driver=False,
-        logging_level=logging.ERROR, object_store_memory=128 * 2**20,
-    )  # fmt: skip
+    folder = _session.enter_context(session_folder())
+    with kept_from_children():
+        ray.init(
+            "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
+            log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
+        )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 
@@ -44,7 +49,7 @@ def join(address: str) -> None:
     """Connect to a cluster; the code of this project goes with it to every node.
 
     Raises:
-        ConfigError: it does not answer, takes another token, or runs other versions.
+        Unreachable: it does not answer, takes another token, or runs other versions.
     """
     modules = [str(Path(package.__path__[0])) for package in PACKAGES]
     # Ray's own settings are the cluster's, made where it was started.
@@ -62,7 +67,7 @@ def join(address: str) -> None:
     except Exception as error:  # Ray raises whatever its layers do
         stop()
         said = redacted(" ".join(str(error).split()))[:300]
-        raise ConfigError(
+        raise Unreachable(
             f"the Ray cluster at {address} cannot be joined ({said}): "
             f"all its nodes need the same Python and Ray, and this host is to be one of them"
         ) from None
@@ -86,7 +91,20 @@ def stop() -> None:
     next Ray, aborts the process.
     """
     gc.collect()
+    _spare_waiting()
     ray.shutdown()
+    _session.close()
+
+
+def _spare_waiting() -> None:
+    """Let Ray kill its processes at once: it gives each a second for SIGTERM, which does not reach them.
+
+    By names of Ray's own; where they are other ones, it takes those seconds.
+    """
+    node: Any = getattr(ray._private.worker, "_global_node", None)
+    for processes in getattr(node, "all_processes", {}).values():
+        for each in processes:
+            each.process.terminate = each.process.kill
 
 
 def nodes() -> list[Node]:

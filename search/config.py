@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from spaces.space import Space
 class SearchConfig(Config):
     """A search: its name, its space, what it may spend and on what."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str
     space: Space
     space_name: str = ""
     trials: int = Field(ge=1)
@@ -41,6 +42,22 @@ class SearchConfig(Config):
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if wrong := problem_of_name(name):
+            raise ValueError(wrong)
+        return name
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _are_names(cls, names: Any) -> Any:
+        """`"first, second"` as `("first", "second")`."""
+        listed = names.split(",") if isinstance(names, str) else names
+        if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
+            raise ValueError(f"must be names of searches, such as 'first,second', but got {names!r}")
+        return tuple(stripped for name in listed if (stripped := name.strip()))
 
     @field_validator("gpus_per_trial", mode="before")
     @classmethod
@@ -107,6 +124,27 @@ class SearchConfig(Config):
         return self.space.base.replaced(
             {"learning.epochs": self.epochs, "seed": self.seed, "device": self.device, "data_dir": self.data_dir}
         )
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST_NAME = 200  # characters: it is a folder's, a study's, a registered model's, and a part of a tag
+
+
+def problem_of_name(name: str) -> str | None:
+    """What keeps a text from being a search's name; None: nothing."""
+    if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
+        return None
+    shown = name if len(name) <= 40 else f"{name[:40]}... ({len(name)} characters)"
+    return (
+        f"must have letters and digits of ASCII, '.', '_' and '-' alone, {LONGEST_NAME} at most, the first a letter or "
+        f"digit, but got {shown!r}"
+    )
+
+
+def name_from(text: str) -> str:
+    """A search's name that is near to a text, such as a file's: `my-space` of `my space`, `Grosse` of `Größe`."""
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-._")[: LONGEST_NAME // 2] or "search"
 
 
 MAY_CHANGE = {  # when a search goes on

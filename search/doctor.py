@@ -1,6 +1,5 @@
 """`ffsnn doctor`: what would go wrong is found before a search begins; a line a node, and how to mend it."""
 
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ffsnn.config import ConfigError
+from search import environment
 from search.config import SearchConfig
-from search.names import ENVIRONMENT
 from search.node_report import NodeReport, Question, report
 from search.places import redacted
 from search.servers import database_problem, ray_problem, tracking_problem
@@ -49,7 +48,7 @@ def examine(home: Path, config: SearchConfig) -> list[Line]:
         home: the `mlruns/` folder.
         config: the search that is to be run.
     """
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    environment.prepare()
     lines = []
     for name, address, problem in (
         ("study", config.storage, database_problem), ("MLflow", config.tracking_uri, tracking_problem),
@@ -71,7 +70,7 @@ def nodes(home: Path, config: SearchConfig) -> tuple[list[Line], list[Node]]:
         ConfigError: it cannot be joined.
     """
     assert config.address is not None
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    environment.prepare()
     if wrong := ray_problem(config.address):
         raise ConfigError(wrong)
     from search import cluster

@@ -6,21 +6,22 @@ Whatever ends its loop (Ray's node, a callback, a store), the folder says how to
 
 import errno
 import logging
-import os
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ffsnn.config import ConfigError
+from search import environment
 from search.config import SearchConfig
 from search.folder import TrialsFolder
 from search.halt import GRACE, Halt
-from search.names import ENVIRONMENT, SCRATCH
+from search.names import SCRATCH
+from search.places import Unreachable
 from search.share import Share
+from search.signals import listen
 
 if TYPE_CHECKING:
     from search.searcher import FolderSearcher, News
@@ -46,17 +47,25 @@ def drive(
         say: called with what a person should read.
         searcher: makes what hands out the folder's trials.
     """
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    environment.prepare()
     from search import cluster  # once Ray can read the environment
     from search.study_store import wait_for
 
     left, ended = RESTARTS, -1
+    if not halt.now and _ended(folder) >= config.trials:
+        searcher(folder, config, share.cpus, halt, news, say)  # makes whole what a fault left torn
+        say(f"all of its {config.trials} have ended: nothing is left to run")
+        return
     while not halt.now:
         try:
             _tune(folder, config, share, room, halt, news, say, searcher)
             problem = "it ended before the search"
         except (KeyboardInterrupt, SystemExit):  # the latter is how Ray answers SIGTERM while it starts
             halt.ask("interrupted")
+        except Unreachable as error:
+            problem = str(error)
+        except ConfigError as error:  # which the next loop would meet again
+            halt.ask(str(error), failed=True, for_good=True)
         except Exception as error:  # whatever Ray, Tune or a store may raise
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 halt.ask(f"the disk is full ({error})", failed=True)
@@ -64,19 +73,24 @@ def drive(
         finally:
             cluster.stop()
             listen(halt, say, STOPPING)  # Ray leaves SIGTERM to end the process
-        now = sum(trial.end() is not None for trial in folder.trials())
+        now = _ended(folder)
         if now >= config.trials or halt.now:
             break
         left, ended = (RESTARTS if now > ended else left - 1), now
         if not left:
-            halt.ask(f"Ray Tune's loop failed {RESTARTS} times in a row ({problem})", failed=True)
+            halt.ask(f"its loop failed {RESTARTS} times in a row ({problem})", failed=True)
         else:
-            say(f"Ray Tune's loop failed ({problem}): going on from the folder")
+            say(f"the search's loop failed ({problem}): going on from the folder")
             time.sleep(1)
             if config.storage and wait_for(config.storage, halt, say):
                 left = RESTARTS  # it was the database's doing
     if halt.out_of_time:
         searcher(folder, config, share.cpus, halt, news, say).end_all()
+
+
+def _ended(folder: TrialsFolder) -> int:
+    """How many trials have."""
+    return sum(trial.end() is not None for trial in folder.trials())
 
 
 def _tune(
@@ -101,7 +115,7 @@ def _tune(
     from search.watch import AtHalt, Watch
 
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it names trials as nobody knows them
-    watch = Watch(folder, config.patience * 60, room, halt)
+    watch = Watch(folder, config.patience * 60, room, halt, lambda: listen(halt, say, STOPPING))
 
     def told(item: "News") -> None:
         watch.news(item)
@@ -130,30 +144,3 @@ def _tune(
         halt.ending = halt.now
         shutil.rmtree(scratch, ignore_errors=True)
         folder.write_spent(watch.spent_before + halt.seconds)
-
-
-@contextmanager
-def stoppable(halt: Halt, say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM (batch systems) stop the search, twice at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        listen(halt, say, STOPPING)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def listen(halt: Halt, say: Callable[[str], None], answer: str) -> None:
-    """What the first signal is answered with; the second is a KeyboardInterrupt."""
-
-    def stop(*_: Any) -> None:
-        if halt.ending:
-            return
-        if halt.asked:
-            raise KeyboardInterrupt
-        halt.ask("interrupted")
-        say(answer)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)

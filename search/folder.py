@@ -30,7 +30,7 @@ from ffsnn import atomic
 from ffsnn.config import ConfigError, parse
 from ffsnn.run_folder import CONFIG
 from search.card import Measured
-from search.config import SearchConfig
+from search.config import SearchConfig, problem_of_name
 from search.names import CARD_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
 from search.trial_folder import TrialFolder
 
@@ -104,22 +104,24 @@ class SearchFolder(TrialsFolder):
 
     @staticmethod
     def exists(home: Path, name: str) -> bool:
-        return (home / SEARCHES / name / SEARCH_FILE).is_file()
+        return problem_of_name(name) is None and (home / SEARCHES / name / SEARCH_FILE).is_file()
 
     @classmethod
     def open(cls, home: Path, name: str) -> "SearchFolder":
         """A search that is there.
 
         Raises:
-            ConfigError: there is none of that name; the nearest are named.
+            ConfigError: there is none of that name, or it is none; the nearest are named.
         """
-        folder = cls(home / SEARCHES / name)
-        if not (folder.path / SEARCH_FILE).is_file():
+        if not cls.exists(home, name):
             known = [path.parent.name for path in sorted((home / SEARCHES).glob(f"*/{SEARCH_FILE}"))]
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[-3:]
+            known = [there for there in known if problem_of_name(there) is None]
+            near = difflib.get_close_matches(Path(name).name, known, n=3, cutoff=0.3) or known[-3:]
             hint = f"did you mean {', '.join(near)}?" if near else "start one with: ffsnn search"
+            if wrong := problem_of_name(name):
+                raise ConfigError(f"a search's name {wrong}: {hint}")
             raise ConfigError(f"there is no search {name!r} in {home / SEARCHES}: {hint}")
-        return folder
+        return cls(home / SEARCHES / name)
 
     @classmethod
     def create(cls, home: Path, config: SearchConfig, data_checksum: str) -> "SearchFolder":
@@ -150,11 +152,33 @@ class SearchFolder(TrialsFolder):
 
     def write(self, config: SearchConfig, data_checksum: str) -> None:
         versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
-        tree = {
-            "format": FORMAT, "id": self.id or uuid.uuid4().hex, "config": config.model_dump(mode="json"),
+        self._write({
+            "format": FORMAT, "id": self.id or uuid.uuid4().hex, "former_names": self.former_names,
+            "folder": str(self.path.resolve()), "config": config.model_dump(mode="json"),
             "data": data_checksum, "versions": versions, "commit": _commit(),
-        }  # fmt: skip
+        })  # fmt: skip
+
+    def _write(self, tree: dict[str, Any]) -> None:
         atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
+
+    def settle(self) -> str | None:
+        """Write down that a person has renamed, moved or copied the folder; in words, if its name is another one now.
+
+        The folder's name is the search's. A copy is a search of its own, with an id of its own, from then on.
+        """
+        tree = self.read()
+        before = tree["config"]["name"]
+        copied = self.id is None
+        if before == self.name and not copied:
+            return None
+        former = self.former_names
+        self._write(tree | {
+            "id": self.id or uuid.uuid4().hex, "former_names": former, "folder": str(self.path.resolve()),
+            "config": tree["config"] | {"name": self.name},
+        })  # fmt: skip
+        if copied:
+            return f"this is a copy of the search {before!r}, and from now on one of its own"
+        return f"this search was {before!r} before its folder was renamed: it goes on as {self.name!r}"
 
     def read(self) -> dict[str, Any]:
         """search.json.
@@ -173,12 +197,43 @@ class SearchFolder(TrialsFolder):
 
     @property
     def id(self) -> str | None:
-        """What tells it from a search of the same name elsewhere; None: none was given yet."""
-        return self.read().get("id") if (self.path / SEARCH_FILE).exists() else None
+        """What tells it from a search of the same name elsewhere; None: none was given yet, to a copy neither."""
+        if not (self.path / SEARCH_FILE).exists():
+            return None
+        tree = self.read()
+        own: str | None = tree.get("id")
+        return None if self._is_a_copy(tree) else own
+
+    @property
+    def former_names(self) -> list[str]:
+        """Names that it had before its folder was renamed, the last one last; its runs in MLflow may bear them yet."""
+        if not (self.path / SEARCH_FILE).exists():
+            return []
+        tree = self.read()
+        if self._is_a_copy(tree):
+            return []
+        names = [*tree.get("former_names", []), tree["config"]["name"]]
+        return [name for name in dict.fromkeys(names) if name != self.name]
+
+    def _is_a_copy(self, tree: dict[str, Any]) -> bool:
+        """Whether the folder that was written last is still there, as the same search's, and is another one.
+
+        In a home that was copied whole it is none, unless both would share a database or a server.
+        """
+        written, config = Path(tree.get("folder") or self.path.parent / tree["config"]["name"]), tree["config"]
+        if written == self.path or not (written / SEARCH_FILE).is_file() or written.samefile(self.path):
+            return False
+        if not written.parent.samefile(self.path.parent) and not (config.get("storage") or config.get("tracking_uri")):
+            return False
+        try:
+            return SearchFolder(written).read().get("id") == tree.get("id")
+        except ConfigError:
+            return False
 
     @property
     def config(self) -> SearchConfig:
-        return parse(SearchConfig, self.read()["config"])
+        """What is searched and how; the folder's name is the search's, whatever it was when it began."""
+        return parse(SearchConfig, self.read()["config"] | {"name": self.name})
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
         """Trials with a result, by their last validation accuracy; those at full length before all others."""

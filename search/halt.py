@@ -17,14 +17,16 @@ class Halt:
     budget: float | None = None
     reason: str = ""
     failed: bool = False  # rather than interrupted
+    for_good: bool = False  # a rule is broken, which going on would meet again
     asked_at: float | None = None
     ending: bool = False  # Tune's loop is over; what is left must not be interrupted
     started: float = field(default_factory=time.monotonic)
 
-    def ask(self, reason: str, failed: bool = False) -> None:
+    def ask(self, reason: str, failed: bool = False, for_good: bool = False) -> None:
         """Stop: running trials at their next epoch, or after `GRACE` seconds."""
         if not self.asked:
-            self.reason, self.failed, self.asked_at = reason, failed, time.monotonic()
+            self.reason, self.failed, self.for_good = reason, failed, for_good
+            self.asked_at = time.monotonic()
 
     @property
     def asked(self) -> bool:

@@ -4,6 +4,7 @@ launch on the same folder."""
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from search.node_report import gpus
 from search.places import redacted
 from search.progress import Board
 from search.share import Share, this_machine
+from search.signals import listen, stoppable
 
 if TYPE_CHECKING:
     from search.driver import MakeSearcher
@@ -36,7 +38,7 @@ SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
 class Outcome:
     """How a search ended: with all its trials, else why not."""
 
-    code: int  # exit code: 0 finished, 130 interrupted, 1 failed
+    code: int  # exit code: 0 finished, 130 interrupted, 1 failed, 2 a rule is broken, which going on would meet again
     reason: str = ""
 
 
@@ -53,6 +55,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     Raises:
         ConfigError: before any trial starts.
     """
+    refuse_a_foreign_ray()
     os.umask(0o077)  # what is written is for its owner alone
     if config.storage or config.tracking_uri:
         _servers(home, config, resume)
@@ -80,6 +83,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
             config = config.model_copy(update={"first": tuple(first)})
         folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
+        if remark := folder.settle():
+            console.print(remark)
         folder.write(config, checksum)
         if measured:
             folder.write_card(measured)
@@ -87,6 +92,20 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
         board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
         return run(folder, config, share, room, board, tracker, _study_searcher, f"ffsnn sync {folder.name}")
+
+
+def refuse_a_foreign_ray() -> None:
+    """Make sure that this process has no Ray of its user's: a search starts one of its own, and takes it down.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        raise ConfigError(
+            "Ray is up in this process already, and a search has a Ray of its own, which it takes down in the end: "
+            "call ray.shutdown() before it, or run it in a process of its own (ffsnn search)"
+        )
 
 
 def measured_card(
@@ -211,7 +230,7 @@ def run(
         searcher: makes what hands them out.
         catch_up: the command that writes what MLflow lacks.
     """
-    from search.driver import drive, listen, stoppable
+    from search.driver import STOPPING, drive
 
     say = _say(board.console)
     halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
@@ -224,7 +243,7 @@ def run(
         elif item.end and board.ended + len(board.running) == config.trials:
             tracker.spare.set()
 
-    with stoppable(halt, say):
+    with stoppable(halt, say, STOPPING):
         tracker.start()
         board.start()
         try:
@@ -237,7 +256,7 @@ def run(
             say(f"MLflow lacks a part of this; catch up with: {catch_up}")
     ends = [end for trial in folder.trials() if (end := trial.end())]
     if halt.asked and len(ends) < config.trials:
-        return Outcome(1 if halt.failed else 130, halt.reason)
+        return Outcome(2 if halt.for_good else 1 if halt.failed else 130, halt.reason)
     if halt.out_of_time and (len(ends) < config.trials or any(end.reason == "time_budget" for end in ends)):
         return Outcome(0, f"its time budget of {config.time_budget:g} minutes is spent")
     return Outcome(0)

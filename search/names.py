@@ -25,6 +25,7 @@ REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "rep
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
+TAG_ID = "ffsnn.search_id"  # a search keeps it when it is renamed; a copy of it has another
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"
 TAG_COMMIT = "mlflow.source.git.commit"  # MLflow shows it as the run's version
@@ -40,7 +41,7 @@ LOG10 = "_log10"  # after the name of a parameter that is searched over a logari
 VIEW = "mlflow.sharedViewState."  # before the key of a prepared view, among an experiment's tags
 TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
-# Said to Ray, Tune and MLflow before they are imported; what a person has set stays.
+# Said to Ray, Tune and MLflow before they are imported (`search.environment`); what a person has set stays.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ffsnn.config import ConfigError, RunConfig
 from ffsnn.run_folder import CONFIG
 from search import points, samplers
 from search.config import SearchConfig
@@ -10,6 +11,9 @@ from search.halt import Halt
 from search.reconcile import reconcile, tell
 from search.searcher import FolderSearcher, News
 from search.trial_folder import TrialFolder
+from spaces.parameter import Sample
+
+ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
 
 
 class StudySearcher(FolderSearcher):
@@ -39,15 +43,36 @@ class StudySearcher(FolderSearcher):
         """
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
-            if number < len(self.search.first):
-                sample = dict(self.search.first[number])
-            else:
-                sampler = samplers.build(self.search.sampler, self.search.seed, number)
-                seen = samplers.seen_by(self.search.sampler, self.study)
-                sample = points.draw(self.search.space, seen, sampler, number)
-            trial.create(self.search.space.apply(sample, self.base))
+            sample, run = self._point(number)
+            trial.create(run)
             points.record(self.search.space, self.study, number, sample)
         return trial
+
+    def _point(self, number: int) -> tuple[Sample, RunConfig]:
+        """What a trial is to try, and as a configuration; one that breaks a rule gives way to another.
+
+        Raises:
+            ConfigError: all that were tried break one.
+        """
+        for attempt in range(ATTEMPTS):
+            sample = self._suggested(number, attempt)
+            try:
+                return sample, self.search.space.apply(sample, self.base)
+            except ConfigError as error:
+                broken = str(error)
+            if attempt == 0:
+                self.say(f"trial {number}: what was suggested breaks a rule, and gives way to another point: {broken}")
+        raise ConfigError(
+            f"each of {ATTEMPTS} points of the space breaks a rule ({broken}): correct the space, and search under "
+            f"another --name"
+        )
+
+    def _suggested(self, number: int, attempt: int) -> Sample:
+        if attempt == 0 and number < len(self.search.first):
+            return dict(self.search.first[number])
+        name = self.search.sampler if attempt == 0 else "random"
+        sampler = samplers.build(name, self.search.seed, number, attempt)
+        return points.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
 
     def told(self, trial: TrialFolder) -> None:
         tell(self.study, trial)

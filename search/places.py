@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 from ffsnn.config import ConfigError
@@ -23,9 +24,14 @@ ENVIRONMENT = {
     "home": "FFSNN_HOME", "address": "FFSNN_ADDRESS", "storage": "FFSNN_STORAGE",
     "tracking_uri": "MLFLOW_TRACKING_URI", "data_dir": "FFSNN_DATA",
 }  # fmt: skip
+FOLDERS = ("home", "data_dir")
 LOCAL = "local"  # said of a place: not where it was, but here
 _PASSWORD = re.compile(r"(\w://[^\s:/@'\"]*):[^\s'\"]*@")
 _IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s'\"]*")
+
+
+class Unreachable(ConfigError):
+    """A server does not answer, or not as it should: the same may go through another time."""
 
 
 def setting(name: str, asked: str | Path | None = None) -> str | None:
@@ -35,6 +41,32 @@ def setting(name: str, asked: str | Path | None = None) -> str | None:
         ConfigError: `ffsnn.toml` cannot be read, or has a key that is none.
     """
     return str(asked) if asked else os.environ.get(ENVIRONMENT[name]) or _from_file().get(name)
+
+
+def elsewhere(uri: str | None) -> str | None:
+    """An address that is not `local`; None: here."""
+    return None if uri == LOCAL else uri
+
+
+def origins(said: str) -> str:
+    """Of the places that a message names, those that come from the environment or a file, and how to overrule them."""
+    notes = []
+    for name, variable in ENVIRONMENT.items():
+        source, value = variable, os.environ.get(variable)
+        if not value:
+            with suppress(ConfigError):
+                source, value = PLACES_FILE, _from_file().get(name)
+        if value and any(len(shown) > 3 and shown in said for shown in _shown(name, value)):
+            other = "FOLDER" if name in FOLDERS else f"{LOCAL}, or another,"
+            notes.append(f"{name} comes from {source}: --{name.replace('_', '-')} {other} overrules it")
+    return "; ".join(notes)
+
+
+def _shown(name: str, value: str) -> set[str]:
+    """How a place may stand in a message."""
+    if name in FOLDERS:
+        return {str(Path(value).expanduser().absolute())}
+    return {value, without_password(value), redacted(value)}
 
 
 def find_home(home: str | Path | None = None) -> Path:
@@ -75,7 +107,7 @@ def _from_file() -> dict[str, str]:
             raise ConfigError(f"{file} has {name!r}, which is no place: {hint}")
         if not isinstance(value, str):
             raise ConfigError(f"{name} in {file} must be a text in quotes, but is {value!r}")
-        if name in ("home", "data_dir"):
+        if name in FOLDERS:
             said[name] = str(file.parent / Path(value).expanduser())
     return said
 

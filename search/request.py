@@ -1,23 +1,26 @@
 """What a person asks for becomes a SearchConfig: a new search, or one that goes on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ffsnn.config import ConfigError, parse
-from search.config import SearchConfig, difference
+from search.config import SearchConfig, difference, name_from
 from search.folder import SearchFolder, free_name
 from search.places import LOCAL, find_home, setting
 from spaces.space import Space
 
+AnySpace = str | Path | Mapping[str, Any] | Space
+
 
 def requested(
-    home: Path, space: str | Path | None, name: str | None, resume: str | None, asked: dict[str, Any]
+    home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any]
 ) -> tuple[SearchConfig, bool]:
     """The search that is asked for, and whether it is there already and goes on.
 
     Args:
         home: the `mlruns/` folder.
-        space: name of a shipped space, or a YAML file; None: mnist.
+        space: name of a shipped space, a YAML file, a mapping as one holds, or a Space; None: mnist.
         name: of the search; one that is there goes on.
         resume: name of a search that goes on with its own space.
         asked: settings; those that are None are the space's, the stored search's, or the defaults;
@@ -32,10 +35,9 @@ def requested(
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
         old = SearchFolder.open(home, resume).config
         return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
-    space = space or "mnist"
-    loaded, stem = Space.load(space), Path(space).stem
+    loaded, stem = _loaded("mnist" if space is None else space)
     fresh = {
-        "name": name or free_name(home, stem), "space": loaded.model_dump(mode="json"), "space_name": stem,
+        "name": name or free_name(home, name_from(stem)), "space": loaded.model_dump(mode="json"), "space_name": stem,
         "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
     }  # fmt: skip
     config = parse(SearchConfig, fresh | changes)
@@ -55,8 +57,19 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
     asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
     asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
     del asked["space"]
-    asked["warm_start"] = options["warm_start"].split(",") if options["warm_start"] else None
     return home, *requested(home, options["space"], options["name"], options["resume"], asked)
+
+
+def _loaded(space: Any) -> tuple[Space, str]:
+    """A space, and what it is called."""
+    if isinstance(space, str | Path):
+        return Space.load(space), Path(space).stem
+    if isinstance(space, Space):
+        return Space.parse(space.model_dump(mode="json")), "space"
+    if isinstance(space, Mapping):
+        return Space.parse(space), "space"
+    said = f"{type(space).__name__} {space!r}"[:80]
+    raise ConfigError(f"a space is a shipped one's name, a YAML file, a mapping or a Space, but got {said}")
 
 
 def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:

@@ -5,7 +5,6 @@ their types; parameters are text.
 """
 
 import difflib
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.run_folder import CONFIG
+from search import environment
 from search.folder import SearchFolder, place
-from search.names import ENVIRONMENT, EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
-from search.places import redacted, setting
+from search.names import EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
+from search.places import elsewhere, redacted, setting
 from search.servers import tracking_store
+from search.tracking.store import client_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -48,7 +49,8 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
     Raises:
         ConfigError: there is no such search, nothing in it has a result, or the address does not answer.
     """
-    if tracking_uri is None and (SearchFolder.exists(home, name) or setting("tracking_uri") is None):
+    named = elsewhere(setting("tracking_uri", tracking_uri))
+    if named is None or (tracking_uri is None and SearchFolder.exists(home, name)):
         return from_folder(SearchFolder.open(home, name), top)
     uri = tracking_store(tracking_uri)
     assert uri is not None
@@ -69,12 +71,11 @@ def from_folder(folder: SearchFolder, top: int) -> list[Best]:
 
 def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> list[Best]:
     """From the runs that bear the search's name; one without a configuration is passed over, and said."""
-    os.environ |= {key: value for key, value in ENVIRONMENT.items() if key not in os.environ}
+    environment.prepare()
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
     try:
-        client = MlflowClient(uri)
+        client = client_of(uri)
         runs = _runs(client, f"tags.`{TAG_SEARCH}` = '{name}'" if "'" not in name else "tags.`-` = '-'")
         if not runs:
             raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))

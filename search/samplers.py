@@ -18,9 +18,10 @@ from spaces.parameter import Choice
 from spaces.space import Space
 
 
-def seed_of(seed: int, number: int) -> int:
-    """A seed of its own for each trial of a search."""
-    digest = hashlib.blake2b(f"{seed}/sampler/{number}".encode(), digest_size=4).digest()
+def seed_of(seed: int, number: int, attempt: int = 0) -> int:
+    """A seed of its own for each trial of a search, and for each point drawn for it."""
+    place = f"{seed}/sampler/{number}" + (f"/{attempt}" if attempt else "")
+    digest = hashlib.blake2b(place.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
@@ -68,11 +69,11 @@ WITHOUT_CHOICES = ("qmc", "cmaes")
 WITHOUT_CONDITIONS = ("qmc", "gp", "cmaes")
 
 
-def build(name: str, seed: int, number: int) -> BaseSampler:
-    """The sampler for trial `number` of a search."""
+def build(name: str, seed: int, number: int, attempt: int = 0) -> BaseSampler:
+    """The sampler for trial `number` of a search; `attempt`: how many points for it broke a rule."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](seed, seed_of(seed, number), number)
+        return SAMPLERS[name](seed, seed_of(seed, number, attempt), number)
 
 
 def seen_by(name: str, study: optuna.Study) -> Any:

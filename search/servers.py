@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ffsnn.config import ConfigError
-from search.places import redacted, setting
+from search.places import elsewhere, redacted, setting
 
 ANSWER = 4.0  # seconds
 SILENT = "does not answer"
@@ -79,7 +79,7 @@ def tracking_store(asked: str | None) -> str | None:
     Raises:
         ConfigError: it does not answer.
     """
-    uri = setting("tracking_uri", asked)
+    uri = elsewhere(setting("tracking_uri", asked))
     if uri is not None:
         must_answer(uri)
     return uri

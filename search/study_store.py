@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from ffsnn.config import ConfigError
 from search.folder import SearchFolder
 from search.names import OWNER
-from search.places import redacted, without_password
+from search.places import Unreachable, redacted, without_password
 
 if TYPE_CHECKING:
     from search.halt import Halt
@@ -182,7 +182,14 @@ def wait_for(url: str, halt: "Halt", say: Say) -> bool:
 
 
 def _in_journal(name: str, file: Path) -> optuna.Study:
-    return _named(name, JournalStorage(JournalFileBackend(str(file))))
+    storage = JournalStorage(JournalFileBackend(str(file)))
+    return _named(study_name(storage, name), storage)
+
+
+def study_name(storage: BaseStorage, search: str) -> str:
+    """What a search's study is called in its journal: as the search, or as that was when it began."""
+    names = [study.study_name for study in storage.get_all_studies()]
+    return search if search in names or not names else names[0]
 
 
 def _named(name: str, storage: BaseStorage) -> optuna.Study:
@@ -226,7 +233,7 @@ def _translated(url: str) -> Iterator[None]:
         raise ConfigError(f"{without_password(url)} needs {error.name}: pip install 'ffsnn[cluster]'") from None
     except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
         reason = redacted(" ".join(str(error.__cause__ or error).split()))[:200]
-        raise ConfigError(
+        raise Unreachable(
             f"the study's database {without_password(url)} cannot be used ({reason}): "
             f"is --storage right, and its password?"
         ) from None

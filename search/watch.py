@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,14 +47,25 @@ class Watch(Callback):
         patience: seconds that a trial may take for its first epoch.
         room: bytes that must stay free for the running trials.
         halt: what to ask when it must stop.
+        begun: called when Tune's loop begins.
     """
 
-    def __init__(self, folder: TrialsFolder, patience: float, room: int, halt: Halt) -> None:
-        self.folder, self.patience, self.room, self.halt = folder, patience, room, halt
+    def __init__(
+        self, folder: TrialsFolder, patience: float, room: int, halt: Halt, begun: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self.folder, self.patience, self.room, self.halt, self.begun = folder, patience, room, halt, begun
         self.searcher: FolderSearcher | None = None
         self.paces: dict[int, Pace] = {}
         self.spent_before = folder.spent()
         self.next = 0.0
+
+    def setup(self, *_: Any, **info: Any) -> None:
+        """Tune's loop begins: it has just put its own answer to SIGUSR1 in place of ours."""
+        self.begun()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's snapshots, which are never read."""
+        return {}
 
     def news(self, news: News) -> None:
         if news.end:

@@ -18,6 +18,7 @@ from search.folder import SearchFolder
 from search.points import distribution
 from search.reconcile import TOLD
 from search.results import Result, Results, short
+from search.study_store import study_name
 
 Told = tuple[TrialState, float | None]
 Times = dict[int, tuple[datetime | None, datetime | None]]  # of a trial: begun, ended
@@ -93,7 +94,8 @@ def times(folder: SearchFolder) -> Times:
     """When each trial began and ended, as the search's study has it; nothing where that is missing or damaged."""
     try:
         storage = JournalStorage(_ReadOnly(folder.study_file.read_bytes()))
-        trials = storage.get_all_trials(storage.get_study_id_from_name(folder.name), deepcopy=False)
+        name = study_name(storage, folder.name)
+        trials = storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):  # what Optuna's replay may raise
         return {}
     return {trial.number: (trial.datetime_start, trial.datetime_complete) for trial in trials}

@@ -18,7 +18,7 @@ from ffsnn.run_folder import bytes_on_disk
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.launch import Outcome, disk_room, measured_card, run, share_of
+from search.launch import Outcome, disk_room, measured_card, refuse_a_foreign_ray, run, share_of
 from search.progress import Board
 from search.reconcile import make_whole
 from search.retrain import champion, verdict
@@ -68,6 +68,7 @@ def retrain(
     Raises:
         ConfigError: before any training starts, or when each has failed.
     """
+    refuse_a_foreign_ray()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
     config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
@@ -80,6 +81,8 @@ def retrain(
         console.print(f"the search has {len(plan.trials)} different configurations with a result, fewer than {top}")
     folder.create()
     with folder.lease():
+        if remark := search.settle():
+            console.print(remark)
         if folder.result() is None:
             champion.refuse_a_strangers(home, name, config.tracking_uri)
             outcome = _train(home, folder, config, console)

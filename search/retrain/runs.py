@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class RetrainProjection(Projection):
     """Writes one retraining into an MLflow store; every method can be repeated."""
 
-    number_tag = TAG_RETRAIN_RUN
+    name_tag, number_tag = TAG_RETRAIN_OF, TAG_RETRAIN_RUN
     folder: RetrainFolder  # type: ignore[assignment]  # what asks for a search's is replaced below
 
     def __init__(self, home: Path, folder: RetrainFolder, uri: str | None = None) -> None:
@@ -52,8 +52,8 @@ class RetrainProjection(Projection):
     def close(self, finished: bool) -> None:
         self._close_trials()
 
-    def _mine(self) -> str:
-        return f"tags.`{TAG_RETRAIN_OF}` = '{self.folder.search.name}' AND tags.`{TAG_RETRAIN}` = '{self.folder.name}'"
+    def _query(self, name: str) -> str:
+        return f"{super()._query(name)} AND tags.`{TAG_RETRAIN}` = '{self.folder.name}'"
 
     def _common(self) -> dict[str, str]:
         return {name: value for name, value in super()._common().items() if name != TAG_DATA}

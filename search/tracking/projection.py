@@ -18,6 +18,7 @@ from search.names import (
     PICTURES,
     SEARCH_FILE,
     TAG_CONFIG_ID,
+    TAG_ID,
     TAG_KEPT,
     TAG_KIND,
     TAG_NAME,
@@ -43,11 +44,11 @@ STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 class Projection:
     """Writes one search into an MLflow store; every method can be repeated."""
 
-    number_tag = TAG_TRIAL  # which trial a run is of
+    name_tag, number_tag = TAG_SEARCH, TAG_TRIAL  # of which search a run is, and of which trial
 
     def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
         self.home, self.folder, self.uri = home, folder, uri
-        self.space, self.tags = self.search.config.space, self._common()
+        self.id, self.space, self.tags = self.search.id, self.search.config.space, self._common()
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
         self._take_stock()
@@ -113,24 +114,51 @@ class Projection:
                 self.client.set_terminated(run, "KILLED", runs.ended(self.folder.trial(number)))
 
     def _take_stock(self) -> None:
-        """Find the search's runs. A store that hung may have made one twice: the first stays."""
-        token: str | None = ""
-        while token is not None:
-            page = self.client.search_runs(
-                [self.experiment], self._mine(), max_results=BATCH,
-                order_by=["attributes.start_time ASC"], page_token=token or None,
-            )  # fmt: skip
-            for run in page:
+        """Find the search's runs. A store that hung may have made one twice: the first stays.
+
+        Runs of a search that was renamed are given its name; those of another one that has, or had, the name are not
+        touched.
+        """
+        for name in (self.search.name, *self.search.former_names):
+            for run in self._named(name):
+                if not self._is_mine(run, name):
+                    continue
+                if name != self.search.name:
+                    self._rename(run, name)
                 of = run.data.tags.get(self.number_tag, "")
                 if of in self.there:
                     self.client.delete_run(run.info.run_id)
                 else:
                     self.there[of] = run
-            token = page.token or None
 
-    def _mine(self) -> str:
-        """The filter that finds the search's runs."""
-        return f"tags.`{TAG_SEARCH}` = '{self.folder.name}'"
+    def _named(self, name: str) -> "list[Run]":
+        """The runs of the search, as it is or was called."""
+        runs: list[Run] = []
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs(
+                [self.experiment], self._query(name), max_results=BATCH,
+                order_by=["attributes.start_time ASC"], page_token=token or None,
+            )  # fmt: skip
+            runs += page
+            token = page.token or None
+        return runs
+
+    def _is_mine(self, run: "Run", name: str) -> bool:
+        """Whether a run is this search's; one of an earlier version does not say so itself."""
+        said = run.data.tags.get(TAG_ID)
+        if said is not None:
+            return said == self.id
+        return name == self.search.name or not SearchFolder.exists(self.home, name)
+
+    def _rename(self, run: "Run", before: str) -> None:
+        shown = run.data.tags.get(TAG_NAME, "")
+        tags = {self.name_tag: self.search.name, TAG_NAME: self.search.name + shown.removeprefix(before)}
+        self._write(run.info.run_id, tags=tags)
+
+    def _query(self, name: str) -> str:
+        """The filter that finds the runs of a search by its name."""
+        return f"tags.`{self.name_tag}` = '{name}'"
 
     def _common(self) -> dict[str, str]:
         """The tags that all runs bear."""

@@ -30,6 +30,7 @@ from search.names import (
     TAG_COMMIT,
     TAG_DATA,
     TAG_DATASET,
+    TAG_ID,
     TAG_NOTE,
     TAG_SEED,
     TAG_SPACE,
@@ -102,8 +103,8 @@ def of_search(search: SearchFolder) -> dict[str, str]:
     """The tags that all runs of a search bear."""
     config, tree = search.config, search.read()
     tags = {
-        TAG_SPACE: config.space_name, TAG_SEED: str(config.seed), TAG_DATASET: config.base.data.dataset,
-        TAG_DATA: tree["data"], TAG_COMMIT: tree.get("commit"),
+        TAG_ID: search.id, TAG_SPACE: config.space_name, TAG_SEED: str(config.seed),
+        TAG_DATASET: config.base.data.dataset, TAG_DATA: tree["data"], TAG_COMMIT: tree.get("commit"),
     }  # fmt: skip
     return {name: value for name, value in tags.items() if value}
 

@@ -4,15 +4,25 @@ import logging
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from search.names import ARTIFACTS, DATABASE, ENVIRONMENT, EXPERIMENT
+from search import environment
+from search.names import ARTIFACTS, DATABASE, EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+
+BUSY = 60.0  # seconds to wait for another process that writes
+LOCATIONS = (  # where MLflow keeps addresses of artifacts
+    ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
+    ("model_versions", "source"), ("model_versions", "storage_location"), ("workspaces", "default_artifact_root"),
+)  # fmt: skip
 
 
 def store_uri(home: Path) -> str:
@@ -21,7 +31,7 @@ def store_uri(home: Path) -> str:
 
 def imported() -> type["MlflowClient"]:
     """MLflow's client, told before its import (a second and a half) to be quiet."""
-    os.environ |= {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    environment.prepare()
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -30,20 +40,70 @@ def imported() -> type["MlflowClient"]:
 
 
 def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]:
-    """The store and its experiment, made where missing; (client, experiment id).
+    """The store and its experiment, made where missing, restored where deleted; (client, experiment id).
 
     Args:
         home: the `mlruns/` folder.
-        uri: of a tracking server; None: the local store.
+        uri: of a tracking server, or of a store; None: the local one.
     """
-    client_type = imported()
     if not uri and not (home / DATABASE).exists():
         _create(home)
-    client = client_type(uri or store_uri(home))
+    client = client_of(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return client, experiment.experiment_id
-    return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri())
+    if experiment is None:
+        return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri())
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+        _remark(f"the experiment {EXPERIMENT!r} had been deleted in MLflow: it is restored, with its runs")
+    return client, experiment.experiment_id
+
+
+def client_of(uri: str) -> "MlflowClient":
+    """MLflow's client of a server or store; a store that lies with its artifacts names them as they lie now."""
+    client = imported()
+    scheme, _, path = uri.partition(":///")
+    file = Path(path)
+    if scheme == "sqlite" and file.is_file() and file.name == DATABASE:
+        relocate(file.parent)
+    return client(uri)
+
+
+def relocate(home: Path) -> None:
+    """Make the local store point to the artifacts beside it, once the folder was moved, copied or renamed.
+
+    MLflow keeps absolute addresses: it would write where the folder was before, and show nothing.
+    """
+    here = home.resolve()
+    with closing(sqlite3.connect(home / DATABASE, timeout=BUSY)) as database, database:
+        before = _home_before(database)
+        if before is None or before == here or (before.exists() and before.samefile(here)):
+            return
+        database.execute("BEGIN IMMEDIATE")
+        for table, column in LOCATIONS:
+            if column in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+                for old, new in ((f"{before.as_uri()}/", f"{here.as_uri()}/"), (f"{before}/", f"{here}/")):
+                    database.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, len(old), old),
+                    )
+    _remark(f"this MLflow store was in {before} before: its runs point to {here} now")
+
+
+def _home_before(database: sqlite3.Connection) -> Path | None:
+    """Where the store's own artifacts are to be; None: it says nothing that we understand."""
+    try:
+        row = database.execute("SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
+    except sqlite3.DatabaseError:  # not yet a store, or none of MLflow's: its client says so
+        return None
+    parts = urlsplit(row[0]) if row and row[0] else None
+    if parts is None or parts.scheme != "file":
+        return None
+    path = Path(unquote(parts.path))
+    return path.parent if path.name == ARTIFACTS else None
+
+
+def _remark(said: str) -> None:
+    print(said, file=sys.stderr, flush=True)
 
 
 def _create(home: Path) -> None:

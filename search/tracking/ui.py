@@ -20,7 +20,9 @@ import psutil
 from rich.console import Console
 
 from ffsnn.config import ConfigError
-from search.names import ARTIFACTS, ENVIRONMENT
+from search import environment
+from search.names import ARTIFACTS
+from search.signals import end_with_parent
 from search.tracking.store import open_store, store_uri
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
@@ -41,7 +43,7 @@ def ui(home: Path, name: str | None, host: str, port: int, uri: str | None, cons
     Raises:
         ConfigError: there is no such search, a server does not answer, or the port is taken.
     """
-    os.environ |= {key: value for key, value in ENVIRONMENT.items() if key not in os.environ}
+    environment.prepare()
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as apart:
         server, pages = apart.submit(_prepared, home, name, uri).result()
     if server is None:
@@ -55,11 +57,13 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     from mlflow.exceptions import MlflowException
 
     from search.folder import SearchFolder
+    from search.places import elsewhere
     from search.servers import must_answer
     from search.tracking.view import prepare
 
-    if name is not None:
-        uri = uri or SearchFolder.open(home, name).config.tracking_uri
+    if name is not None and uri is None:
+        uri = SearchFolder.open(home, name).config.tracking_uri
+    uri = elsewhere(uri)
     if uri is not None:
         if not uri.startswith(("http://", "https://")):
             raise ConfigError(f"the pages need an MLflow server, such as http://host:5000, but got {uri}")
@@ -89,8 +93,6 @@ def _free(host: str, port: int) -> int:
 
 
 def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores Ctrl-C unless told otherwise
-        signal.signal(number, signal.default_int_handler)
     server = subprocess.Popen(
         [
             sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
@@ -99,6 +101,7 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
         ],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=end_with_parent,
     )  # fmt: skip
     try:
         _wait(server, f"http://{LOOPBACK if host == ANYWHERE else host}:{port}")

@@ -1,18 +1,19 @@
-"""How the driver takes signals; what it does with a search is in `test_search.py` and `tests/faults`."""
+"""How a search takes what ends a process; each of them, on a real search, in `test_endings.py`."""
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from search.driver import listen, stoppable
 from search.halt import Halt
+from search.signals import ENDING, interrupting, listen, stoppable
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDING)
 def test_the_first_signal_is_answered_and_the_second_stops_at_once(number: signal.Signals) -> None:
     before, halt, said = signal.getsignal(number), Halt(None), []
-    with stoppable(halt, said.append):
+    with stoppable(halt, said.append, "stopping"):
         listen(halt, said.append, "the search is over")
         os.kill(os.getpid(), number)
         assert said == ["the search is over"]
@@ -20,3 +21,37 @@ def test_the_first_signal_is_answered_and_the_second_stops_at_once(number: signa
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
+
+
+def test_what_the_parent_ignores_stays_ignored() -> None:
+    """As `nohup` has it; but for SIGINT, which a script's background jobs are made to ignore."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    halt = Halt(None)
+    try:
+        with stoppable(halt, print, "stopping"):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not halt.asked
+            os.kill(os.getpid(), signal.SIGINT)
+            assert halt.asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_other_commands_are_interrupted_and_tidy_up(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_a_thread_that_gets_no_signals_changes_no_handler() -> None:
+    before = [signal.getsignal(number) for number in ENDING]
+
+    def searched() -> list[object]:
+        with stoppable(Halt(None), print, "stopping"):
+            return [signal.getsignal(number) for number in ENDING]
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(searched).result() == before

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from ffsnn.data import load
 from search.config import SearchConfig
+from search.driver import drive
 from search.folder import SearchFolder
 from search.halt import Halt
 from search.optuna_search import StudySearcher
@@ -74,7 +76,7 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
 
 
 def searcher(home: Path, **settings) -> StudySearcher:
-    config = SearchConfig(name="s", space=SPACE, epochs=3, device="cpu", **settings)
+    config = SearchConfig(**{"name": "s", "space": SPACE, "epochs": 3, "device": "cpu", **settings})
     folder = SearchFolder.create(home, config, "")
     return StudySearcher(folder, config, 1, Halt(), lambda news: None, print)
 
@@ -82,6 +84,43 @@ def searcher(home: Path, **settings) -> StudySearcher:
 @pytest.fixture
 def ray_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.cluster.alive", lambda node=None: True)
+
+
+def unchecked(**parameters: object) -> Space:
+    """A space that was not tried out, as one may be whose combinations are too many."""
+    return Space.model_validate({"base": SPACE.base, "parameters": parameters})
+
+
+def test_a_point_that_breaks_a_rule_gives_way_to_another(tmp_path: Path, capsys):
+    rarely = unchecked(encoder={"choice": ["direct", "latency"]}, T={"int": [1, 3]})
+    hurt = searcher(tmp_path, trials=20, space=rarely, sampler="random")
+    configs = [hurt.prepared(hurt.fresh()).config() for _ in range(20)]
+    assert {config.network.T for config in configs} == {1, 2, 3}
+    said = capsys.readouterr().out.splitlines()
+    assert said
+    assert all(
+        re.match(r"trial \d+: what was suggested breaks a rule.*needs T >= 2, but got T=1$", line) for line in said
+    )
+    shutil.rmtree(hurt.folder.path)
+    again = searcher(tmp_path, trials=20, space=rarely, sampler="random")
+    assert [again.prepared(again.fresh()).config() for _ in range(20)] == configs
+
+
+def test_a_space_without_a_point_ends_the_search_and_blames_the_space(tmp_path: Path):
+    never = unchecked(encoder={"choice": ["latency"]}, T={"choice": [1]})
+    config = SearchConfig(name="s", space=never, trials=3, epochs=3, device="cpu")
+    folder, halt = SearchFolder.create(tmp_path, config, ""), Halt()
+
+    def looped(*arguments: object) -> StudySearcher:
+        found = StudySearcher(folder, config, 1, halt, lambda news: None, print)
+        found.suggest("a")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.driver._tune", looped)
+        drive(folder, config, None, 0, halt, print, print, looped)  # type: ignore[arg-type]
+    assert re.match(r"each of 100 points of the space breaks a rule .*T >= 2.*: correct the space", halt.reason)
+    assert (halt.failed, halt.for_good) == (True, True)
 
 
 def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: None):
