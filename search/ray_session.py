@@ -21,7 +21,7 @@ LONGEST = 107 - 67  # bytes of the folder's path
 PREFIX, LOCK = "ffsnn-ray-", "lock"
 OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
 MARK = "FFSNN_RAY_SESSION"  # in the environment of Ray's processes: the folder
-# Not the driver itself, which may be $3. A process whose title was changed has lost its environment, but has its logs open.
+# All but the driver, $3. A process that changed its title has lost its environment, but has its logs open.
 GUARD = """
 cat
 {

@@ -142,7 +142,7 @@ def test_mnist_is_the_published_one(mnist: Split) -> None:
     assert mnist.checksum == "3414c0e00e7c4945685659b56cd76804b85067e8258bd8858a8a598ca8c00b4d"
     folder = fetch.cache_folder(None) / "mnist"
     for name in TRAIN_FILES:
-        assert hashlib.md5((folder / name).read_bytes()).hexdigest() == fetch.MNIST_MD5[name]
+        assert hashlib.md5((folder / name).read_bytes()).hexdigest() == fetch.UNPACKED_MD5["mnist"][name]
     y = parse_idx((folder / TRAIN_FILES[1]).read_bytes(), TRAIN_FILES[1], ndim=1)
     assert y[:5].tolist() == [5, 0, 4, 1, 9]
     assert torch.equal(torch.bincount(y), torch.bincount(mnist.train.y) + torch.bincount(mnist.validation.y))

