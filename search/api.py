@@ -36,7 +36,7 @@ class Search:
         """
         ranked = self.folder.ranked()
         if not ranked:
-            raise ConfigError(f"no trial of {self.name} has finished an epoch yet: go on with its --name")
+            raise ConfigError(f"no trial of {self.name} has finished an epoch yet; {self.folder.how_to_go_on()}")
         return ranked[0][1].config()
 
     def table(self) -> "pandas.DataFrame":

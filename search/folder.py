@@ -65,6 +65,18 @@ class TrialsFolder:
             file.flush()
             yield
 
+    def runner(self) -> str | None:
+        """Which process runs it now; None: none does."""
+        try:
+            with (self.path / LEASE_FILE).open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read() or "another process"
+        except FileNotFoundError:
+            pass
+        return None
+
     def spent(self) -> float:
         """Seconds that it has run, over all its drivers."""
         try:
@@ -140,6 +152,12 @@ class SearchFolder(TrialsFolder):
         (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
         folder.write(config, data_checksum)
         return folder
+
+    def how_to_go_on(self) -> str:
+        """What a person does who waits for more of it."""
+        if (runner := self.runner()) is not None:
+            return f"it is being run by {runner}: wait a moment"
+        return f"go on with: ffsnn search --resume {self.name}"
 
     def other_versions(self) -> str | None:
         """How this machine's libraries differ from those that the search was begun with; None: not where it matters."""
@@ -220,13 +238,16 @@ class SearchFolder(TrialsFolder):
 
         In a home that was copied whole it is none, unless both would share a database or a server.
         """
-        written, config = Path(tree.get("folder") or self.path.parent / tree["config"]["name"]), tree["config"]
-        if written == self.path or not (written / SEARCH_FILE).is_file() or written.samefile(self.path):
-            return False
-        if not written.parent.samefile(self.path.parent) and not (config.get("storage") or config.get("tracking_uri")):
+        config, written = tree["config"], [self.path.parent / tree["config"]["name"]]
+        if config.get("storage") or config.get("tracking_uri"):
+            written.append(Path(tree.get("folder", self.path)))
+        return any(self._is_also_at(path, tree) for path in written)
+
+    def _is_also_at(self, path: Path, tree: dict[str, Any]) -> bool:
+        if not (path / SEARCH_FILE).is_file() or path.samefile(self.path):
             return False
         try:
-            return SearchFolder(written).read().get("id") == tree.get("id")
+            return SearchFolder(path).read().get("id") == tree.get("id")
         except ConfigError:
             return False
 

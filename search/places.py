@@ -81,6 +81,11 @@ def find_home(home: str | Path | None = None) -> Path:
     else:
         root = next((folder for folder in (here, *here.parents) if (folder / "mlruns").is_dir()), here)
     mlruns = root.absolute() / "mlruns"
+    if re.search("[?\udc80-\udcff]|%[0-9A-Fa-f]{2}", str(mlruns)):
+        raise ConfigError(
+            f"the address of MLflow's store takes no folder whose path has '?', '%' before two hexadecimal digits, or "
+            f"what is not UTF-8, but got {str(mlruns)!r}: name another with --home"
+        )
     try:
         (mlruns / SEARCHES).mkdir(parents=True, exist_ok=True)
     except OSError as error:

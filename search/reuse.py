@@ -63,9 +63,7 @@ def from_folder(folder: SearchFolder, top: int) -> list[Best]:
         for accuracy, trial in folder.ranked()[:top]
     ]
     if not found:
-        raise ConfigError(
-            f"no trial of {folder.name} has finished an epoch yet: go on with ffsnn search --resume {folder.name}"
-        )
+        raise ConfigError(f"no trial of {folder.name} has finished an epoch yet; {folder.how_to_go_on()}")
     return found
 
 

@@ -70,7 +70,7 @@ def planned(search: SearchFolder, top: int, seeds: int, epochs: int, device: str
         if len(chosen) == top:
             break
     if not chosen:
-        raise ConfigError(f"no trial of {search.name} has finished an epoch yet: go on with --resume {search.name}")
+        raise ConfigError(f"no trial of {search.name} has finished an epoch yet; {search.how_to_go_on()}")
     numbers, configs = zip(*chosen.values(), strict=True)
     own = [(config.seed + 1 + turn) % 2**31 for turn in range(seeds)]
     return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own))

