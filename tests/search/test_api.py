@@ -1,6 +1,15 @@
 """From Python, as the package's own docstring says it."""
 
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
 import textwrap
+import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +18,8 @@ import search
 from ffsnn.config import ConfigError, RunConfig
 from search.config import SearchConfig
 from search.folder import SearchFolder
+from search.request import requested
+from search.signals import ENDING
 from search.warm_start import points
 from spaces.space import Space
 
@@ -32,6 +43,107 @@ def test_the_example_in_the_docstring(tmp_path, monkeypatch, capsys):
     assert again.table()["val_accuracy"].max() == again.table()["best_val_accuracy"].max()
     with pytest.raises(ConfigError, match="did you mean first"):
         search.load("frist")
+
+
+SMALL = {"trials": 2, "epochs": 1, "quiet": True}
+
+
+def test_a_search_in_a_thread_leaves_the_process_as_it_was(tmp_path):
+    """Signals reach the main thread alone, so it has no handlers of its own there."""
+    handlers = [signal.getsignal(number) for number in ENDING]
+    mask = os.umask(0o022)
+    try:
+        with ThreadPoolExecutor(1) as other:
+            found = other.submit(search.run, "digits_smoke", name="other", home=tmp_path, **SMALL).result()
+        assert len(found.table()) == 2
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(mask)
+    assert [signal.getsignal(number) for number in ENDING] == handlers
+    assert stat.S_IMODE(found.folder.path.stat().st_mode) == 0o700
+
+
+@pytest.mark.slow
+def test_a_search_in_a_running_event_loop(tmp_path):
+    async def searched(name: str) -> int:
+        return len(search.run("digits_smoke", name=name, home=tmp_path, **SMALL).table())
+
+    async def beside(name: str) -> int:
+        run = asyncio.to_thread(search.run, "digits_smoke", name=name, home=tmp_path, **SMALL)
+        return len((await run).table())
+
+    assert asyncio.run(searched("in")) == asyncio.run(beside("beside")) == 2
+
+
+def test_a_ray_of_the_users_own_is_left_alone(tmp_path):
+    """Refused before anything begins: the search's own Ray would take its place."""
+    script = f"""
+import ray, search
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR")
+mine = ray.put("mine")
+try:
+    search.run("digits_smoke", home={str(tmp_path)!r})
+except ValueError as error:
+    print(error)
+print(ray.get(mine))
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert "Ray is up in this process already" in said.stdout, said.stderr
+    assert said.stdout.endswith("mine\n")
+    assert not [*(tmp_path / "mlruns" / "searches").iterdir()]
+
+
+# --- what a search is asked for with ---
+
+
+TREE = {"base": {"data": {"dataset": "digits"}}, "parameters": {"tau": {"float": [1.5, 3]}}}
+
+
+def asked(space: object, home: Path, name: str | None = None, **settings: object) -> SearchConfig:
+    return requested(home, space, name, None, settings)[0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("space", [TREE, Space.parse(TREE), types.MappingProxyType(TREE)])
+def test_a_space_may_be_a_mapping_or_a_space(space, tmp_path):
+    config = asked(space, tmp_path)
+    assert (config.name, config.space) == ("space-1", Space.parse(TREE))
+
+
+@pytest.mark.parametrize("space", [3, ["mnist"], b"mnist", object()])
+def test_anything_else_is_no_space(space, tmp_path):
+    with pytest.raises(ConfigError, match="a space is .* name, a YAML file, a mapping or a Space, but got"):
+        asked(space, tmp_path)
+
+
+def test_a_space_that_was_not_tried_out_is(tmp_path):
+    never = Space.model_validate({"parameters": {"T": {"float": [2, 16]}}})
+    with pytest.raises(ConfigError, match=r"network\.T is a whole number: take int"):
+        asked(never, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my space.yaml", "my-space-1"), ("größe.yaml", "grosse-1"), ("Ärger é.yml", "Arger-e-1"),
+        ("搜索.yaml", "search-1"),
+        ("-x-.yaml", "x-1"), ("x" * 240 + ".yaml", "x" * 100 + "-1"), ("a.b.yaml", "a.b-1"),
+    ],
+)  # fmt: skip
+def test_a_search_is_named_after_its_space_as_near_as_can_be(file, name, tmp_path):
+    (tmp_path / file).write_text(json.dumps(TREE))
+    config = asked(tmp_path / file, tmp_path)
+    assert (config.name, config.space_name) == (name, Path(file).stem)
+
+
+@pytest.mark.parametrize("names", ["first, second", "first,second ", ["first", " second"], ("first", "second")])
+def test_names_of_a_warm_start(names, tmp_path):
+    assert asked(TREE, tmp_path, warm_start=names).warm_start == ("first", "second")
+
+
+def test_one_name_is_a_warm_start_too(tmp_path):
+    assert asked(TREE, tmp_path, warm_start="base").warm_start == ("base",)
+    with pytest.raises(ConfigError, match=r"warm_start: must be names of searches, such as 'first,second', but got 3"):
+        asked(TREE, tmp_path, warm_start=3)
 
 
 def fake(home: Path, name: str, space: Space, samples: list[dict], accuracies: list[float]) -> None:

@@ -73,6 +73,15 @@ def test_a_finished_search_goes_on_to_more_trials(searched, tmp_path):
     assert {number: after[number] for number in range(8)} == before.folder
 
 
+def test_a_finished_search_starts_nothing_to_see_that_nothing_is_left(searched):
+    home, _ = searched
+    before = read(home, "smoke")
+    result = ffsnn("search", "--resume", "smoke", home=home)
+    assert result.returncode == 0, result.stderr
+    assert "all of its 8 have ended: nothing is left to run" in result.stdout
+    assert read(home, "smoke") == before
+
+
 def test_fewer_trials_than_there_are_is_refused(searched):
     said = refused("search", "--resume", "smoke", "--trials", "2", home=searched[0])
     assert said == "ffsnn: search 'smoke' has 8 trials already, but got --trials 2: name 8\n"
