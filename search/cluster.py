@@ -20,7 +20,6 @@ from search.names import ENVIRONMENT
 from search.places import Unreachable, redacted
 from search.ray_session import session_folder
 from search.share import Node, Share
-from search.signals import kept_from_children
 from search.trial_folder import TrialFolder
 
 ANSWER = 1.0  # seconds for a node to take a connection
@@ -37,11 +36,10 @@ def start(share: Share, address: str | None = None) -> None:
         join(address)
         return
     folder = _session.enter_context(session_folder())
-    with kept_from_children():
-        ray.init(
-            "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
-            log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
-        )  # fmt: skip
+    ray.init(
+        "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
+        log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
+    )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from search.halt import GRACE, Halt
 from search.names import SCRATCH
 from search.places import Unreachable
 from search.share import Share
-from search.signals import listen
+from search.signals import held_back, listen
 
 if TYPE_CHECKING:
     from search.searcher import FolderSearcher, News
@@ -71,8 +72,9 @@ def drive(
                 halt.ask(f"the disk is full ({error})", failed=True)
             problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
         finally:
-            cluster.stop()
-            listen(halt, say, STOPPING)  # Ray leaves SIGTERM to end the process
+            with held_back():
+                cluster.stop()
+                listen(halt, say, STOPPING)  # Ray leaves SIGTERM to end the process
         now = _ended(folder)
         if now >= config.trials or halt.now:
             break
@@ -102,7 +104,8 @@ def _tune(
 
     scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
     shutil.rmtree(scratch, ignore_errors=True)
-    with ThreadPoolExecutor(1) as beside:
+    # A Ray of our own is there in seconds; a cluster may be silent for longer than a person waits.
+    with nullcontext() if config.address else held_back(), ThreadPoolExecutor(1) as beside:
         beside.submit(import_module, "search.trainable")  # and with it Tune: seconds, while Ray starts
         cluster.start(share, config.address)
         listen(halt, say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes

@@ -24,7 +24,7 @@ from search.node_report import gpus
 from search.places import redacted
 from search.progress import Board
 from search.share import Share, this_machine
-from search.signals import listen, stoppable
+from search.signals import held_back, listen, stoppable
 
 if TYPE_CHECKING:
     from search.driver import MakeSearcher
@@ -244,8 +244,9 @@ def run(
             tracker.spare.set()
 
     with stoppable(halt, say, STOPPING):
-        tracker.start()
-        board.start()
+        with held_back():  # from these threads
+            tracker.start()
+            board.start()
         try:
             drive(folder, config, share, room, halt, news, say, searcher)
         finally:

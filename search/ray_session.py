@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ffsnn.config import ConfigError
-from search.signals import kept_from_children
+from search.signals import held_back
 
 LONGEST = 107 - 67  # bytes of the folder's path
 PREFIX, LOCK = "ffsnn-ray-", "lock"
@@ -61,7 +61,7 @@ def session_folder() -> Iterator[Path]:
 def _guarded(path: Path) -> Iterator[None]:
     """What is started within is ended with it, or with this process."""
     command = ["/bin/sh", "-c", GUARD, "sh", MARK, str(path), str(os.getpid())]
-    with kept_from_children():
+    with held_back():
         guard = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
             env={"PATH": os.defpath}, start_new_session=True,

@@ -81,10 +81,11 @@ def listen(halt: "Halt", say: Callable[[str], None], answer: str) -> None:
 
 
 @contextmanager
-def kept_from_children() -> Iterator[None]:
-    """Processes that are started within, and theirs, hear nothing of what is sent to all of a job: a mask is inherited.
+def held_back() -> Iterator[None]:
+    """This thread hears them when it is over. What is started within, threads and processes, never does: they inherit
+    the mask.
 
-    Ray's have to live until the search has stopped.
+    Ray answers SIGTERM by itself while it starts and ends, and its processes have to live until the search has stopped.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:

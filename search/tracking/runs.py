@@ -63,6 +63,8 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
         leaf = path.rsplit(".", 1)[-1]
         if path not in sample:
             flat[leaf] = None
+        elif sample[path] is None:
+            flat[leaf] = str(None)  # a choice, which a plot is to show
         elif is_logarithmic(space, path):
             flat[leaf + LOG10] = round(math.log10(sample[path]), 6)  # type: ignore[arg-type]
     return {name: value for name, value in flat.items() if value is not None}

@@ -111,7 +111,7 @@ def test_a_space_may_be_a_mapping_or_a_space(space, tmp_path):
 
 @pytest.mark.parametrize("space", [3, ["mnist"], b"mnist", object()])
 def test_anything_else_is_no_space(space, tmp_path):
-    with pytest.raises(ConfigError, match="a space is .* name, a YAML file, a mapping or a Space, but got"):
+    with pytest.raises(ConfigError, match=r"a space is .* name, a YAML file, a mapping or a Space, but got"):
         asked(space, tmp_path)
 
 

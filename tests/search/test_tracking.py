@@ -127,6 +127,13 @@ def test_what_the_space_has_for_other_choices_only_is_left_out():
     assert ("tau" in adam, sgd["tau"]) == (False, 2.5)
 
 
+def test_a_choice_to_leave_a_field_unset_is_shown():
+    space = Space.parse({"parameters": {"train_images": {"choice": [None, 600]}}})
+    unset = runs.parameters(space.apply({"data.train_images": None}), space)
+    assert unset["train_images"] == "None"
+    assert "momentum" not in unset
+
+
 def test_the_search_describes_itself(home):
     status, _, _, params, _, tags, data, _ = said(home)["done"]
     text = tags["mlflow.note.content"]
@@ -139,6 +146,7 @@ def test_the_search_describes_itself(home):
 
 
 def test_again_changes_nothing(copy):
+    open_store(copy / "mlruns")  # which points it to where it is now
     before = dump(copy)
     projection.sync(copy / "mlruns", folder_of(copy))
     assert dump(copy) == before
