@@ -57,7 +57,7 @@ class SearchConfig(Config):
         listed = names.split(",") if isinstance(names, str) else names
         if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
             raise ValueError(f"must be names of searches, such as 'first,second', but got {names!r}")
-        return tuple(stripped for name in listed if (stripped := name.strip()))
+        return tuple(dict.fromkeys(stripped for name in listed if (stripped := name.strip())))
 
     @field_validator("gpus_per_trial", mode="before")
     @classmethod

@@ -70,7 +70,7 @@ def _guarded(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        del os.environ[MARK]
+        os.environ.pop(MARK, None)
         guard.communicate()  # which closes what it waits for
 
 

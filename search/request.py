@@ -42,6 +42,7 @@ def requested(
     }  # fmt: skip
     config = parse(SearchConfig, fresh | changes)
     if not SearchFolder.exists(home, config.name):
+        config.space.try_out(config.base)  # which has other epochs than the space's own
         return config, False
     old = SearchFolder.open(home, config.name).config
     return _going_on(home, old, config.model_copy(update={"first": old.first})), True

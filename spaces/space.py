@@ -73,12 +73,20 @@ class Space(Config):
         space = parse(cls, tree)
         checks.kinds_fit(space.parameters)
         checks.conditions_can_hold(space.parameters)
-        for sample in (*space.probes(), *space.draws(PROBES)):
+        space.try_out(space.base)
+        return space
+
+    def try_out(self, base: RunConfig) -> None:
+        """Make configurations of samples at the ends and from within.
+
+        Raises:
+            ConfigError: one breaks a rule; one line.
+        """
+        for sample in (*self.probes(), *self.draws(PROBES)):
             try:
-                space.apply(sample)
+                self.apply(sample, base)
             except ConfigError as error:
                 raise ConfigError(f"the space allows {sample}, which breaks a rule: {error}") from error
-        return space
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ffsnn.config import ConfigError
 from search import environment
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT
 
@@ -78,15 +79,25 @@ def relocate(home: Path) -> None:
         before = _home_before(database)
         if before is None or before == here or (before.exists() and before.samefile(here)):
             return
-        database.execute("BEGIN IMMEDIATE")
-        for table, column in LOCATIONS:
-            if column in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            for table, column in LOCATIONS:
                 for old, new in ((f"{before.as_uri()}/", f"{here.as_uri()}/"), (f"{before}/", f"{here}/")):
-                    database.execute(
-                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                        (new, len(old) + 1, len(old), old),
-                    )
+                    _replace_beginning(database, table, column, old, new)
+        except sqlite3.OperationalError as error:
+            raise ConfigError(
+                f"the MLflow store in {home} was moved here from {before}, but cannot be told so ({error}): make "
+                f"{home / DATABASE} writable"
+            ) from error
     _remark(f"this MLflow store was in {before} before: its runs point to {here} now")
+
+
+def _replace_beginning(database: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
+    if column in {row[1] for row in database.execute(f"PRAGMA table_info({table})")}:
+        database.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, len(old), old),
+        )
 
 
 def _home_before(database: sqlite3.Connection) -> Path | None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from search.folder import TrialsFolder
+from search.places import origins
 from search.tracking.projection import Projection, project
 
 SWITCH = (
@@ -107,4 +108,5 @@ class Tracker(threading.Thread):
         if not self.complained:
             self.complained = True
             reason = " ".join(str(error).split())[:200]
-            self.say(f"MLflow does not answer ({reason}); the search goes on, and catches up")
+            note = origins(self.uri or "")
+            self.say(f"MLflow does not answer ({reason}); the search goes on, and catches up" + (note and f" ({note})"))

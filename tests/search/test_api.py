@@ -121,6 +121,13 @@ def test_a_space_that_was_not_tried_out_is(tmp_path):
         asked(never, tmp_path)
 
 
+def test_a_space_is_tried_out_with_the_epochs_of_its_search(tmp_path):
+    tree = {"base": TREE["base"], "parameters": {"layers": {"choice": ["together", "greedy"]}}}
+    assert asked(tree, tmp_path, epochs=2).epochs == 2
+    with pytest.raises(ConfigError, match=r"the space allows .*greedy.*needs an epoch a layer, but got epochs=1"):
+        asked(tree, tmp_path, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [
