@@ -1,13 +1,19 @@
-"""Goodness of a layer's activity and the local losses on it: pure functions.
+"""Goodness of a layer's activity and the local losses on it: pure functions, by name.
 
-Of counts instead of rates, `mean_square` grows by T^2 and `mean` by T. theta is compared with goodness and alpha
-multiplies it, so both mean something only with their goodness and activity: for the same loss, theta grows by that
-factor and alpha shrinks by it.
+Of counts instead of rates, goodness grows by T^power: `mean_square` by T^2, `mean` by T. theta is compared with
+goodness and alpha multiplies it, so both mean something only with their goodness and activity: for the same loss, theta
+grows by that factor and alpha shrinks by it.
+
+A goodness that is a mean over neurons, of counts or of their squares, needs no more of a layer than one sum a sample,
+which the compiled paths have; any other is worked out from the counts of all neurons, as is a loss that is not
+compiled (`loss_gradients.py`). Either way the result is the same, but for rounding.
 
 Legend: B samples, F neurons, C classes; rates in [0, 1] (spikes / T).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch.nn.functional import mse_loss, one_hot, silu, softplus
@@ -25,7 +31,19 @@ def mean(rate_BF: torch.Tensor) -> torch.Tensor:
     return rate_BF.mean(1)
 
 
-GOODNESS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"mean_square": mean_square, "mean": mean}
+@dataclass(frozen=True)
+class Goodness:
+    """A goodness, and what the compiled paths need to know of it."""
+
+    of: Callable[[torch.Tensor], torch.Tensor]  # activity (B, F), rates or counts -> (B,)
+    statistic: Literal["total", "squares", "counts"] = "counts"  # a mean of counts, of their squares, or neither
+    power: int = 1  # it grows by T^power where activity is counts instead of rates
+
+
+GOODNESS = {
+    "mean_square": Goodness(mean_square, "squares", 2),
+    "mean": Goodness(mean, "total", 1),
+}
 
 
 def threshold_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, theta: float, alpha: float) -> torch.Tensor:
@@ -48,9 +66,24 @@ def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
     return mse_loss(rate_BC, one_hot(y_B, rate_BC.shape[1]).to(rate_BC.dtype))
 
 
+def _threshold(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    assert config.theta is not None
+    return threshold_loss(good_pos, good_neg, config.theta, config.alpha)
+
+
+def _swish(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    return swish_loss(good_pos, good_neg, config.alpha)
+
+
+def _symba(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    return symba_loss(good_pos, good_neg, config.alpha)
+
+
+LOSSES: dict[str, Callable[[LearningConfig, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "threshold": _threshold, "swish": _swish, "symba": _symba,
+}  # fmt: skip
+
+
 def pair_loss(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
-    """The local loss of a layer from the goodness of positive and negative samples, (B,) each."""
-    if config.loss == "threshold":
-        assert config.theta is not None
-        return threshold_loss(good_pos, good_neg, config.theta, config.alpha)
-    return {"swish": swish_loss, "symba": symba_loss}[config.loss](good_pos, good_neg, config.alpha)
+    """The local loss of a layer from the goodness of positive and negative samples, (B,) each; a mean over pairs."""
+    return LOSSES[config.loss](config, good_pos, good_neg)

@@ -7,7 +7,7 @@ Legend: T time steps, R rows (images), B samples (copies x R), F inputs, H neuro
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import nn
@@ -64,6 +64,7 @@ class Layer(nn.Module):
         self.inputs, self.labels = inputs, labels
         self.network, self.learning = network, learning
         self.neuron = LIF.of(network)
+        self.goodness = GOODNESS[network.goodness]
         self.normalize = network.normalize[number] if isinstance(network.normalize, tuple) else network.normalize
         self.reads_out = learning.output == "mse" and number == len(network.widths) - 1
         self.fused = True  # take the compiled path where there is one; see `compiled`
@@ -82,6 +83,11 @@ class Layer(nn.Module):
     def compiled(self) -> bool:
         """Whether this layer takes a compiled path: in float32, with a compiler for its device."""
         return self.fused and self.weight.dtype == torch.float32 and compiled(self.weight.device)
+
+    @property
+    def sums_up(self) -> bool:
+        """Whether one sum over a sample's neurons is all that its goodness needs."""
+        return self.goodness.statistic != "counts"
 
     def initialise(self, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(self.inputs)
@@ -103,7 +109,7 @@ class Layer(nn.Module):
             spikes, rates, loss: whether they are wanted. The loss is that of true labels, which make the samples of
                 copy 0 positive ones, and wrong labels, which make those of copy 1 negative ones.
         """
-        wanted = spikes, rates or self.reads_out
+        wanted = spikes, rates or self.reads_out or not self.sums_up
         if self.compiled and not seen.x.is_cuda:
             return self._on_cpu(seen, y, copies, *wanted, y[0] if loss and y is not None else None)
         if self.compiled:
@@ -119,23 +125,29 @@ class Layer(nn.Module):
     def _on_cpu(
         self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool, true: torch.Tensor | None
     ) -> Answer:
-        from ffsnn import events, slopes  # numba is needed on this path alone
+        from ffsnn import events, loss_gradients  # numba is needed on this path alone
         from ffsnn.lif_cpu import SpikingLayer
 
-        T, loss_of = self.network.T, None
+        T = self.network.T
+        loss_of: loss_gradients.LossOf | None = None
         if self.labels:
             arriving = events.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
         else:
             arriving = events.of_spikes(seen.x, copies)
-        if true is not None:
-            by_goodness = slopes.PairLoss(self.learning, self.network.goodness == "mean_square", self._unit)
-            loss_of = slopes.ReadoutLoss(true.numpy(), T) if self.reads_out else by_goodness
+        if true is not None and self.reads_out:
+            loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
+        elif true is not None and self.sums_up and self.learning.loss in loss_gradients.COMPILED:
+            squared = self.goodness.statistic == "squares"
+            loss_of = loss_gradients.PairLoss(self.learning, squared, self._unit)
+        elif true is not None:
+            loss_of = loss_gradients.ByAutograd(self._loss_of_counts)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self._scale(arriving.power), T, self.neuron, spikes, loss_of
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
-        return Answer(fired, rate, self._goodness(total, squares), firing, loss=loss if true is not None else None)
+        goodness = self._goodness(total, squares, counts)
+        return Answer(fired, rate, goodness, firing, loss=loss if true is not None else None)
 
     def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
         from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
@@ -144,7 +156,8 @@ class Layer(nn.Module):
         driven = self._driven(seen, y, copies, TILE)
         fired, power, counts, total, squares = SpikingNeurons.apply(*driven, T, self.neuron, Wanted(spikes, rates))
         firing = total.detach().mean() / (T * H)
-        return Answer(fired, counts[:, :H] / T, self._goodness(total, squares), firing, power)
+        goodness = self._goodness(total, squares, counts[:, :H])
+        return Answer(fired, counts[:, :H] / T, goodness, firing, power)
 
     def _driven(self, seen: Input, y: torch.Tensor | None, copies: int, tile: int = 1) -> Driven:
         """The layer as a matrix product, of an image once for all its copies; with silent neurons up to a full tile."""
@@ -185,17 +198,29 @@ class Layer(nn.Module):
     def goodness_of(self, rate: torch.Tensor) -> torch.Tensor:
         """Goodness (B,) of rates (B, H), or of the counts behind them."""
         activity = rate * self.network.T if self.network.activity == "count" else rate
-        return GOODNESS[self.network.goodness](activity)
+        return self.goodness.of(activity)
 
     @property
     def _unit(self) -> float:
         """Goodness of a sum of counts, or of squared counts, that is 1."""
         count = 1 if self.network.activity == "count" else self.network.T
-        return 1 / (count ** (2 if self.network.goodness == "mean_square" else 1) * self.weight.shape[1])
+        return 1.0 / (float(count) ** self.goodness.power * self.weight.shape[1])
 
-    def _goodness(self, total: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
-        """The same as `goodness_of`, of samples' sums of counts and of squared counts."""
-        return self._unit * (squares if self.network.goodness == "mean_square" else total)
+    def _goodness(self, total: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """The same as `goodness_of`, of samples' sums of counts and of squared counts (B,), or of the counts (B, H)."""
+        match self.goodness.statistic:
+            case "squares":
+                return self._unit * squares
+            case "total":
+                return self._unit * total
+            case "counts":
+                return self.goodness_of(counts / self.network.T)
+            case other:
+                assert_never(other)
+
+    def _loss_of_counts(self, counts: torch.Tensor) -> torch.Tensor:
+        """The loss of positive samples and, behind them, negative ones, from their counts (B, H)."""
+        return pair_loss(self.learning, *self.goodness_of(counts / self.network.T).chunk(2))
 
     def local_loss(self, answer: Answer, y: torch.Tensor) -> torch.Tensor:
         """The loss of an answer to positive samples and, behind them, negative ones.

@@ -25,9 +25,9 @@ import torch
 from ffsnn import events
 from ffsnn.events import Events
 from ffsnn.lif_kernels import SURROGATES, backward, forward
+from ffsnn.loss_gradients import LossGradients, PairLoss
 from ffsnn.neuron import LIF
 from ffsnn.parallel import in_parallel, threads
-from ffsnn.slopes import PairLoss, Slopes
 
 CACHE = 2**21  # bytes of weights that a tile may have
 KEPT = 2**21  # bytes of potentials, for each such tile, that rows which pass at once may have
@@ -59,14 +59,14 @@ class SpikingLayer(torch.autograd.Function):
 
     weight  (F, H) float32 or bfloat16; has a gradient, by the loss alone
     scale   (1 or T, B) float32, what a sample's current is multiplied by
-    loss_of the slopes of some rows: (begin, end, total (tiles, B), squares (tiles, B), counts); None: there is no loss
+    loss_of loss and derivatives of some rows: (begin, end, total (tiles, B), squares (tiles, B), counts); None: no loss
     spikes  (T, B, H) uint8; (0, B, H) where they are not wanted
     """
 
     @staticmethod
     def forward(
         ctx: Any, weight: torch.Tensor, events: Events, scale: torch.Tensor, T: int, lif: LIF, wants_spikes: bool,
-        loss_of: Callable[..., Slopes] | None,
+        loss_of: Callable[..., LossGradients] | None,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         (rows, copies, samples), H = (events.rows, events.copies, events.samples), weight.shape[1]
         learns = loss_of is not None and ctx.needs_input_grad[0]
@@ -88,10 +88,10 @@ class SpikingLayer(torch.autograd.Function):
             end = min(begin + at_once, rows)
             _each_tile(forward, ahead, T, begin, end, *neurons, spikes.numpy())
             if loss_of is not None:
-                part, *slopes = loss_of(begin, end, *sums, counts.numpy())
+                part, *gradients = loss_of(begin, end, *sums, counts.numpy())
                 loss += part
                 if learns:
-                    _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *slopes)
+                    _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *gradients)
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
         ctx.set_materialize_grads(False)

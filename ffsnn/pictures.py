@@ -26,6 +26,7 @@ from matplotlib.ticker import MaxNLocator
 from ffsnn import atomic
 from ffsnn.config import NetworkConfig
 from ffsnn.data import Images
+from ffsnn.goodness import GOODNESS
 from ffsnn.labels import clear, uniform_negatives
 from ffsnn.network import Network
 from ffsnn.randomness import generator
@@ -33,6 +34,7 @@ from ffsnn.trace import trace
 
 POSITIVE, NEGATIVE, INK = "#0072B2", "#D55E00", "#333333"
 DPI = 150
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def raster(network: Network, x: torch.Tensor, y: int) -> Figure:
@@ -185,9 +187,9 @@ def _goodness(network: Network, images: Images) -> list[Any]:
 
 def _goodness_axis(network: NetworkConfig) -> str:
     of, unit = {"rate": ("rate", "spikes / step"), "count": ("count", "spikes")}[network.activity]
-    if network.goodness == "mean":
-        return f"goodness: mean {of}, {unit}"
-    return f"goodness: mean square of {of}s, ({unit})²"
+    power = GOODNESS[network.goodness].power
+    said = unit if power == 1 else f"({unit}){str(power).translate(SUPERSCRIPT)}"
+    return f"goodness: {network.goodness.replace('_', ' ')} of {of}s, {said}"
 
 
 def _draw_sample(axes: Axes, network: Network, x: torch.Tensor, label: int, colour: str, style: Any = "solid") -> None:

@@ -167,7 +167,7 @@ def layer_loss(group: Group, rates_2NH: torch.Tensor, y_N: torch.Tensor, last: b
     """A layer's loss; an MSE output looks at the positive samples alone."""
     if last and group.mse_output:
         return mse_loss(rates_2NH[0], one_hot(y_N, CLASSES).float())
-    good_pos, good_neg = (GOODNESS[group.goodness](rate) for rate in rates_2NH)
+    good_pos, good_neg = (GOODNESS[group.goodness].of(rate) for rate in rates_2NH)
     return formula_loss(group.formula, good_pos, good_neg, group.theta)
 
 
@@ -251,7 +251,7 @@ def theta_matters(formula: str, batch: Images, thetas: tuple[float, float] = (0.
     weight = initial_weights(group, 0)[0].requires_grad_()
     rate = positives_and_negatives(batch, 0)
     rates = stream_rates(group, *currents(weight, rate, True, T, generator(0, "encoding")))
-    good_pos, good_neg = (GOODNESS[group.goodness](stream) for stream in rates)
+    good_pos, good_neg = (GOODNESS[group.goodness].of(stream) for stream in rates)
     losses = [formula_loss(formula, good_pos, good_neg, theta) for theta in thetas]
     one, other = (torch.autograd.grad(loss, weight, retain_graph=True)[0] for loss in losses)
     return ((one - other).abs().max() / one.abs().max()).item()

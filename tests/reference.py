@@ -196,7 +196,7 @@ class Reference:
     def goodness(self, rate_BH: torch.Tensor) -> torch.Tensor:
         """(B,) of one layer's rates, or of its spike counts."""
         activity = rate_BH * self.network.T if self.network.activity == "count" else rate_BH
-        return (activity**2).mean(1) if self.network.goodness == "mean_square" else activity.mean(1)
+        return {"mean_square": lambda: (activity**2).mean(1), "mean": lambda: activity.mean(1)}[self.network.goodness]()
 
     def reads_out(self, number: int) -> bool:
         """Is this an output layer that learns the labels and has no goodness to speak of?"""
@@ -204,8 +204,8 @@ class Reference:
 
     def loss(self, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
         alpha, theta = self.learning.alpha, self.learning.theta
-        if self.learning.loss == "threshold":
-            return (softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta))).mean()
-        if self.learning.loss == "swish":
-            return silu(alpha * (good_neg - good_pos)).mean()
-        return softplus(alpha * (good_neg - good_pos)).mean()
+        return {
+            "threshold": lambda: softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta)),
+            "swish": lambda: silu(alpha * (good_neg - good_pos)),
+            "symba": lambda: softplus(alpha * (good_neg - good_pos)),
+        }[self.learning.loss]().mean()

@@ -47,8 +47,8 @@ def test_processes_that_start_together_compile_once(tmp_path: Path) -> None:
     code = (
         TRAIN
         + """
-from ffsnn import events, lif_kernels, slopes
-kernels = [lif_kernels.forward, lif_kernels.backward, slopes._of_pairs]
+from ffsnn import events, lif_kernels, loss_gradients
+kernels = [lif_kernels.forward, lif_kernels.backward, loss_gradients._of_pairs]
 kernels += [events._bits_of_spikes, events._lists_of_spikes, events._lists_of_numbers, events._bernoulli]
 print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), "compiled")
 """

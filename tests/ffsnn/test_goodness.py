@@ -40,7 +40,7 @@ def test_goodness_by_hand() -> None:
 @pytest.mark.parametrize("name", GOODNESS)
 def test_every_goodness_is_a_share_and_grows_with_each_rate(name: str) -> None:
     rates = torch.rand(6, 9, generator=torch.Generator().manual_seed(0)).clamp_min(0.01).requires_grad_()
-    values = GOODNESS[name](rates)
+    values = GOODNESS[name].of(rates)
     assert values.shape == (6,)
     assert values.min() >= 0
     assert values.max() <= 1
@@ -68,7 +68,7 @@ def test_goodness_of_counts_is_that_of_rates_times_a_power_of_T(name: str, activ
     counts = torch.tensor([[0.0, 2.0, 4.0], [1.0, 1.0, 3.0]])
     network = NetworkConfig(T=4, goodness=name, activity=activity, widths=(3, 3))
     by_hand = {"mean_square": [20 / 3, 11 / 3], "mean": [2.0, 5 / 3]}[name]
-    scale = {"rate": {"mean_square": 16, "mean": 4}[name], "count": 1}[activity]
+    scale = {"rate": 4 ** GOODNESS[name].power, "count": 1}[activity]
     goodness = Layer(1, 3, 3, 0, network, LearningConfig()).goodness_of(counts / 4)
     assert (scale * goodness).tolist() == pytest.approx(by_hand)
 
@@ -78,7 +78,7 @@ def test_goodness_of_counts_is_that_of_rates_times_a_power_of_T(name: str, activ
 def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: LearningConfig, name: str) -> None:
     """theta grows and alpha shrinks by the factor that goodness grows by."""
     T, rates = 4, torch.tensor([[0.25, 0.5], [1.0, 0.75], [0.5, 0.5], [0.25, 0.0]])
-    factor = {"mean_square": T**2, "mean": T}[name]
+    factor = T ** GOODNESS[name].power
     theta = None if config.theta is None else config.theta * factor
     scaled = config.model_copy(update={"alpha": config.alpha / factor, "theta": theta})
     y = torch.tensor([1, 0])

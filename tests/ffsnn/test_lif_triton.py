@@ -17,6 +17,7 @@ import torch
 from ffsnn import neuron
 from ffsnn.config import NetworkConfig, RunConfig
 from ffsnn.data import Split, load
+from ffsnn.goodness import GOODNESS
 from ffsnn.labels import uniform_negatives
 from ffsnn.layer import Answer, Input, Layer
 from ffsnn.network import Network
@@ -167,7 +168,7 @@ CHOICES: dict[str, list[Any]] = {
     "network.label": ["in_place", "appended"],
     "network.normalize": [True, False, (True, False), (False, True)],
     "network.activity": ["rate", "count"],
-    "network.goodness": ["mean_square", "mean"],
+    "network.goodness": list(GOODNESS),
     "learning.output": ["goodness", "mse"],
     "labels": [2, 10, None],
 }

@@ -11,6 +11,7 @@ import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.data import Images, load
+from ffsnn.goodness import GOODNESS, LOSSES
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 from ffsnn.trainer import Trainer
@@ -29,8 +30,8 @@ CHOICES: dict[str, list[Any]] = {
     ],
     "network.encoder": ["direct", "poisson", "latency"],
     "network.between": ["spikes", "rate"],
-    "learning.loss": ["threshold", "swish", "symba"],
-    "network.goodness": ["mean_square", "mean"],
+    "learning.loss": list(LOSSES),
+    "network.goodness": list(GOODNESS),
     "network.activity": ["rate", "count"],
 }
 COMBINATIONS = pairwise(CHOICES)
@@ -55,7 +56,7 @@ def config_of(changes: dict[str, Any]) -> RunConfig:
         "learning": {"epochs": 1, "batch_size": 64, "lr": 0.005, "output": output},
         "seed": 5,
     }
-    power = {"mean_square": 2, "mean": 1}[changes["network.goodness"]]
+    power = GOODNESS[changes["network.goodness"]].power
     scale = 4**power if changes["network.activity"] == "count" else 1
     theta = {"learning.theta": 0.1 * scale} if changes["learning.loss"] == "threshold" else {}
     return RunConfig.parse(base).replaced(changes | theta | {"learning.alpha": 20.0 / scale})

@@ -15,8 +15,8 @@ from ffsnn import events, parallel
 from ffsnn.config import NetworkConfig
 from ffsnn.lif_cpu import SpikingLayer, from_tiles, in_tiles
 from ffsnn.lif_kernels import SURROGATES as COMPILED
+from ffsnn.loss_gradients import LossGradients
 from ffsnn.neuron import LIF, SURROGATES, lif
-from ffsnn.slopes import Slopes
 
 BOTH_PATHS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
 RESETS = pytest.mark.parametrize("reset", ["soft", "hard"])
@@ -68,9 +68,9 @@ def fire(
         by_total, by_square = torch.linspace(1, -2.5, B), torch.linspace(0.5, -1, B) / T
         by_count = torch.linspace(-1, 2, B * H).view(B, H)
 
-    def loss_of(begin: int, end: int, *_: Any) -> Slopes:
+    def loss_of(begin: int, end: int, *_: Any) -> LossGradients:
         those = torch.arange(B).view(copies, -1)[:, begin:end].flatten()
-        return Slopes(0.0, *(by[those].numpy() for by in (by_total, by_square, by_count)))
+        return LossGradients(0.0, *(by[those].numpy() for by in (by_total, by_square, by_count)))
 
     if fused:
         spikes, _, _, counts, loss = SpikingLayer.apply(

@@ -80,7 +80,7 @@ def test_an_appended_label_stands_above_the_whole_image(images: Images) -> None:
     ("changes", "axis"),
     [
         ({}, "goodness: mean square of rates, (spikes / step)²"),
-        ({"goodness": "mean", "activity": "count"}, "goodness: mean count, spikes"),
+        ({"goodness": "mean", "activity": "count"}, "goodness: mean of counts, spikes"),
     ],
 )
 def test_histograms_hold_every_image(changes: dict[str, Any], axis: str, images: Images) -> None:

@@ -15,6 +15,7 @@ import torch
 from ffsnn.augment import shifted
 from ffsnn.config import RunConfig
 from ffsnn.data import Split, load
+from ffsnn.goodness import GOODNESS, LOSSES
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
 from ffsnn.layer import Answer, Input, Layer
 from ffsnn.network import Network
@@ -26,9 +27,9 @@ from tests.reference import Reference, Step
 
 CHOICES: dict[str, list[Any]] = {
     "network.surrogate": list(SURROGATES),
-    "network.goodness": ["mean_square", "mean"],
+    "network.goodness": list(GOODNESS),
     "network.activity": ["rate", "count"],
-    "learning.loss": ["threshold", "swish", "symba"],
+    "learning.loss": list(LOSSES),
     "learning.output": ["goodness", "mse"],
     "network.reset": ["soft", "hard"],
     "network.encoder": ["direct", "poisson", "latency"],
@@ -55,7 +56,7 @@ def config_of(changes: dict[str, Any]) -> RunConfig:
         "learning": {"epochs": 2, "batch_size": B, "lr": 0.01, "weight_decay": 1e-3},
         "seed": 3,
     }
-    power = {"mean_square": 2, "mean": 1}[changes["network.goodness"]]
+    power = GOODNESS[changes["network.goodness"]].power
     scale = 3**power if changes["network.activity"] == "count" else 1
     needed: dict[str, Any] = {
         "network.widths": [20, 10] if changes["learning.output"] == "mse" else [20, 15],

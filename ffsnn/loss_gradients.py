@@ -1,22 +1,24 @@
-"""The local losses of `goodness.py` with their derivatives, compiled: for a few images autograd takes longer than their
-neurons do.
+"""The local losses of `goodness.py` with their derivatives, for a few images at a time: compiled where that is
+possible, for autograd takes longer than so few images' neurons do.
 
 Legend: B samples = 2 x rows, positive before negative ones (sample b shares row b % rows), H neurons.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numba import njit
 
 from ffsnn.config import LearningConfig
 
-LOSSES = ("threshold", "swish", "symba")
+COMPILED = ("threshold", "swish", "symba")
 THRESHOLD, SWISH, SYMBA = range(3)
 
 
-class Slopes(NamedTuple):
+class LossGradients(NamedTuple):
     """What some rows add to a loss, and its derivatives by the sums that it depends on, in their samples' order."""
 
     loss: float
@@ -32,13 +34,28 @@ class PairLoss(NamedTuple):
     squared: bool  # the sum is that of squared counts
     unit: float
 
-    def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> Slopes:
+    def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> LossGradients:
         """Of rows begin..end, from the sums of all samples: (tiles, B) twice, which add up over tiles; (B, H)."""
         d_sums, zero = np.empty(2 * (end - begin), np.float32), np.zeros(2 * (end - begin), np.float32)
-        kind, theta = LOSSES.index(self.learning.loss), self.learning.theta or 0.0
+        kind, theta = COMPILED.index(self.learning.loss), self.learning.theta or 0.0
         sums = squares if self.squared else total
         loss = _of_pairs(begin, end, sums, self.unit, kind, float(self.learning.alpha), float(theta), d_sums)
-        return Slopes(loss, *((zero, d_sums) if self.squared else (d_sums, zero)), counts[:0])
+        return LossGradients(loss, *((zero, d_sums) if self.squared else (d_sums, zero)), counts[:0])
+
+
+class ByAutograd(NamedTuple):
+    """Any loss of samples' counts that is a mean over rows, such as one of a goodness that is no mean over neurons."""
+
+    of: Callable[[torch.Tensor], torch.Tensor]  # counts (2 x some rows, H) -> ()
+
+    def __call__(self, begin: int, end: int, total: Any, _squares: Any, counts: Any) -> LossGradients:
+        samples, H = counts.shape
+        zero, share = np.zeros(2 * (end - begin), np.float32), 2 * (end - begin) / samples
+        with torch.enable_grad():
+            some = torch.from_numpy(counts.reshape(2, -1, H)[:, begin:end].reshape(-1, H).copy()).requires_grad_()
+            loss = share * self.of(some)
+            (gradient,) = torch.autograd.grad(loss, some)
+        return LossGradients(loss.item(), zero, zero, gradient.numpy())
 
 
 class ReadoutLoss(NamedTuple):
@@ -47,12 +64,15 @@ class ReadoutLoss(NamedTuple):
     true: np.ndarray[Any, Any]  # (rows,) int64
     T: int
 
-    def __call__(self, begin: int, end: int, total: Any, _squares: Any, counts: Any) -> Slopes:
+    def __call__(self, begin: int, end: int, total: Any, _squares: Any, counts: Any) -> LossGradients:
         rows, H, zero = len(self.true), counts.shape[1], np.zeros(2 * (end - begin), np.float32)
         error = counts.reshape(2, rows, H)[:, begin:end] / np.float32(self.T)
         error[:, np.arange(end - begin), self.true[begin:end]] -= 1
         slope = error.reshape(-1, H) * np.float32(2 / (2 * rows * H * self.T))
-        return Slopes(float(np.square(error).sum()) / (2 * rows * H), zero, zero, slope)
+        return LossGradients(float(np.square(error).sum()) / (2 * rows * H), zero, zero, slope)
+
+
+LossOf = PairLoss | ByAutograd | ReadoutLoss
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -72,7 +92,7 @@ def _of_pairs(begin: int, end: int, sums: Any, unit: float, kind: int, alpha: fl
         else:
             z = alpha * (good_neg - good_pos)
             share = _sigmoid(z)
-            loss += z * share if kind == SWISH else _softplus(z)
+            loss += z * share if kind == SWISH else _softplus(z)  # the other one is SYMBA
             d_pos = d_neg = share * (1 + z * (1 - share)) if kind == SWISH else share
         d_sums[r - begin] = -unit * alpha / rows * d_pos
         d_sums[end - begin + r - begin] = unit * alpha / rows * d_neg

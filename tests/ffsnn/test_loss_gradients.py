@@ -8,7 +8,7 @@ import torch
 
 from ffsnn.config import LearningConfig
 from ffsnn.goodness import pair_loss, readout_loss
-from ffsnn.slopes import PairLoss, ReadoutLoss, Slopes
+from ffsnn.loss_gradients import LossGradients, PairLoss, ReadoutLoss
 
 ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
 EVERY_LOSS = pytest.mark.parametrize(
@@ -18,7 +18,7 @@ EVERY_LOSS = pytest.mark.parametrize(
 )
 
 
-def whole(parts: list[Slopes], name: str) -> torch.Tensor:
+def whole(parts: list[LossGradients], name: str) -> torch.Tensor:
     """Of all samples: positive ones of all parts, then negative ones."""
     return torch.cat([torch.tensor(getattr(part, name)).unflatten(0, (2, -1)) for part in parts], 1).flatten(0, 1)
 
