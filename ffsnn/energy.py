@@ -14,13 +14,13 @@ Legend: T time steps, B images, F inputs of a layer, H its neurons, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.data import Images
 from ffsnn.network import Network
+from ffsnn.shapes import layer_shapes
 from ffsnn.trace import trace
 
 ADDITION_PJ = 0.9
@@ -94,7 +94,7 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
             arrived[number] += seen.input.sum(dtype=torch.float64).cpu()
     additions, multiply_adds = [], []
     for number, layer in enumerate(layers):
-        width, constant = layer.weight.shape[1], _constant_current(network, number)
+        width, constant = layer.weight.shape[1], network.shapes[number].constant
         spikes = 0.0 if constant else arrived[number].item() / len(images)
         label = 0 if not layer.labels else 1 if constant else network.T
         additions.append((spikes + label) * width)
@@ -121,25 +121,14 @@ def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> 
     network, facts = config.network, config.data.facts
     if (config.learning.layers == "greedy" and 0 in rates) or (network.encoder, network.between) == ("latency", "rate"):
         return None
-    first = facts.side**2 + (facts.classes if network.label == "appended" else 0)
-    shapes = list(pairwise((first, *network.widths)))
+    shapes = layer_shapes(config)
     fired = [rate * network.T * width for rate, width in zip(rates, network.widths, strict=True)]
-    direct = network.encoder == "direct"
-    constant = [direct and (number == 0 or network.between == "rate") for number in range(len(shapes))]
-    sent = [input_spikes, *fired]
-    arrived = [0.0 if constant[number] else sent[number] for number in range(len(shapes))]
-    arrived[0] += 1 if direct else network.T  # the label
-    intensities = [first - facts.classes if number == 0 else inputs for number, (inputs, _) in enumerate(shapes)]
+    arrived = [0.0 if shape.constant else sent for shape, sent in zip(shapes, [input_spikes, *fired], strict=False)]
+    arrived[0] += 1 if shapes[0].constant else network.T  # the label
     return Energy(
         spikes=tuple(fired),
         synaptic_operations=tuple(came * width for came, width in zip(arrived, network.widths, strict=True)),
-        multiply_adds=tuple(float(n * w * c) for n, w, c in zip(intensities, network.widths, constant, strict=True)),
-        dense_multiply_adds=tuple(inputs * width for inputs, width in shapes),
+        multiply_adds=tuple(float((it.inputs - it.labels) * it.width * it.constant) for it in shapes),
+        dense_multiply_adds=tuple(shape.weights for shape in shapes),
         passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, facts.classes),
     )
-
-
-def _constant_current(network: Network, number: int) -> bool:
-    """Whether a layer sees intensities that do not change in time, and not spikes."""
-    layer = network.each_layer[number]
-    return layer.network.encoder == "direct" and (number == 0 or network.between == "rate")

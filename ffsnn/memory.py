@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from ffsnn.config import RunConfig
+from ffsnn.shapes import layer_shapes
 
 COPIES = 2  # of an image: the positive and the negative sample
 EVENT = 8  # bytes: an input's number and its value
@@ -30,14 +31,11 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     as events, on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the
     currents, potentials and spikes of all time steps.
     """
-    network, side = config.network, config.data.facts.side
-    T, inputs = network.T, side**2 + (config.data.facts.classes if network.label == "appended" else 0)
-    number_bytes = 2 if config.learning.precision == "bfloat16" else 4
-    sizes = [inputs, *network.widths]
+    network = config.network
+    T, number_bytes = network.T, 2 if config.learning.precision == "bfloat16" else 4
     worst = 0
-    for number, (F, H) in enumerate(zip(sizes, network.widths, strict=False)):
+    for number, (F, H, _, constant) in enumerate(layer_shapes(config)):
         copies = 1 if number == 0 else COPIES
-        constant = network.encoder == "direct" and (number == 0 or network.between == "rate")
         steps = 1 if constant else T
         seen = steps * copies * F * (4 if constant else 1)
         if not fused:
@@ -57,8 +55,7 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
 
 def bytes_of_weights(config: RunConfig) -> int:
     """What a step takes for any batch: the weights' working copies, gradients and moments, six numbers a weight."""
-    sizes = [config.data.facts.side**2, *config.network.widths]
-    return 4 * 6 * sum(F * H for F, H in zip(sizes, config.network.widths, strict=False))
+    return 4 * 6 * sum(shape.weights for shape in layer_shapes(config))
 
 
 def free_bytes(device: torch.device) -> int:

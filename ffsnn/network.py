@@ -13,7 +13,6 @@ Legend: T time steps, B images, F pixels, C classes, H neurons.
 
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -25,6 +24,7 @@ from ffsnn.encode import ENCODERS
 from ffsnn.labels import clear
 from ffsnn.layer import Answer, Input, Layer
 from ffsnn.randomness import generator
+from ffsnn.shapes import layer_shapes
 
 LANES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
 ROOM = 2**29  # bytes of a layer's spikes and currents in a GPU's prediction, which is slow on fewer samples
@@ -41,10 +41,10 @@ class Network(nn.Module):
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
         self.encoder = ENCODERS[network.encoder]
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
-        sizes = (facts.side**2 + (facts.classes if self.appended else 0), *network.widths)
+        self.shapes = layer_shapes(config)
         self.layers = nn.ModuleList(
-            Layer(number, inputs, width, facts.classes if number == 0 else 0, network, config.learning)
-            for number, (inputs, width) in enumerate(pairwise(sizes))
+            Layer(number, shape.inputs, shape.width, shape.labels, network, config.learning)
+            for number, shape in enumerate(self.shapes)
         )
         for number, layer in enumerate(self.each_layer):
             layer.initialise(generator(config.seed, "weights", number))

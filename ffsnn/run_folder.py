@@ -26,7 +26,8 @@ from ffsnn import atomic
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.data import Split
 from ffsnn.network import Network
-from ffsnn.trainer import EpochMetrics, Trainer
+from ffsnn.shapes import layer_shapes
+from ffsnn.trainer import EpochMetrics, NewerRecord, Trainer
 
 EVERY = 10.0  # seconds from checkpoint to checkpoint
 Weights = dict[str, torch.Tensor]
@@ -73,7 +74,11 @@ class RunFolder:
         atomic.write(self.path / CONFIG, config.model_dump_json(indent=2))
 
     def history(self) -> list[EpochMetrics]:
-        """The epochs done; a torn last line (a kill while it was written) is left out."""
+        """The epochs done; a torn last line (a kill while it was written) is left out.
+
+        Raises:
+            NewerRecord: a newer version wrote it.
+        """
         try:
             lines = (self.path / HISTORY).read_text().splitlines()
         except FileNotFoundError:
@@ -82,6 +87,8 @@ class RunFolder:
         for line in lines:
             try:
                 epochs.append(EpochMetrics.parse(json.loads(line)))
+            except NewerRecord:
+                raise
             except (ValueError, TypeError):
                 break
         return epochs
@@ -120,6 +127,7 @@ class RunFolder:
 
     def restore(self, trainer: Trainer) -> list[EpochMetrics]:
         """Bring a new trainer to the last good checkpoint (or leave it new), and the history file into step with it."""
+        self.history()  # of a newer version: refused, before it is written over
         state, history = self._newest()
         if state is not None:
             trainer.load_state_dict(state)
@@ -130,10 +138,10 @@ class RunFolder:
         """Bring the history into step with the last good checkpoint, as `restore` will; what was amiss, in words."""
         for leftover in self.path.glob(".*.safetensors.*"):
             leftover.unlink()
+        seen = len(self.history())
         _, history = self._newest()
         damaged = [name for name in (LAST, PREVIOUS) if (self.path / name).exists() and _read(self.path / name) is None]
         remarks = [f"{name} is damaged" for name in damaged]
-        seen = len(self.history())
         if self.write_history(history):
             remarks.append(f"history.jsonl had {seen} good lines, the checkpoint {len(history)} epochs")
         return remarks
@@ -165,14 +173,15 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[EpochMetrics]] | No
         content = path.read_bytes()
         state = load_tensors(content)
         return state, [EpochMetrics.parse(epoch) for epoch in json.loads(_metadata(content)[HISTORY])]
+    except NewerRecord:
+        raise
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
 
 
 def bytes_on_disk(config: RunConfig) -> tuple[int, int]:
     """What a run's folder takes while it trains (two checkpoints and the best weights), and once it has ended."""
-    data, sizes = config.data, [config.data.facts.side**2, *config.network.widths]
-    weights = 4 * sum(F * H for F, H in zip(sizes, config.network.widths, strict=False))
+    data, weights = config.data, 4 * sum(shape.weights for shape in layer_shapes(config))
     checkpoint = 3 * weights + 4 * data.trained_on * data.facts.classes  # Adam's moments, the goodness table
     return 2 * checkpoint + weights, weights
 

@@ -13,7 +13,7 @@ Legend: B images of a batch, N training images, F pixels.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 
 from ffsnn import encode
 from ffsnn.augment import shifted
-from ffsnn.config import RunConfig
+from ffsnn.config import ConfigError, RunConfig
 from ffsnn.cuda_step import CapturedSteps, Random
 from ffsnn.data import Split
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
@@ -33,6 +33,13 @@ from ffsnn.randomness import generator, seed_of
 
 class DivergedError(RuntimeError):
     """A loss is not finite."""
+
+
+class NewerRecord(ConfigError):
+    """A record was written by a newer version, and is left as it is."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}, which this version of ffsnn does not know: it was written by a newer one; use that")
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,20 @@ class EpochMetrics:
 
     @classmethod
     def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
-        return cls(**fields)
+        """Of `json()`, as it was read.
+
+        Raises:
+            NewerRecord: it is whole, and has a field that this version does not know.
+            TypeError: it is damaged.
+        """
+        if not isinstance(tree, dict):
+            raise TypeError(f"an epoch's record is a mapping, but got {tree!r}")
+        known = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
+        epoch = cls(**{name: value for name, value in values.items() if name in known})
+        if unknown := values.keys() - known:
+            raise NewerRecord(f"an epoch's record has {', '.join(sorted(unknown))}")
+        return epoch
 
 
 class Trainer:

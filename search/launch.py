@@ -66,7 +66,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
         f"({base.data.trained_on:,} training images), {share}"
     )
-    room = disk_room(home, config, base, share, console)
+    room = disk_room(home, config, max(config.extremes(), key=bytes_on_disk), share, console)
     from search import samplers  # and with it optuna, after the first line
 
     if remark := samplers.limits(config.sampler, config.space):
@@ -184,9 +184,13 @@ def _say(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(redacted(line))
 
 
-def disk_room(home: Path, config: SearchConfig, base: RunConfig, share: Share, console: Console) -> int:
-    """Bytes that the running trials need on the disk, after making sure that all trials have theirs."""
-    running, kept = bytes_on_disk(base)
+def disk_room(home: Path, config: SearchConfig, largest: RunConfig, share: Share, console: Console) -> int:
+    """Bytes that the running trials need on the disk, after making sure that all trials have theirs.
+
+    Args:
+        largest: the trial that takes most; others may take less.
+    """
+    running, kept = bytes_on_disk(largest)
     needed, free = share.concurrency * running + config.trials * kept + SPARE, shutil.disk_usage(home).free
     console.print(
         f"on disk: {kept / 1e6:.2g} MB a trial, {running / 1e6:.2g} MB while it runs, {needed / 1e6:,.0f} MB in all; "

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import SearchConfig
-from search.folder import SearchFolder, TrialsFolder
+from search.folder import SearchFolder, TrialsFolder, place
 from search.trial_folder import End, TrialFolder, by_reason
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Board(threading.Thread):
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
         if self.last:
-            best = max(self.last, key=lambda number: self.last[number])
+            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], self.config.epochs))
             parts.append(f"best {self.last[best]:.2%} ({self.noun} {best})")
         return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} gone{self._left(ended)}"
 

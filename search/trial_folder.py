@@ -94,8 +94,9 @@ class TrialFolder(RunFolder):
         failures = []
         for line in lines:
             try:
-                failures.append(Failure(**json.loads(line)))
-            except (ValueError, TypeError):  # a torn line
+                said = json.loads(line)
+                failures.append(Failure(said["reason"], said["detail"], said["epoch"]))
+            except (ValueError, TypeError, KeyError):  # a torn line
                 continue
         return failures
 

@@ -36,7 +36,7 @@ from spaces.space import Space
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-COMPARED = 20  # runs side by side
+COMPARED, BATCH = 20, 1000  # runs side by side; runs a page of an answer
 LAYERED = ("goodness_pos", "goodness_neg", "firing_rate")  # metrics of each layer
 FIRST = ("attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Created`")  # columns that are always there
 MACHINE_LEARNING = "workflowType=machine_learning"  # else MLflow shows an experiment as one of language models
@@ -51,7 +51,7 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     """
     search = SearchFolder.open(home, name)
     client, experiment = open_store(home, uri)
-    best = _best(client, experiment, name)
+    best = _best(client, experiment, search)
     if not best:
         mend = search.how_to_go_on() if search.runner() else f"bring it there by ffsnn sync {name}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
@@ -136,10 +136,13 @@ def _scatter(x: str, y: str) -> Card:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
-def _best(client: "MlflowClient", experiment: str, name: str) -> list[str]:
-    """Runs of the best trials, by the objective."""
-    found = client.search_runs(
-        [experiment], f"tags.`{TAG_SEARCH}` = '{name}' AND tags.`{TAG_KIND}` = 'trial'", max_results=COMPARED,
-        order_by=[f"metrics.`{OBJECTIVE}` DESC"],
-    )  # fmt: skip
-    return [run.info.run_id for run in found if TAG_TRIAL in run.data.tags]
+def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
+    """Runs of the best trials, by the one rule (`search.folder.place`); those that MLflow has."""
+    its = f"tags.`{TAG_SEARCH}` = '{search.name}' AND tags.`{TAG_KIND}` = 'trial'"
+    found: dict[int, str] = {}
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs([experiment], its, max_results=BATCH, page_token=token or None)
+        found |= {int(run.data.tags[TAG_TRIAL]): run.info.run_id for run in page if TAG_TRIAL in run.data.tags}
+        token = page.token or None
+    return [found[trial.number] for _, trial in search.ranked() if trial.number in found][:COMPARED]

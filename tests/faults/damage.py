@@ -1,5 +1,10 @@
-"""Damage to the files of a search at rest: what a bad disk, a torn write or a careless hand may leave."""
+"""Damage to the files of a search at rest: what a bad disk, a torn write or a careless hand may leave.
 
+One record of a thing at a time: an ended trial's epochs stand in its history and in its end, and where both were lost
+it is trained again.
+"""
+
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +23,12 @@ def checkpoint_truncated(folder: Path, draw: random.Random) -> str:
 
 def history_torn(folder: Path, draw: random.Random) -> str:
     """In the middle of the last line."""
-    files = [file for file in sorted(folder.glob("trials/*/history.jsonl")) if file.stat().st_size]
+    files = _histories(folder)
     return _tear(draw.choice(files), draw) if files else "nothing"
 
 
 def history_cut_back(folder: Path, draw: random.Random) -> str:
-    files = [file for file in sorted(folder.glob("trials/*/history.jsonl")) if file.stat().st_size]
+    files = _histories(folder)
     return _cut_back(draw.choice(files), draw, 3) if files else "nothing"
 
 
@@ -42,11 +47,27 @@ def study_deleted(folder: Path, draw: random.Random) -> str:
 def end_deleted(folder: Path, draw: random.Random) -> str:
     """Of any but the newest: that one the study may not have been told of, and nothing else says how it ended."""
     files = sorted(folder.glob("trials/*/end.json"), key=lambda file: file.stat().st_mtime)[:-1]
+    files = [file for file in files if _has_its_history(file)]
     return _delete([draw.choice(files)] if files else [])
 
 
 def store_deleted(folder: Path, draw: random.Random) -> str:
     return _delete(sorted(folder.parents[1].glob("mlflow.db*")))
+
+
+def _histories(folder: Path) -> list[Path]:
+    """Those that another file can restore."""
+    files = [file for file in sorted(folder.glob("trials/*/history.jsonl")) if file.stat().st_size]
+    others = ("end.json", "last.safetensors")
+    return [file for file in files if any((file.parent / other).exists() for other in others)]
+
+
+def _has_its_history(end: Path) -> bool:
+    try:
+        sealed, history = json.loads(end.read_text())["history"], end.with_name("history.jsonl")
+        return len(sealed) == (len(history.read_text().splitlines()) if history.exists() else 0)
+    except (ValueError, KeyError):
+        return False
 
 
 DAMAGES: dict[str, Damage] = {

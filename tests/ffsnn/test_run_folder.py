@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ffsnn import data
 from ffsnn.config import ConfigError, RunConfig
@@ -125,3 +125,24 @@ def test_checkpoints_are_spaced_by_time(split, calm, tmp_path):
     again.save()
     assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=3600)] == [4]
     same(tmp_path, calm)
+
+
+@pytest.mark.parametrize("place", ["history", "checkpoint"])
+def test_what_a_newer_version_wrote_is_refused_and_left_as_it_is(place: str, tmp_path: Path, split) -> None:
+    next(Run(RUN, split, tmp_path, every=0))
+    newer = json.loads((tmp_path / "history.jsonl").read_text()) | {"spikes_saved": 3}
+    if place == "history":
+        (tmp_path / "history.jsonl").write_text(json.dumps(newer) + "\n")
+    else:
+        save_file(load_file(tmp_path / LAST), tmp_path / LAST, {HISTORY: json.dumps([newer])})
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for act in (lambda: Run(RUN, split, tmp_path), RunFolder(tmp_path).mend):
+        with pytest.raises(ConfigError, match=r"has spikes_saved, which this version of ffsnn does not know: .*newer"):
+            act()
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("line", ["5", "[]", '{"epoch": 1}', '{"epoch": 1, "val_accurXcy": 0.5}'])
+def test_what_is_damaged_is_no_newer_record(line: str, tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text(line + "\n")
+    assert RunFolder(tmp_path).history() == []

@@ -105,3 +105,16 @@ def test_two_drivers_on_one_search(home):
         assert f"is being run by process {os.getpid()}" in refused("search", "--resume", "mine", home=home)
     with folder.lease():  # what it had is free again
         pass
+
+
+def test_room_on_the_disk_is_for_the_largest_trial(home, tmp_path, monkeypatch):
+    """Of the space, not of its base: widths can be searched."""
+    from collections import namedtuple
+
+    disk = namedtuple("disk", "total used free")
+    monkeypatch.setattr("search.launch.shutil.disk_usage", lambda path: disk(10**9, 0, 60_000_000))
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE.format(parameters="widths: {choice: [[10], [2000, 2000]]}"))
+    said = refused("search", str(space), "--trials", "1", home=home)
+    assert re.search("the search may need 1[0-9]{2} MB, but 60 MB are free", said)
+    assert not list(home.glob("mlruns/searches/*"))

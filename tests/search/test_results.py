@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from rich.console import Console
 
 from ffsnn.config import ConfigError
 from ffsnn.trainer import EpochMetrics
@@ -15,10 +16,14 @@ from search.api import Search
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.points import suggest
+from search.progress import Board
 from search.reconcile import tell
 from search.report.studies import as_ended, as_pruned, at_epoch, counted, times
 from search.results import Results, Rung, epochs_of, seconds_of
 from search.study_store import open_study
+from search.tracking.projection import sync
+from search.tracking.store import open_store
+from search.tracking.view import _best
 from search.trial_folder import End
 from spaces.space import Space
 
@@ -65,7 +70,8 @@ def write(mlruns: Path, trials: tuple[Written, ...] = TRIALS, name: str = "made"
     for number, (written, sample) in enumerate(zip(trials, samples(config.space, len(trials)), strict=True)):
         trial = folder.trial(number)
         trial.create(config.space.apply(sample, config.base))
-        lines = [EpochMetrics(epoch, (0.0,), (0.0,), (0.0,), (0.0,), accuracy, 1.0, 2.0).json()
+        silent = (0.0,) * len(trial.config().network.widths)
+        lines = [EpochMetrics(epoch, silent, silent, silent, silent, accuracy, 1.0, 2.0).json()
                  for epoch, accuracy in enumerate(written.accuracies, 1)]  # fmt: skip
         (trial.path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         for reason, detail in written.failures:
@@ -184,3 +190,15 @@ def test_a_damaged_trial_is_one_line(results):
     (results.folder.trial(2).path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"cannot read .*0002"):
         Results(results.folder)
+
+
+def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
+    """Full length before all others: for the folder, for who watches, and for MLflow's pages alike."""
+    folder = write(tmp_path)
+    order = [trial.number for _, trial in folder.ranked()]
+    assert order[:2] == [0, 2]  # 85 % at full length, 95 % after three epochs of nine
+    assert "best 85.00% (trial 0)" in Board(folder, folder.config, Console()).line()
+    sync(tmp_path, folder)
+    client, experiment = open_store(tmp_path)
+    runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
+    assert [int(runs[run].data.tags["ffsnn.trial"]) for run in _best(client, experiment, folder)] == order
