@@ -65,11 +65,11 @@ def drive(
             halt.ask("interrupted")
         except Unreachable as error:
             problem = str(error)
-        except ConfigError as error:  # which the next loop would meet again
-            halt.ask(str(error), failed=True, for_good=True)
-        except Exception as error:  # whatever Ray, Tune or a store may raise
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                halt.ask(f"the disk is full ({error})", failed=True)
+        except Exception as error:  # whatever Ray, Tune, a store or a rule may raise
+            if (system := _of_the_system(error)) and system.errno in (errno.ENOSPC, errno.EDQUOT):
+                halt.ask(f"the disk is full ({system})", failed=True)
+            elif isinstance(error, ConfigError):  # the next loop would meet it again
+                halt.ask(str(error), failed=True, for_good=system is None)
             problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
         finally:
             with held_back():
@@ -88,6 +88,13 @@ def drive(
                 left = RESTARTS  # it was the database's doing
     if halt.out_of_time:
         searcher(folder, config, share.cpus, halt, news, say).end_all()
+
+
+def _of_the_system(error: BaseException | None) -> OSError | None:
+    """The system's own error that an error is, or comes from."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error
 
 
 def _ended(folder: TrialsFolder) -> int:

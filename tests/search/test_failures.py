@@ -1,5 +1,6 @@
 """Trials that crash and hang in a real search: a retry each from the checkpoint, then an end that says why."""
 
+import errno
 import itertools
 import json
 import os
@@ -121,6 +122,30 @@ def test_a_space_without_a_point_ends_the_search_and_blames_the_space(tmp_path: 
         drive(folder, config, None, 0, halt, print, print, looped)  # type: ignore[arg-type]
     assert re.match(r"each of 100 points of the space breaks a rule .*T >= 2.*: correct the space", halt.reason)
     assert (halt.failed, halt.for_good) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "for_good"),
+    [(errno.ENOSPC, r"the disk is full \(.*No space left", False), (errno.EACCES, "cannot write to .*denied", False)],
+)
+def test_a_folder_that_cannot_be_written_is_no_broken_rule(
+    number: int, said: str, for_good: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`RunFolder.create` says it as one; going on, once there is room, is right."""
+    hurt = searcher(tmp_path, trials=3)
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def looped(*_: object) -> None:
+        hurt.suggest("a")
+
+    monkeypatch.setattr("ffsnn.atomic.write", full)
+    monkeypatch.setattr("search.driver._tune", looped)
+    halt = Halt()
+    drive(hurt.folder, hurt.search, None, 0, halt, print, print, looped)  # type: ignore[arg-type]
+    assert re.match(said, halt.reason)
+    assert (halt.failed, halt.for_good) == (True, for_good)
 
 
 def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: None):
