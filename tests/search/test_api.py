@@ -63,7 +63,7 @@ def test_a_search_in_a_thread_leaves_the_process_as_it_was(tmp_path):
     assert stat.S_IMODE(found.folder.path.stat().st_mode) == 0o700
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_search_in_a_running_event_loop(tmp_path):
     async def searched(name: str) -> int:
         return len(search.run("digits_smoke", name=name, home=tmp_path, **SMALL).table())

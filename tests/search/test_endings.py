@@ -15,7 +15,8 @@ from search.signals import ENDING
 from tests.faults.reader import broken_promises
 from tests.search.conftest import FFSNN, ffsnn
 
-SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in ENDING if number != signal.SIGHUP]
+MARKS = {signal.SIGHUP: [], signal.SIGTERM: [pytest.mark.slow], signal.SIGUSR1: [pytest.mark.slow]}  # Ray's, Tune's own
+SIGNALS = [pytest.param(number, marks=MARKS.get(number, [pytest.mark.faults])) for number in ENDING]
 
 
 def running(home: Path, output: "int | TextIO", *wrapper: str) -> "subprocess.Popen[bytes]":
@@ -50,7 +51,7 @@ def folders() -> set[str]:
     return {str(path) for place in ("/tmp", "/var/tmp", "/dev/shm") for path in Path(place).glob(f"{PREFIX}*")}
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, *SLOW])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_all_of_a_job_is_a_clean_stop(tmp_path: Path, number: signal.Signals):
     """As a terminal or a batch system sends it: Ray's processes are in the same group."""
     before = folders()
@@ -97,7 +98,7 @@ def test_a_reader_that_goes_away_stops_it(tmp_path: Path):
     assert gone(its)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_nohup_is_what_it_says(tmp_path: Path):
     with (tmp_path / "log").open("w") as log:
         driver = running(tmp_path, log, "nohup")

@@ -77,7 +77,7 @@ def load(tree: dict[str, Any]) -> Space:
         raise
 
 
-@settings(max_examples=100, **ALWAYS)
+@settings(max_examples=60, **ALWAYS)
 @given(trees())
 def test_every_sample_comes_back(tree):
     space = load(tree)
