@@ -19,7 +19,7 @@ from ffsnn.config import ConfigError, RunConfig
 from search import environment
 from search.collector import spared
 from search.places import hide_passwords, origins, redacted
-from search.signals import interrupting, unread_output_ends
+from search.signals import held_back, interrupting, unread_output_ends
 from search.train_options import parse_train_options
 
 app = typer.Typer(
@@ -134,14 +134,14 @@ def search(
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     options = locals()
-    from search.folder import SearchFolder
-    from search.request import from_options
+    with held_back():  # from the threads of numerical libraries, which would hear what Ray answers while it starts
+        from search.folder import SearchFolder
+        from search.launch import launch
+        from search.progress import summary
+        from search.request import from_options
 
     _elsewhere("search", options)
     mlruns, config, goes_on = from_options(options)
-
-    from search.launch import launch
-    from search.progress import summary
 
     outcome = launch(mlruns, config, console, resume=goes_on, force=force)
     folder = SearchFolder.open(mlruns, config.name)
@@ -240,7 +240,9 @@ def retrain(
     """
     _at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.places import LOCAL, find_home, setting
-    from search.retrain.retrain import retrain
+
+    with held_back():  # as in `search`
+        from search.retrain.retrain import retrain
 
     asked = {
         "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,

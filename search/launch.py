@@ -7,9 +7,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
@@ -67,8 +69,10 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         f"({base.data.trained_on:,} training images), {share}"
     )
     room = disk_room(home, config, max(config.extremes(), key=bytes_on_disk), share, console)
-    from search import samplers  # and with it optuna, after the first line
+    with held_back():
+        from search import samplers  # and with it optuna, after the first line
 
+    start_numerical_threads()
     if remark := samplers.limits(config.sampler, config.space):
         console.print(remark)
     checksum = load(base.data, base.seed, base.data_dir).checksum
@@ -92,6 +96,16 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
         board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
         return run(folder, config, share, room, board, tracker, _study_searcher, f"ffsnn sync {folder.name}")
+
+
+def start_numerical_threads() -> None:
+    """Have numerical libraries start their threads now, with signals held back from them.
+
+    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it.
+    """
+    with held_back():
+        import_module("sklearn.datasets")
+        torch.ones(2**20).sum()
 
 
 def refuse_a_foreign_ray() -> None:

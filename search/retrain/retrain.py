@@ -18,7 +18,15 @@ from ffsnn.run_folder import bytes_on_disk
 from search.config import SearchConfig
 from search.folder import SearchFolder
 from search.halt import Halt
-from search.launch import Outcome, disk_room, measured_card, refuse_a_foreign_ray, run, share_of
+from search.launch import (
+    Outcome,
+    disk_room,
+    measured_card,
+    refuse_a_foreign_ray,
+    run,
+    share_of,
+    start_numerical_threads,
+)
 from search.progress import Board
 from search.reconcile import make_whole
 from search.retrain import champion, verdict
@@ -69,6 +77,7 @@ def retrain(
         ConfigError: before any training starts, or when each has failed.
     """
     refuse_a_foreign_ray()
+    start_numerical_threads()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
     config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
