@@ -119,11 +119,10 @@ def _remark(said: str) -> None:
 
 def _create(home: Path) -> None:
     """Make the local store whole under another name, then give it its own: MLflow cannot go on from half its tables."""
-    from mlflow.tracking import MlflowClient
-
+    client = imported()
     scratch = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=home))
     try:
-        MlflowClient(f"sqlite:///{scratch / DATABASE}").get_experiment_by_name(EXPERIMENT)
+        client(f"sqlite:///{scratch / DATABASE}").get_experiment_by_name(EXPERIMENT)
         with closing(sqlite3.connect(scratch / DATABASE)) as database:
             database.execute("VACUUM INTO ?", (str(scratch / "whole"),))
         with closing(sqlite3.connect(scratch / "whole")) as database:
