@@ -369,7 +369,6 @@ def _field(path: str) -> FieldInfo:
 @cache
 def _adapter(path: str) -> TypeAdapter[Any]:
     info = _field(path)
-    info = _field(path)
     annotated: Any = Annotated[info.annotation, info]
     return TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
 

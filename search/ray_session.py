@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from ffsnn.config import ConfigError
 from search.signals import held_back
 
 LONGEST = 107 - 67  # bytes of the folder's path
+NEW = 60.0  # seconds
 PREFIX, LOCK = "ffsnn-ray-", "lock"
 OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
 MARK = "FFSNN_RAY_SESSION"  # in the environment of Ray's processes: the folder
@@ -85,8 +87,10 @@ def _made(place: str) -> Path | None:
 
 
 def _sweep(place: Path) -> None:
-    """Delete the folders there whose process has died."""
+    """Delete the folders there whose process has died; one that is new may just be about to be locked."""
     for left in place.glob(f"{PREFIX}*"):
         with suppress(OSError), (left / LOCK).open() as lock:  # one that is another user's cannot be opened
+            if time.time() - left.stat().st_mtime < NEW:
+                continue
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)

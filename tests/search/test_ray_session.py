@@ -61,9 +61,13 @@ def test_what_is_left_all_the_same_is_swept_and_what_is_in_use_stays(place):
     for name in (f"{PREFIX}dead", "another"):
         (place / name).mkdir()
         (place / name / "lock").touch()
+        os.utime(place / name, (0, 0))
+    (place / f"{PREFIX}just made").mkdir()
+    (place / f"{PREFIX}just made" / "lock").touch()
     with session_folder() as first, session_folder() as second:
-        assert {path.name for path in place.iterdir()} == {first.name, second.name, "another"}
-    assert [path.name for path in place.iterdir()] == ["another"]
+        here = {path.name for path in place.iterdir()}
+        assert here == {first.name, second.name, "another", f"{PREFIX}just made"}
+    assert {path.name for path in place.iterdir()} == {"another", f"{PREFIX}just made"}
 
 
 def test_a_long_folder_for_temporary_files_gives_way_to_a_short_one(place, monkeypatch):
