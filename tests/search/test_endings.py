@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -20,22 +22,29 @@ MARKS = {signal.SIGHUP: [], signal.SIGTERM: [pytest.mark.slow], signal.SIGUSR1: 
 SIGNALS = [pytest.param(number, marks=MARKS.get(number, [pytest.mark.faults])) for number in ENDING]
 
 
-def running(home: Path, output: "int | TextIO", *wrapper: str) -> "subprocess.Popen[bytes]":
-    """A search in a session of its own, as a terminal's job; it has an epoch."""
+@contextmanager
+def running(
+    home: Path, output: "int | TextIO", *wrapper: str, epochs: int = 3000
+) -> Iterator["subprocess.Popen[bytes]"]:  # fmt: skip
+    """A search in a session of its own, as a terminal's job; it has an epoch. It is killed in the end."""
     (home / "mlruns").mkdir()
     (home / "tmp").mkdir()
-    command = [*wrapper, FFSNN, "search", "digits_smoke", "--name", "s", "--trials", "4", "--epochs", "3000"]
+    command = [*wrapper, FFSNN, "search", "digits_smoke", "--name", "s", "--trials", "4", "--epochs", f"{epochs}"]
     environment = {**os.environ, "FFSNN_HOME": str(home), "RAY_TMPDIR": str(home / "tmp"), "PYTHONUNBUFFERED": "1"}
     driver = subprocess.Popen(
         [*command, "--scheduler", "none"], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 90
-    while not [*home.glob("mlruns/searches/s/trials/*/history.jsonl")]:
-        assert driver.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return driver
+    with driver:
+        try:
+            while not [*home.glob("mlruns/searches/s/trials/*/history.jsonl")]:
+                assert driver.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield driver
+        finally:
+            driver.kill()
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -59,17 +68,13 @@ def folder_of(processes: list[psutil.Process]) -> Path:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_all_of_a_job_is_a_clean_stop(tmp_path: Path, number: signal.Signals):
     """As a terminal or a batch system sends it: Ray's processes are in the same group."""
-    with (tmp_path / "log").open("w") as log:
-        driver = running(tmp_path, log)
-    try:
+    with (tmp_path / "log").open("w") as log, running(tmp_path, log) as driver:
         its = of(driver)
         folder = folder_of(its)
         assert folder.is_dir()
         os.killpg(driver.pid, number)
         assert driver.wait(60) == 130, (tmp_path / "log").read_text()
         assert gone(its)
-    finally:
-        driver.kill()
     said = (tmp_path / "log").read_text()
     assert "stopped: interrupted; go on with: ffsnn search --resume s" in said
     assert "failed" not in said
@@ -82,12 +87,11 @@ def test_a_signal_to_all_of_a_job_is_a_clean_stop(tmp_path: Path, number: signal
 
 @pytest.mark.slow
 def test_a_killed_driver_takes_all_with_it_and_the_next_one_sweeps_its_folder(tmp_path: Path):
-    with (tmp_path / "log").open("w") as log:
-        driver = running(tmp_path, log)
-    its = of(driver)
-    driver.kill()
-    driver.wait()
-    assert gone(its)
+    with (tmp_path / "log").open("w") as log, running(tmp_path, log) as driver:
+        its = of(driver)
+        driver.kill()
+        driver.wait()
+        assert gone(its)
     ended = ffsnn("search", "digits_smoke", "--trials", "1", "--epochs", "1", home=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert [*(tmp_path / "tmp").iterdir()] == []
@@ -95,23 +99,24 @@ def test_a_killed_driver_takes_all_with_it_and_the_next_one_sweeps_its_folder(tm
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_stops_it(tmp_path: Path):
+    """At the next line that it prints: a trial's end."""
     read, write = os.pipe()
-    driver = running(tmp_path, write)
-    os.close(write)
-    its = of(driver)
-    os.close(read)
-    assert driver.wait(90) == 130  # at the next line that it prints: a trial's end
-    assert gone(its)
+    with running(tmp_path, write, epochs=300) as driver:
+        os.close(write)
+        its = of(driver)
+        os.close(read)
+        assert driver.wait(60) == 130
+        assert gone(its)
+    assert [*tmp_path.glob("mlruns/searches/s/trials/*/end.json")]
 
 
 @pytest.mark.faults
 def test_nohup_is_what_it_says(tmp_path: Path):
-    with (tmp_path / "log").open("w") as log:
-        driver = running(tmp_path, log, "nohup")
-    its = of(driver)
-    os.killpg(driver.pid, signal.SIGHUP)
-    time.sleep(3)
-    assert driver.poll() is None
-    assert all(process.is_running() for process in its[:2])
-    driver.terminate()
-    assert driver.wait(60) == 130
+    with (tmp_path / "log").open("w") as log, running(tmp_path, log, "nohup") as driver:
+        its = of(driver)
+        os.killpg(driver.pid, signal.SIGHUP)
+        time.sleep(3)
+        assert driver.poll() is None
+        assert all(process.is_running() for process in its[:2])
+        driver.terminate()
+        assert driver.wait(60) == 130
