@@ -11,14 +11,11 @@ A `RunConfig` is a tree of frozen models. Everything downstream takes its own br
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ffsnn.strict_yaml import load_json, load_yaml
 
@@ -311,73 +308,6 @@ class RunConfig(Config):
         return self.parse(tree)
 
 
-def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
-    """Dotted paths of all leaf fields, e.g. `network.tau`."""
-    paths: list[str] = []
-    for name, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            paths += fields(kind, f"{prefix}{name}.")
-        else:
-            paths.append(prefix + name)
-    return paths
-
-
-def field_value(path: str, value: Any) -> Any:
-    """What a field makes of a value that was given for it, as JSON has it: `"1e-3"` for `learning.lr` is 0.001.
-
-    Rules that look at other fields are not asked.
-
-    Args:
-        path: dotted, one of `fields()`.
-        value: as YAML or a caller has it.
-
-    Raises:
-        ConfigError: the field does not take it; one line.
-    """
-    try:
-        adapter = _adapter(path)
-        return adapter.dump_python(adapter.validate_python(value), mode="json")
-    except ValidationError as error:
-        raise ConfigError(_one_line({**error.errors()[0], "loc": (path,)})) from error
-
-
-def field_kinds(path: str) -> set[Any]:
-    """What a field may hold, of `bool`, `int`, `float`, `str`, `tuple` and None; the texts, where they are named."""
-    kinds: set[Any] = set()
-    waiting = [_field(path).annotation]
-    while waiting:
-        kind = waiting.pop()
-        if get_origin(kind) in (Union, UnionType):
-            waiting += get_args(kind)
-        elif get_origin(kind) is Literal:
-            kinds |= set(get_args(kind))
-        else:
-            kinds.add(None if kind is NoneType else get_origin(kind) or kind)
-    return kinds
-
-
-def _field(path: str) -> FieldInfo:
-    *branches, leaf = path.split(".")
-    model: Any = RunConfig
-    for branch in branches:
-        model = model.model_fields[branch].annotation
-    info: FieldInfo = model.model_fields[leaf]
-    return info
-
-
-@cache
-def _adapter(path: str) -> TypeAdapter[Any]:
-    info = _field(path)
-    annotated: Any = Annotated[info.annotation, info]
-    return TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
-
-
-def aliases() -> dict[str, str]:
-    """Short names: the last part of every dotted path (`tau` -> `network.tau`); they are all distinct."""
-    return {path.rsplit(".", 1)[-1]: path for path in fields()}
-
-
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file's mapping.
 
@@ -399,10 +329,11 @@ def parse(model: type[M], tree: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(_one_line(item) for item in error.errors())) from error
+        raise ConfigError("; ".join(one_line(item) for item in error.errors())) from error
 
 
-def _one_line(item: Any) -> str:
+def one_line(item: Any) -> str:
+    """One of pydantic's errors: where, the rule, the value."""
     where = ".".join(str(part) for part in item["loc"])
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":

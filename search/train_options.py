@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from ffsnn.config import ConfigError, aliases
+from ffsnn.config import ConfigError
+from ffsnn.fields import aliases
 from ffsnn.strict_yaml import load_yaml
 
 # The first script's options, where their names are not ours: `-b 64 -opt sgd -out-dir runs/a`.

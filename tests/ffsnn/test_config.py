@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ffsnn.config import ConfigError, RunConfig, aliases, fields
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.fields import aliases, fields
 
 DIGITS: dict[str, Any] = {"data": {"dataset": "digits"}, "learning": {"batch_size": 64}}
 DEFAULT_ID = "dc2d5de376c8adfe88a8189d7cb178cf179995d109ecc185a47a030be82670c2"

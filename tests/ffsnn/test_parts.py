@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import relu
 
 from ffsnn import goodness as parts
-from ffsnn.config import LearningConfig, NetworkConfig, field_kinds
+from ffsnn.config import LearningConfig, NetworkConfig
+from ffsnn.fields import field_kinds
 from ffsnn.goodness import GOODNESS, LOSSES, Goodness
 from ffsnn.layer import Answer, Input, Layer
 from ffsnn.neuron import SURROGATES

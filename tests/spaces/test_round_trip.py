@@ -12,7 +12,8 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ffsnn.config import ConfigError, RunConfig, field_kinds, fields
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.fields import field_kinds, fields
 from search.points import distribution, draw, record
 from spaces.parameter import AnyParameter
 from spaces.space import OWN, Space
