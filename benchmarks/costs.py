@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.watched import SEEN
-from ffsnn import data, run_folder
 from ffsnn.config import RunConfig
-from ffsnn.device import resolve_device
-from ffsnn.parallel import use_threads
+from ffsnn.datasets import data
+from ffsnn.hardware.device import resolve_device
+from ffsnn.kernels.parallel import use_threads
+from ffsnn.training import run_folder
 from spaces.space import Space
 
 SLOTS, HUNDRED = 2, 100

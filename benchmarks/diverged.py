@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import wilcoxon
 
-from search import samplers
-from search.points import suggest
+from search.study import samplers
+from search.study.sampling import suggest
 from spaces.space import Space
 
 RULES = ("FAIL", "COMPLETE, 0", "PRUNED, 0 at step 1")

@@ -20,8 +20,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from ffsnn.data import TEST_FILES, TRAIN_FILES
-from ffsnn.fetch import cache_folder, cached
+from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES
+from ffsnn.datasets.fetch import cache_folder, cached
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 HAVE = """

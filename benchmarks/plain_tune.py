@@ -18,10 +18,10 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
-from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.parallel import use_threads
-from ffsnn.trainer import Trainer
+from ffsnn.datasets import data
+from ffsnn.kernels.parallel import use_threads
+from ffsnn.training.trainer import Trainer
 from spaces.parameter import Float, Int
 from spaces.space import Space
 

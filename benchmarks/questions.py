@@ -18,12 +18,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ffsnn import atomic, data
+from ffsnn import atomic
 from ffsnn.config import RunConfig
+from ffsnn.datasets import data
+from ffsnn.inspection.trace import trace
+from ffsnn.kernels.parallel import use_threads
 from ffsnn.network import Network
-from ffsnn.parallel import use_threads
-from ffsnn.trace import trace
-from ffsnn.trainer import Trainer
+from ffsnn.training.trainer import Trainer
 
 SEEDS = range(3)
 RESULTS = Path(__file__).parent / "results" / "questions.json"

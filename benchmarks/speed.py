@@ -30,13 +30,14 @@ from benchmarks.ceilings import Ceilings, probe
 from benchmarks.floors import training_flops
 from benchmarks.rivals import AsWritten, MultiStep, NotesLoop
 from benchmarks.settings import SETTINGS, Setting
-from ffsnn import atomic, data
+from ffsnn import atomic
 from ffsnn.config import DataConfig, RunConfig
-from ffsnn.data import Split
+from ffsnn.datasets import data
+from ffsnn.datasets.data import Split
+from ffsnn.hardware.memory import bytes_per_image
+from ffsnn.kernels.parallel import use_threads
 from ffsnn.labels import uniform_negatives
-from ffsnn.memory import bytes_per_image
-from ffsnn.parallel import use_threads
-from ffsnn.trainer import Trainer
+from ffsnn.training.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results"
 CORES = {"ffsnn float32": "float32", "ffsnn bfloat16": "bfloat16"}

@@ -9,14 +9,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffsnn.run_folder import load
+    from ffsnn.training.run_folder import load
 
 __all__ = ["load"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from ffsnn.run_folder import load
+        from ffsnn.training.run_folder import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ Legend: T time steps, B images, F pixels in [0, 1].
 
 import torch
 
-from ffsnn.neuron import compiled
+from ffsnn.kernels.backends import compiled
 
 
 def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
@@ -22,7 +22,7 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: independent spikes of probability x."""
     if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled(x_BF.device):
-        from ffsnn.events import bernoulli
+        from ffsnn.kernels.sparse_input import bernoulli
 
         return bernoulli(x_BF, T, generator)
     return (torch.rand(T, *x_BF.shape, generator=generator, device=x_BF.device) < x_BF).view(torch.uint8)

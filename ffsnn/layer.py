@@ -15,14 +15,15 @@ from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.goodness import GOODNESS, pair_loss, readout_loss
-from ffsnn.neuron import LIF, compiled, lif
-from ffsnn.optimiser import SGD, Adam, Optimiser
+from ffsnn.kernels.backends import compiled
+from ffsnn.neuron import LIF, lif
+from ffsnn.training.optimiser import SGD, Adam, Optimiser
 
 TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
 
 
-class Driven(NamedTuple):
+class InputCurrent(NamedTuple):
     """What drives a layer's neurons: those of sample b, of row r, with `scale[b] * (current[r] + label[which[b]])`."""
 
     current: torch.Tensor  # (1 or T, R, H), in the products' type; 1: the same at every time step
@@ -38,7 +39,7 @@ class Input(NamedTuple):
     power: torch.Tensor | None = None  # (1 or T, R) its sums of squares, where they are known
 
 
-class Answer(NamedTuple):
+class LayerOutput(NamedTuple):
     """What a layer does when it is shown an input; at length 0 what is not wanted and would cost something."""
 
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
@@ -97,7 +98,7 @@ class Layer(nn.Module):
     def forward(
         self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool = True, rates: bool = True,
         loss: bool = False,
-    ) -> Answer:  # fmt: skip
+    ) -> LayerOutput:  # fmt: skip
         """Show an input.
 
         Args:
@@ -115,25 +116,31 @@ class Layer(nn.Module):
         if self.compiled:
             answer = self._on_gpu(seen, y, copies, *wanted)
         else:
-            fired, counts = self._plain(self._driven(seen, y, copies))
+            fired, counts = self._plain(self._input_current(seen, y, copies))
             rate = counts / self.network.T
-            answer = Answer(fired, rate, self.goodness_of(rate), rate.detach().mean())
+            answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.detach().mean())
         if not loss or y is None:
             return answer
         return answer._replace(loss=self.local_loss(answer, y[0]))
 
     def _on_cpu(
-        self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool, true: torch.Tensor | None
-    ) -> Answer:
-        from ffsnn import events, loss_gradients  # numba is needed on this path alone
-        from ffsnn.lif_cpu import SpikingLayer
+        self,
+        seen: Input,
+        y: torch.Tensor | None,
+        copies: int,
+        spikes: bool,
+        rates: bool,
+        true: torch.Tensor | None,
+    ) -> LayerOutput:
+        from ffsnn.kernels import loss_gradients, sparse_input  # numba is needed on this path alone
+        from ffsnn.kernels.lif_cpu import SpikingLayer
 
         T = self.network.T
         loss_of: loss_gradients.LossOf | None = None
         if self.labels:
-            arriving = events.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
+            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
         else:
-            arriving = events.of_spikes(seen.x, copies)
+            arriving = sparse_input.of_spikes(seen.x, copies)
         if true is not None and self.reads_out:
             loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
         elif true is not None and self.sums_up and self.learning.loss in loss_gradients.COMPILED:
@@ -147,19 +154,21 @@ class Layer(nn.Module):
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
         goodness = self._goodness(total, squares, counts)
-        return Answer(fired, rate, goodness, firing, loss=loss if true is not None else None)
+        return LayerOutput(fired, rate, goodness, firing, loss=loss if true is not None else None)
 
-    def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> Answer:
-        from ffsnn.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
+    def _on_gpu(self, seen: Input, y: torch.Tensor | None, copies: int, spikes: bool, rates: bool) -> LayerOutput:
+        from ffsnn.kernels.lif_triton import SpikingNeurons, Wanted  # triton is needed on this path alone
 
         T, H = self.network.T, self.weight.shape[1]
-        driven = self._driven(seen, y, copies, TILE)
-        fired, power, counts, total, squares = SpikingNeurons.apply(*driven, T, self.neuron, Wanted(spikes, rates))
+        input_current = self._input_current(seen, y, copies, TILE)
+        fired, power, counts, total, squares = SpikingNeurons.apply(
+            *input_current, T, self.neuron, Wanted(spikes, rates)
+        )
         firing = total.detach().mean() / (T * H)
         goodness = self._goodness(total, squares, counts[:, :H])
-        return Answer(fired, counts[:, :H] / T, goodness, firing, power)
+        return LayerOutput(fired, counts[:, :H] / T, goodness, firing, power)
 
-    def _driven(self, seen: Input, y: torch.Tensor | None, copies: int, tile: int = 1) -> Driven:
+    def _input_current(self, seen: Input, y: torch.Tensor | None, copies: int, tile: int = 1) -> InputCurrent:
         """The layer as a matrix product, of an image once for all its copies; with silent neurons up to a full tile."""
         (x, power), weight = seen, self.weight
         labels, amplitude, state = self.labels, self.network.label_amplitude, self._state
@@ -172,17 +181,17 @@ class Layer(nn.Module):
         begin = labels if tile == 1 else 0  # rows that do not begin at a tile are slower than inputs that are 0
         current = numbers[..., begin:] @ padded[begin:].to(self.dtype)
         if not labels:
-            return Driven(current, None, None, self._scale(power))
+            return InputCurrent(current, None, None, self._scale(power))
         if y is None:
             neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
             label, which, power = padded[:labels].mean(0, keepdim=True), neutral, power + amplitude**2 / labels
         else:
             label, which, power = padded[:labels], y.flatten(), power + amplitude**2
-        return Driven(current, amplitude * label, which, self._scale(power).repeat(1, copies))
+        return InputCurrent(current, amplitude * label, which, self._scale(power).repeat(1, copies))
 
-    def _plain(self, driven: Driven) -> tuple[torch.Tensor, torch.Tensor]:
+    def _plain(self, input_current: InputCurrent) -> tuple[torch.Tensor, torch.Tensor]:
         """By SpikingJelly's LIF: for float64, where nothing is compiled, and to be compared with."""
-        current, label, which, scale = driven
+        current, label, which, scale = input_current
         current = current.to(self._state)
         if label is not None and which is not None:
             current = current.repeat(1, len(which) // current.shape[1], 1) + label[which]
@@ -222,7 +231,7 @@ class Layer(nn.Module):
         """The loss of positive samples and, behind them, negative ones, from their counts (B, H)."""
         return pair_loss(self.learning, *self.goodness_of(counts / self.network.T).chunk(2))
 
-    def local_loss(self, answer: Answer, y: torch.Tensor) -> torch.Tensor:
+    def local_loss(self, answer: LayerOutput, y: torch.Tensor) -> torch.Tensor:
         """The loss of an answer to positive samples and, behind them, negative ones.
 
         Args:

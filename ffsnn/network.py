@@ -22,11 +22,11 @@ from torch.nn.functional import pad
 from ffsnn.config import RunConfig
 from ffsnn.encode import ENCODERS
 from ffsnn.labels import clear
-from ffsnn.layer import Answer, Input, Layer
+from ffsnn.layer import Input, Layer, LayerOutput
 from ffsnn.randomness import generator
 from ffsnn.shapes import layer_shapes
 
-LANES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
+MAX_SAMPLES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
 ROOM = 2**29  # bytes of a layer's spikes and currents in a GPU's prediction, which is slow on fewer samples
 
 Noise = Callable[[int], torch.Generator]  # the generator of a layer's encoding noise
@@ -55,9 +55,9 @@ class Network(nn.Module):
         return cast(list[Layer], list(self.layers))
 
     @property
-    def at_once(self) -> int:
+    def prediction_batch(self) -> int:
         """Images that are predicted at once."""
-        lanes, (first, *_) = LANES, self.each_layer
+        lanes, (first, *_) = MAX_SAMPLES, self.each_layer
         if first.weight.is_cuda:
             lanes = max(lanes, ROOM // (8 * self.T * max(layer.weight.shape[1] for layer in self.each_layer)))
         return max(1, lanes // self.classes)
@@ -68,22 +68,24 @@ class Network(nn.Module):
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 
-    def show(self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False, loss: bool = False) -> Answer:
+    def show(
+        self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False, loss: bool = False
+    ) -> LayerOutput:
         """Layer `number` sees an input under labels (copies, B), or the neutral one.
 
         Its answer has what the next layer needs; `rates`, `loss`: and these in any case.
         """
         more, copies = number + 1 < len(self.layers), 1 if y is None else len(y)
         spikes, rates = more and self.between == "spikes", rates or (more and self.between == "rate")
-        return cast(Answer, self.each_layer[number](seen, y, copies, spikes, rates, loss))
+        return cast(LayerOutput, self.each_layer[number](seen, y, copies, spikes, rates, loss))
 
-    def hand_on(self, answer: Answer, noise: torch.Generator) -> Input:
+    def hand_on(self, answer: LayerOutput, noise: torch.Generator) -> Input:
         """What the next layer sees: spikes as they are, or the rates encoded again."""
         if self.between == "spikes":
             return Input(answer.spikes, answer.power)
         return Input(self.encoder(answer.rates.detach(), self.T, noise))
 
-    def answers(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise, rates: bool = False) -> list[Answer]:
+    def answers(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise, rates: bool = False) -> list[LayerOutput]:
         """Each layer's answer to uint8 images (B, F) under labels (copies, B), or the neutral one."""
         seen, answers = Input(self.encode(x, noise(0))), []
         for number in range(len(self.layers)):
@@ -92,7 +94,7 @@ class Network(nn.Module):
                 seen = self.hand_on(answers[-1], noise(number + 1))
         return answers
 
-    def goodness(self, answers: list[Answer], first: int = 0) -> torch.Tensor:
+    def goodness(self, answers: list[LayerOutput], first: int = 0) -> torch.Tensor:
         """Goodness (B,) summed over the layers from `first` that learn by it."""
         layers = self.each_layer
         return torch.stack([answers[n].goodness for n in range(first, len(layers)) if not layers[n].reads_out]).sum(0)
@@ -123,7 +125,7 @@ class Network(nn.Module):
 
     def predict(self, x: torch.Tensor, prediction: str | None = None) -> torch.Tensor:
         """Labels (B,) of uint8 images (B, F), in batches; by the configured way of reading, or another."""
-        parts = x.split(self.at_once)
+        parts = x.split(self.prediction_batch)
         return torch.cat([self.scores(part, number, prediction).argmax(1) for number, part in enumerate(parts)])
 
     def accuracy(self, x: torch.Tensor, y: torch.Tensor, prediction: str | None = None) -> float:

@@ -9,15 +9,13 @@
 Legend: T time steps, B samples, F neurons.
 """
 
-import warnings
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from spikingjelly.activation_based import functional, surrogate
 
 from ffsnn.config import NetworkConfig
-from ffsnn.memory import ran_out
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -58,30 +56,6 @@ class LIF:
     def surrogate_function(self) -> torch.nn.Module:
         function: torch.nn.Module = SURROGATES[self.surrogate](alpha=self.surrogate_alpha)
         return function
-
-
-@cache
-def compiled(device: torch.device) -> bool:
-    """Whether the compiled path for a device can be had; if not, says so once."""
-    compiler, cost = "numba", "5 to 9 times slower"
-    if device.type == "cuda":
-        compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"
-    try:
-        if device.type == "cuda":
-            from ffsnn import lif_triton
-
-            lif_triton.compile_once(device)
-        else:
-            from ffsnn import lif_cpu
-
-            lif_cpu.compile_once()
-    except Exception as error:  # whatever a broken compiler may raise: training goes on without it
-        if ran_out(error):  # which is not the compiler's fault
-            raise
-        reason = " ".join(str(error).split())[:200]
-        warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
-        return False
-    return True
 
 
 def lif(neuron: LIF, T: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.request import AnySpace, requested
+from search.resolve import AnySpace, requested
+from search.store.folder import SearchFolder
 
 if TYPE_CHECKING:
     import pandas
@@ -43,7 +43,7 @@ class Search:
         """A row a trial, by its number: how it ended, its accuracies and seconds, its parameters."""
         import pandas
 
-        from search.results import Results
+        from search.store.results import Results
 
         results = Results(self.folder)
         return pandas.DataFrame(results.rows(), columns=results.columns).set_index("trial")
@@ -58,7 +58,7 @@ def run(
     Args:
         space: name of a shipped space, a YAML file, a mapping as one holds, or a Space [default: mnist].
         name: of the search [default: SPACE-1].
-        home: folder that holds `mlruns/` [default: `search.places`].
+        home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
         settings: fields of `SearchConfig`: trials, epochs, concurrency, sampler, seed, ...
 
@@ -68,7 +68,7 @@ def run(
     """
     from search.environment import prepared
     from search.launch import launch
-    from search.places import find_home, setting
+    from search.settings import find_home, setting
 
     mlruns = find_home(home)
     places = {
@@ -89,6 +89,6 @@ def load(name: str, home: str | Path | None = None) -> Search:
     Raises:
         ConfigError: there is none; the nearest names are given.
     """
-    from search.places import find_home
+    from search.settings import find_home
 
     return Search(SearchFolder.open(find_home(home), name))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import Config, RunConfig
-from search.places import redacted, without_password
+from search.settings import redacted, without_password
 from spaces.parameter import Value
 from spaces.space import Space
 
@@ -29,7 +29,7 @@ class SearchConfig(Config):
         None, description="auto: by measurement; None: one, where there is a GPU"
     )
     time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
-    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes"] = "tpe"
+    sampler: Literal["tpe", "random", "gp"] = "tpe"
     scheduler: Literal["asha", "none"] = "asha"
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"

@@ -15,22 +15,24 @@ import torch
 from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.data import load
-from ffsnn.run_folder import bytes_on_disk
-from search.card import INSTEAD, Measured, largest, measure, refuse_full
+from ffsnn.datasets.data import load
+from ffsnn.training.run_folder import bytes_on_disk
+from search.cluster.gpu_packing import INSTEAD, largest, measure, refuse_full
+from search.cluster.node_report import gpus
+from search.cluster.nodes import this_machine
+from search.cluster.resources import TrialResources
 from search.config import SearchConfig
-from search.folder import SearchFolder, TrialsFolder
-from search.halt import Halt
 from search.names import SEARCHES
-from search.node_report import gpus
-from search.places import redacted
-from search.progress import Board
-from search.share import Share, this_machine
+from search.progress import ProgressDisplay
+from search.settings import redacted
 from search.signals import held_back, listen, stoppable
+from search.stop import StopRequest
+from search.store.folder import SearchFolder, TrialsFolder
+from search.store.packing import PackingResult
 
 if TYPE_CHECKING:
-    from search.driver import MakeSearcher
-    from search.searcher import FolderSearcher, News
+    from search.execution.driver import MakeSearcher
+    from search.execution.searcher import FolderSearcher, TrialEvent
     from search.tracking.tracker import Tracker
 
 SPARE = 32e6  # bytes of disk left free: study, histories, MLflow's store
@@ -70,7 +72,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     )
     room = disk_room(home, config, max(config.extremes(), key=bytes_on_disk), share, console)
     with held_back():
-        from search import samplers  # and with it optuna, after the first line
+        from search.study import samplers  # and with it optuna, after the first line
 
     start_numerical_threads()
     if remark := samplers.limits(config.sampler, config.space):
@@ -80,7 +82,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder = _resumed(home, config, checksum, force)
     else:
         if config.warm_start:
-            from search import warm_start
+            from search.study import warm_start
 
             first, remark = warm_start.points(home, config.warm_start, config.space)
             console.print(remark)
@@ -94,7 +96,10 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
             folder.write_card(measured)
         from search.tracking.tracker import Tracker
 
-        board, tracker = Board(folder, config, console), Tracker(home, folder, config.tracking_uri, _say(console))
+        board, tracker = (
+            ProgressDisplay(folder, config, console),
+            Tracker(home, folder, config.tracking_uri, _say(console)),
+        )
         return run(folder, config, share, room, board, tracker, _study_searcher, f"ffsnn sync {folder.name}")
 
 
@@ -124,7 +129,7 @@ def refuse_a_foreign_ray() -> None:
 
 def measured_card(
     folder: TrialsFolder, config: SearchConfig, configs: Iterable[RunConfig], console: Console
-) -> Measured | None:
+) -> PackingResult | None:
     """What a trial takes of this machine's card; measured once a folder and card. None: nothing has to be measured.
 
     Args:
@@ -155,40 +160,38 @@ def measured_card(
     return measured
 
 
-def share_of(home: Path, config: SearchConfig, console: Console, measured: Measured | None) -> Share:
+def share_of(home: Path, config: SearchConfig, console: Console, measured: PackingResult | None) -> TrialResources:
     """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
 
     Raises:
         ConfigError: something on a node of the cluster is wrong; a table says what is right.
     """
     if not config.address:
-        return Share(config, per_card=measured.trials if measured else None)
-    if config.address.startswith("ray://"):
-        raise ConfigError("ray:// is for the command ffsnn search alone: name the head itself, HOST:PORT, or auto")
-    from search import doctor
+        return TrialResources(config, per_card=measured.trials if measured else None)
+    from search.cluster import doctor
 
     lines, nodes = doctor.nodes(home, config)
     if wrong := doctor.refusal(lines):
         doctor.show(lines, console)
         raise ConfigError(wrong)
     console.print(f"doctor: {len(nodes)} nodes, all is well")
-    return Share(config, nodes)
+    return TrialResources(config, nodes)
 
 
 def _servers(home: Path, config: SearchConfig, resume: bool) -> None:
     """Make sure that the study's database and the MLflow server take this search; one that is silent is waited for."""
-    from search import servers
-    from search.study_store import refuse_a_strangers
+    from search.cluster import servers
+    from search.study.study_store import ensure_owned
 
     if config.storage:
         owner = SearchFolder.open(home, config.name).id if resume else None
-        refuse_a_strangers(config.storage, config.name, owner)
+        ensure_owned(config.storage, config.name, owner)
     if config.tracking_uri and (wrong := servers.tracking_problem(config.tracking_uri)) and servers.SILENT not in wrong:
         raise ConfigError(wrong)
 
 
 def _study_searcher(*arguments: Any) -> "FolderSearcher":
-    from search.optuna_search import StudySearcher  # and with it Tune, while Ray starts
+    from search.execution.study_searcher import StudySearcher  # and with it Tune, while Ray starts
 
     return StudySearcher(*arguments)
 
@@ -198,7 +201,7 @@ def _say(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(redacted(line))
 
 
-def disk_room(home: Path, config: SearchConfig, largest: RunConfig, share: Share, console: Console) -> int:
+def disk_room(home: Path, config: SearchConfig, largest: RunConfig, share: TrialResources, console: Console) -> int:
     """Bytes that the running trials need on the disk, after making sure that all trials have theirs.
 
     Args:
@@ -233,7 +236,7 @@ def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> Se
 
 
 def run(
-    folder: TrialsFolder, config: SearchConfig, share: Share, room: int, board: Board,
+    folder: TrialsFolder, config: SearchConfig, share: TrialResources, room: int, board: ProgressDisplay,
     tracker: "Tracker", searcher: "MakeSearcher", catch_up: str,
 ) -> Outcome:  # fmt: skip
     """The trials of a folder, watched and tracked, to their end.
@@ -248,12 +251,12 @@ def run(
         searcher: makes what hands them out.
         catch_up: the command that writes what MLflow lacks.
     """
-    from search.driver import STOPPING, drive
+    from search.execution.driver import STOPPING, drive
 
     say = _say(board.console)
-    halt = Halt(config.time_budget * 60 - folder.spent() if config.time_budget else None)
+    stop = StopRequest(config.time_budget * 60 - folder.spent() if config.time_budget else None)
 
-    def news(item: "News") -> None:
+    def news(item: "TrialEvent") -> None:
         tracker.changed(item.number)
         board.news(item)
         if item.end and board.ended == config.trials:
@@ -261,21 +264,21 @@ def run(
         elif item.end and board.ended + len(board.running) == config.trials:
             tracker.spare.set()
 
-    with stoppable(halt, say, STOPPING):
+    with stoppable(stop, say, STOPPING):
         with held_back():  # from these threads
             tracker.start()
             board.start()
         try:
-            drive(folder, config, share, room, halt, news, say, searcher)
+            drive(folder, config, share, room, stop, news, say, searcher)
         finally:
             board.close()
-        halt.ending = False
-        listen(halt, say, "the search is over, and MLflow is being told; once more stops at once")
+        stop.ending = False
+        listen(stop, say, "the search is over, and MLflow is being told; once more stops at once")
         if not tracker.close():
             say(f"MLflow lacks a part of this; catch up with: {catch_up}")
     ends = [end for trial in folder.trials() if (end := trial.end())]
-    if halt.asked and len(ends) < config.trials:
-        return Outcome(2 if halt.for_good else 1 if halt.failed else 130, halt.reason)
-    if halt.out_of_time and (len(ends) < config.trials or any(end.reason == "time_budget" for end in ends)):
+    if stop.asked and len(ends) < config.trials:
+        return Outcome(2 if stop.for_good else 1 if stop.failed else 130, stop.reason)
+    if stop.out_of_time and (len(ends) < config.trials or any(end.reason == "time_budget" for end in ends)):
         return Outcome(0, f"its time budget of {config.time_budget:g} minutes is spent")
     return Outcome(0)

@@ -8,7 +8,7 @@ OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER, ALONE = "number", "folder", "threads", "rungs", "on_cluster", "alone"
+NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER, EXCLUSIVE = "number", "folder", "threads", "rungs", "on_cluster", "alone"
 
 # A search's folder, and what a trial's has beside its run.
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE, CARD_FILE = (
@@ -45,7 +45,7 @@ TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
-    "RAY_preload_python_modules": "search.trainable",  # by the processes that it starts beforehand
+    "RAY_preload_python_modules": "search.execution.trainable",  # by the processes that it starts beforehand
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_health_check_period_ms": "1000",  # a dead or frozen node is noticed within 10 seconds, rather than 64
     "RAY_health_check_timeout_ms": "2000",

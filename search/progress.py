@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import SearchConfig
-from search.folder import SearchFolder, TrialsFolder, place
-from search.trial_folder import End, TrialFolder, by_reason
+from search.store.folder import SearchFolder, TrialsFolder, place
+from search.store.trial_folder import End, TrialFolder, by_reason
 
 if TYPE_CHECKING:
-    from search.searcher import News
+    from search.execution.searcher import TrialEvent
 
 
-class Board(threading.Thread):
+class ProgressDisplay(threading.Thread):
     """Counts trials as they change and shows them; the driver calls `news`, the rest happens in this thread.
 
     Args:
@@ -51,7 +51,7 @@ class Board(threading.Thread):
                 self._count(trial.number, end)
         self.epochs_before = sum(self.epochs.values())
 
-    def news(self, news: "News") -> None:
+    def news(self, news: "TrialEvent") -> None:
         """A trial was handed out, has an epoch more, or has ended."""
         number = news.number
         self.epochs[number] = max(news.epoch, self.epochs.get(number, 0))

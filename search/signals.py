@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.halt import Halt
+    from search.stop import StopRequest
 
 ENDING = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2,
@@ -52,7 +52,7 @@ def interrupting() -> Iterator[None]:
 
 
 @contextmanager
-def stoppable(halt: "Halt", say: Callable[[str], None], answer: str) -> Iterator[None]:
+def stoppable(stop: "StopRequest", say: Callable[[str], None], answer: str) -> Iterator[None]:
     """The first of them stops a search, the second stops it at once.
 
     In a thread other than the main one, which signals do not reach, nothing changes.
@@ -60,24 +60,24 @@ def stoppable(halt: "Halt", say: Callable[[str], None], answer: str) -> Iterator
     if not _in_main_thread():
         yield
         return
-    with _restored(), _unread(lambda: halt.ask("nobody reads what it prints")):
-        listen(halt, say, answer)
+    with _restored(), _unread(lambda: stop.ask("nobody reads what it prints")):
+        listen(stop, say, answer)
         yield
 
 
-def listen(halt: "Halt", say: Callable[[str], None], answer: str) -> None:
+def listen(stop: "StopRequest", say: Callable[[str], None], answer: str) -> None:
     """Within `stoppable`: what the first one is answered with; the second is a KeyboardInterrupt."""
 
-    def stop(*_: Any) -> None:
-        if halt.ending:
+    def answer_signal(*_: Any) -> None:
+        if stop.ending:
             return
-        if halt.asked:
+        if stop.asked:
             raise KeyboardInterrupt
-        halt.ask("interrupted")
+        stop.ask("interrupted")
         say(answer)
 
     if _in_main_thread():
-        _answer(stop)
+        _answer(answer_signal)
 
 
 @contextmanager

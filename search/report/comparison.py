@@ -9,7 +9,7 @@ from search.report.document import Block, Figures, Section, Table, Text
 from search.report.overview import percent
 from search.report.sections import note
 from search.report.studies import at_epoch, counted
-from search.results import Results, epochs_of, seconds_of
+from search.store.results import Results, epochs_of, seconds_of
 
 
 def common_epoch(results: Results, other: Results) -> int | None:

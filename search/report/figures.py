@@ -24,13 +24,13 @@ from optuna.visualization import (
 from plotly.colors import hex_to_rgb, sample_colorscale
 
 from search.report.studies import as_pruned, counted
-from search.results import Fate, Result, Results, Rung
+from search.store.results import Results, Rung, TrialResult, TrialStatus
 
 ACCURACY = "validation accuracy"
 TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best trials: a tenth, but at least five, as its authors advise
 INK, BLUE, AMBER = "#1f2933", "#1769aa", "#d08a1d"
-COLORS: dict[Fate, str] = {"complete": BLUE, "pruned": AMBER, "failed": "#c4314b", "unfinished": "#2e8b57"}
-WORDS: dict[Fate, str] = {
+COLORS: dict[TrialStatus, str] = {"complete": BLUE, "pruned": AMBER, "failed": "#c4314b", "unfinished": "#2e8b57"}
+WORDS: dict[TrialStatus, str] = {
     "complete": "at full length", "pruned": "pruned", "failed": "failed", "unfinished": "unfinished",
 }  # fmt: skip
 BLUES = [[0, "#a9cbe8"], [1, "#0b3c6f"]]  # Optuna's own begin at white
@@ -141,7 +141,9 @@ def curves(results: Results) -> go.Figure:
     return _percent(_themed(figure, 440))
 
 
-def _add_curves(figure: go.Figure, drawn: list[tuple[Result, go.Scatter]], name: str, color: str, width: float) -> None:
+def _add_curves(
+    figure: go.Figure, drawn: list[tuple[TrialResult, go.Scatter]], name: str, color: str, width: float
+) -> None:
     """The more there are, the paler each, so that many do not become one area."""
     gap = [None]
     red, green, blue = hex_to_rgb(color)
@@ -158,7 +160,7 @@ def rungs(rungs: Sequence[Rung]) -> go.Figure:
     """The accuracies at each rung, apart for those that went on and those that were stopped."""
     figure = go.Figure()
     groups = {
-        "went on": (BLUE, [rung.went_on for rung in rungs]),
+        "went on": (BLUE, [rung.promoted for rung in rungs]),
         "stopped there by ASHA": (AMBER, [rung.stopped for rung in rungs]),
     }
     for name, (color, groups_of_rungs) in groups.items():
@@ -175,7 +177,12 @@ def rungs(rungs: Sequence[Rung]) -> go.Figure:
 
 def timeline(study: optuna.Study) -> go.Figure:
     """From when to when each trial ran."""
-    states: dict[str, Fate] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "unfinished"}
+    states: dict[str, TrialStatus] = {
+        "COMPLETE": "complete",
+        "PRUNED": "pruned",
+        "FAIL": "failed",
+        "RUNNING": "unfinished",
+    }
     figure = plot_timeline(study)
     for trace in figure.data:
         state = states[trace.name]

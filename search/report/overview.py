@@ -11,7 +11,7 @@ import yaml
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
 from search.report.document import Block, Code, Section, Table, Text
-from search.results import Results, short
+from search.store.results import Results, short
 from spaces.parameter import AnyParameter, Choice, Float, Value
 from spaces.space import SPACES, Space
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ffsnn import atomic
 from ffsnn.config import ConfigError
-from search.folder import SearchFolder
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
 from search.report import comparison, overview, sections
 from search.report.document import Document, markdown
 from search.report.overview import percent
 from search.report.page import page
-from search.results import Results, epochs_of
+from search.store.folder import SearchFolder
+from search.store.results import Results, epochs_of
 
 
 def report(home: Path, name: str, against: str | None = None) -> list[Path]:

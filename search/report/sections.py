@@ -10,17 +10,17 @@ import statistics
 import optuna
 from optuna.trial import TrialState
 
-from ffsnn.run_folder import CONFIG
+from ffsnn.training.run_folder import CONFIG
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
 from search.report.overview import percent, standings, without_secrets
 from search.report.studies import as_ended, at_epoch, counted, times
-from search.results import Fate, Result, Results, Rung, epochs_of, seconds_of, short
+from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of, short
 
 TOP = 10
 AT_LEAST = 10  # trials, for importances
-FATES: tuple[Fate, ...] = ("complete", "pruned", "failed", "unfinished")
+STATUSES: tuple[TrialStatus, ...] = ("complete", "pruned", "failed", "unfinished")
 
 
 def note(text: str) -> Text:
@@ -73,7 +73,7 @@ def rungs(results: Results) -> Section:
         ("rung", "reached it", "went on", "share", "stopped by ASHA", "other ends", "best", "median"),
         tuple(_rung(rung) for rung in passed),
     )]  # fmt: skip
-    if any(rung.went_on or rung.stopped for rung in passed):
+    if any(rung.promoted or rung.stopped for rung in passed):
         blocks.append(Figures((figures.rungs(passed),)))
     return Section(title, [
         *blocks,
@@ -85,9 +85,9 @@ def rungs(results: Results) -> Section:
 
 
 def _rung(rung: Rung) -> tuple[str, ...]:
-    known = rung.went_on + rung.stopped
+    known = rung.promoted + rung.stopped
     return (
-        f"epoch {rung.epoch}", str(rung.reached), str(len(rung.went_on)), f"{len(rung.went_on) / rung.reached:.0%}",
+        f"epoch {rung.epoch}", str(rung.reached), str(len(rung.promoted)), f"{len(rung.promoted) / rung.reached:.0%}",
         str(len(rung.stopped)), str(rung.other),
         percent(max(known, default=None)), percent(statistics.median(known) if known else None),
     )  # fmt: skip
@@ -175,8 +175,8 @@ def curves(results: Results) -> Section:
 
 def ends(results: Results) -> Section:
     """How trials ended, and what failed on the way."""
-    groups: dict[tuple[Fate, str], list[Result]] = {}
-    for trial in sorted(results.trials, key=lambda trial: FATES.index(trial.state)):
+    groups: dict[tuple[TrialStatus, str], list[TrialResult]] = {}
+    for trial in sorted(results.trials, key=lambda trial: STATUSES.index(trial.state)):
         groups.setdefault((trial.state, trial.reason), []).append(trial)
     if not groups:
         return Section("Failures", [Text("No trial has begun.")])
@@ -190,7 +190,7 @@ def ends(results: Results) -> Section:
         Text(f"{failed} of {len(results.trials)} trials failed."),
         Table(("end", "reason", "trials", "epochs", "which", "what the first one said"), rows),
     ]
-    processes: dict[str, list[tuple[Result, str]]] = {}
+    processes: dict[str, list[tuple[TrialResult, str]]] = {}
     for trial in results.trials:
         for failure in trial.failures:
             processes.setdefault(failure.reason, []).append((trial, failure.detail))
@@ -205,14 +205,14 @@ def ends(results: Results) -> Section:
     return Section("Failures", blocks)
 
 
-def _numbers(trials: list[Result]) -> str:
+def _numbers(trials: list[TrialResult]) -> str:
     numbers = sorted({trial.number for trial in trials})
     return ", ".join(map(str, numbers[:TOP])) + (" ..." if len(numbers) > TOP else "")
 
 
 def time_spent(results: Results) -> Section:
     """Where the time went."""
-    groups = [(figures.WORDS[fate], results.of(fate)) for fate in FATES if results.of(fate)]
+    groups = [(figures.WORDS[fate], results.of(fate)) for fate in STATUSES if results.of(fate)]
     if not groups:
         return Section("Time spent", [Text("No trial has begun.")])
     total = seconds_of(results.trials)

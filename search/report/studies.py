@@ -14,11 +14,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState, create_trial
 
-from search.folder import SearchFolder
-from search.points import distribution
-from search.reconcile import TOLD
-from search.results import Result, Results, short
-from search.study_store import study_name
+from search.store.folder import SearchFolder
+from search.store.results import Results, TrialResult, short
+from search.study.reconcile import OPTUNA_STATE
+from search.study.sampling import distribution
+from search.study.study_store import study_name
 
 Told = tuple[TrialState, float | None]
 Times = dict[int, tuple[datetime | None, datetime | None]]  # of a trial: begun, ended
@@ -27,8 +27,8 @@ Times = dict[int, tuple[datetime | None, datetime | None]]  # of a trial: begun,
 def as_ended(results: Results, times: Times | None = None) -> optuna.Study:
     """Each trial with its own state; COMPLETE are those at full length."""
 
-    def told(trial: Result) -> Told:
-        state = TrialState.RUNNING if trial.state == "unfinished" else TOLD[trial.state]
+    def told(trial: TrialResult) -> Told:
+        state = TrialState.RUNNING if trial.state == "unfinished" else OPTUNA_STATE[trial.state]
         return state, trial.accuracies[-1] if state == TrialState.COMPLETE else None
 
     return _study(results, told, times or {})
@@ -37,7 +37,7 @@ def as_ended(results: Results, times: Times | None = None) -> optuna.Study:
 def at_epoch(results: Results, epoch: int) -> optuna.Study:
     """Those that reached an epoch are COMPLETE, with their accuracy there; all others FAIL."""
 
-    def told(trial: Result) -> Told:
+    def told(trial: TrialResult) -> Told:
         value = trial.at(epoch)
         return (TrialState.FAIL if value is None else TrialState.COMPLETE), value
 
@@ -54,7 +54,7 @@ def counted(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _study(results: Results, told: Callable[[Result], Told], times: Times) -> optuna.Study:
+def _study(results: Results, told: Callable[[TrialResult], Told], times: Times) -> optuna.Study:
     """The trials under their own numbers, with parameters' short names."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is missing is said on the page
     study = optuna.create_study(study_name=results.name, direction="maximize")

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import ffsnn
 from ffsnn.config import ConfigError
-from ffsnn.run_folder import BEST, CONFIG
-from search import places
+from ffsnn.training.run_folder import BEST, CONFIG
+from search import settings
+from search.cluster.servers import tracking_store
 from search.names import (
     CHAMPION,
     MODEL,
@@ -32,22 +33,21 @@ from search.names import (
     TAG_TEST,
     TAG_VALIDATION,
 )
-from search.servers import tracking_store
 from search.tracking.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.tracking import MlflowClient
 
-    from search.retrain.runs import RetrainProjection
-    from search.retrain.verdict import Result
+    from search.retrain.runs import RetrainExporter
+    from search.retrain.verdict import RetrainResult
 
 NETWORK = "network"  # the folder within the model's artifacts that `ffsnn show` and `ffsnn predict` can take
 METRICS = "metrics.json"
 NEEDED = ("torch", "spikingjelly", "numba", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "mlflow")
 
 
-def refuse_a_strangers(home: Path, name: str, uri: str | None) -> None:
+def ensure_owned(home: Path, name: str, uri: str | None) -> None:
     """Make sure that the model of that name is ours, or that there is none; a store that is down is no matter yet.
 
     Raises:
@@ -62,20 +62,20 @@ def refuse_a_strangers(home: Path, name: str, uri: str | None) -> None:
         return
 
 
-def register(projection: "RetrainProjection", result: "Result", force: bool) -> str:
+def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) -> str:
     """Make the winner's best network a version, once; and the champion, if it is no worse or `force`d. What was done.
 
     Raises:
         ConfigError: the model of that name is another project's.
     """
-    client, folder = projection.client, projection.folder
+    client, folder = exporter.client, exporter.folder
     name, mean = folder.search.name, result.winner.mean
     assert mean is not None
     if _ours(client, name) is None:
         client.create_registered_model(
             name, {TAG_KIND: CHAMPION}, f"The best network of the search {name}, retrained with several seeds."
         )
-    mine = _of_retraining(client, name, folder.name) or _new_version(projection, result)
+    mine = _of_retraining(client, name, folder.name) or _new_version(exporter, result)
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
@@ -130,7 +130,7 @@ def _default_store(uri: str) -> Iterator[None]:
     """MLflow's own functions work on the address of the process; it gets back what it had."""
     import mlflow
 
-    address = places.ENVIRONMENT["tracking_uri"]
+    address = settings.ENVIRONMENT["tracking_uri"]
     before = os.environ.get(address)
     mlflow.set_tracking_uri(uri)
     try:
@@ -156,11 +156,11 @@ def _of_retraining(client: "MlflowClient", name: str, stem: str) -> "ModelVersio
     return next((it for it in versions if it.tags.get(TAG_RETRAIN) == stem), None)
 
 
-def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVersion":
+def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "ModelVersion":
     """Log the network on its own run, and register it."""
     import mlflow
 
-    folder, winner = projection.folder, result.winner
+    folder, winner = exporter.folder, result.winner
     number = folder.number(winner.trial, result.best_seed)
     tags = {
         TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
@@ -169,10 +169,10 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
     with (
         tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch,
         redirect_stderr(io.StringIO()),  # MLflow's advice on types, which does not suit, and what we say ourselves
-        _default_store(projection.client.tracking_uri),
+        _default_store(exporter.client.tracking_uri),
     ):
         network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
-        with mlflow.start_run(run_id=projection.runs[number]):
+        with mlflow.start_run(run_id=exporter.runs[number]):
             logged = mlflow.pyfunc.log_model(
                 name=MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
@@ -183,10 +183,10 @@ def _new_version(projection: "RetrainProjection", result: "Result") -> "ModelVer
         return mlflow.register_model(logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items()})
 
 
-def _gathered(run: Path, folder: Path, result: "Result") -> tuple[Path, Any]:
+def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, Any]:
     """A folder with all that stands beside the weights; and two images (2, F) to try the model with."""
-    from ffsnn import pictures
-    from ffsnn.show import trained
+    from ffsnn.inspection import pictures
+    from ffsnn.inspection.show import trained
 
     folder.mkdir()
     for file in (CONFIG, BEST):

@@ -34,7 +34,7 @@ class Champion(PythonModel):
     """A trained network, on the CPU."""
 
     def load_context(self, context: Any) -> None:
-        from ffsnn.run_folder import load
+        from ffsnn.training.run_folder import load
 
         self.network = load(Path(context.artifacts["network"]))
 

@@ -19,10 +19,10 @@ from pydantic import Field
 
 from ffsnn import atomic
 from ffsnn.config import Config, ConfigError, RunConfig, parse
-from search.folder import SearchFolder, TrialsFolder
 from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
-from search.retrain.verdict import Result
-from search.trial_folder import TrialFolder
+from search.retrain.verdict import RetrainResult
+from search.store.folder import SearchFolder, TrialsFolder
+from search.store.trial_folder import TrialFolder
 
 FORMAT = 1  # of plan.json and retrain.json
 
@@ -113,7 +113,7 @@ class RetrainFolder(TrialsFolder):
             found[number % len(self.plan.trials)].append(trial.history()[-1].val_accuracy if whole else None)
         return found
 
-    def result(self) -> Result | None:
+    def result(self) -> RetrainResult | None:
         """What came of it; None: it has not come to its end.
 
         Raises:
@@ -126,9 +126,9 @@ class RetrainFolder(TrialsFolder):
             return None
         except ValueError as error:
             raise ConfigError(f"{file} cannot be read ({error}): it says what the test set gave, once") from error
-        return parse(Result, tree)
+        return parse(RetrainResult, tree)
 
-    def write_result(self, result: Result) -> None:
+    def write_result(self, result: RetrainResult) -> None:
         atomic.write(self.path / RESULT_FILE, result.model_dump_json(indent=2))
 
     def others_tested(self) -> Iterator[Path]:

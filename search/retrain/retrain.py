@@ -11,13 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from ffsnn import data, run_folder
 from ffsnn.config import ConfigError, parse
-from ffsnn.device import resolve_device
-from ffsnn.run_folder import bytes_on_disk
+from ffsnn.datasets import data
+from ffsnn.hardware.device import resolve_device
+from ffsnn.training import run_folder
+from ffsnn.training.run_folder import bytes_on_disk
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.halt import Halt
+from search.execution.searcher import FolderSearcher, TrialEvent
 from search.launch import (
     Outcome,
     disk_room,
@@ -27,16 +27,17 @@ from search.launch import (
     share_of,
     start_numerical_threads,
 )
-from search.progress import Board
-from search.reconcile import make_whole
+from search.progress import ProgressDisplay
 from search.retrain import champion, verdict
 from search.retrain.folder import RetrainFolder, planned
-from search.retrain.runs import RetrainProjection
-from search.retrain.verdict import Result
-from search.searcher import FolderSearcher, News
-from search.tracking.projection import project
+from search.retrain.runs import RetrainExporter
+from search.retrain.verdict import RetrainResult
+from search.stop import StopRequest
+from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
+from search.study.reconcile import repair_trial
+from search.tracking.exporter import project
 from search.tracking.tracker import Tracker
-from search.trial_folder import TrialFolder
 
 
 class PlanSearcher(FolderSearcher):
@@ -45,13 +46,13 @@ class PlanSearcher(FolderSearcher):
     folder: RetrainFolder
 
     def __init__(
-        self, folder: RetrainFolder, config: SearchConfig, threads: int, halt: Halt,
-        news: Callable[[News], None], say: Callable[[str], None],
+        self, folder: RetrainFolder, config: SearchConfig, threads: int, stop: StopRequest,
+        news: Callable[[TrialEvent], None], say: Callable[[str], None],
     ) -> None:  # fmt: skip
         for trial in folder.trials():
-            make_whole(trial, say)
+            repair_trial(trial, say)
         waiting = [number for number in range(len(folder.plan)) if folder.trial(number).end() is None]
-        super().__init__(folder, config, threads, halt, news, say, waiting)
+        super().__init__(folder, config, threads, stop, news, say, waiting)
 
     def prepared(self, number: int) -> TrialFolder:
         return self.folder.prepared(number)
@@ -93,7 +94,7 @@ def retrain(
         if remark := search.settle():
             console.print(remark)
         if folder.result() is None:
-            champion.refuse_a_strangers(home, name, config.tracking_uri)
+            champion.ensure_owned(home, name, config.tracking_uri)
             outcome = _train(home, folder, config, console)
             if outcome.code:
                 return outcome
@@ -124,12 +125,12 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
     )
     largest = max(plan.configs, key=bytes_on_disk)
     room = disk_room(home, config, largest, share, console)
-    board = Board(folder, config, console, folder.about, "training")
-    tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainProjection)
+    board = ProgressDisplay(folder, config, console, folder.about, "training")
+    tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainExporter)
     return run(folder, config, share, room, board, tracker, PlanSearcher, "the same command")
 
 
-def _judged(folder: RetrainFolder, config: SearchConfig) -> Result:
+def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     """The ranking, and the test set opened for the first of it: here, and nowhere else."""
     plan = folder.plan
     ranking = verdict.ranked(plan.trials, [config.id for config in plan.configs], folder.accuracies())
@@ -142,7 +143,7 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> Result:
         .accuracy(images.x, images.y)
         for value, seed in zip(winner.values, plan.seeds, strict=True)
     ]  # fmt: skip
-    return Result(
+    return RetrainResult(
         search=plan.search, epochs=config.epochs, seeds=plan.seeds, ranking=tuple(ranking),
         lead=verdict.lead(ranking), best_seed=verdict.best_seed(winner, plan.seeds),
         test=verdict.tested(accuracies, len(images), opened_before),
@@ -150,14 +151,14 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> Result:
 
 
 def _published(
-    home: Path, folder: RetrainFolder, result: Result, uri: str | None, force: bool, console: Console
+    home: Path, folder: RetrainFolder, result: RetrainResult, uri: str | None, force: bool, console: Console
 ) -> Outcome:
     """The test accuracies in MLflow, and the winner's best network as a registered version; each once."""
     try:
-        projection = RetrainProjection(home, folder, uri)
-        project(projection, lambda: None)
-        projection.log_test(result)
-        said = champion.register(projection, result, force)
+        exporter = RetrainExporter(home, folder, uri)
+        project(exporter, lambda: None)
+        exporter.log_test(result)
+        said = champion.register(exporter, result, force)
     except ConfigError:
         raise
     except Exception as error:  # whatever a store may raise

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.folder import SearchFolder
 from search.names import (
     TAG_DATA,
     TAG_KIND,
@@ -17,15 +16,16 @@ from search.names import (
     TEST,
 )  # fmt: skip
 from search.retrain.folder import RetrainFolder
-from search.retrain.verdict import Result
-from search.tracking.projection import Projection, sync
-from search.trial_folder import TrialFolder
+from search.retrain.verdict import RetrainResult
+from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
+from search.tracking.exporter import Exporter, sync
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 
-class RetrainProjection(Projection):
+class RetrainExporter(Exporter):
     """Writes one retraining into an MLflow store; every method can be repeated."""
 
     name_tag, number_tag = TAG_RETRAIN_OF, TAG_RETRAIN_RUN
@@ -38,7 +38,7 @@ class RetrainProjection(Projection):
     def search(self) -> SearchFolder:
         return self.folder.search
 
-    def log_test(self, result: Result) -> None:
+    def log_test(self, result: RetrainResult) -> None:
         """Each test accuracy, on the run of the network that it is of."""
         for seed, accuracy in zip(result.seeds, result.test.accuracies, strict=True):
             run = self.runs[self.folder.number(result.winner.trial, seed)]

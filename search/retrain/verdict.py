@@ -11,7 +11,7 @@ from ffsnn.config import Config, ConfigError
 from search.retrain.noise import CONFIDENCE, LEVEL, interval, paired
 
 
-class Standing(Config):
+class RankedConfig(Config):
     """A configuration over its seeds."""
 
     trial: int = Field(description="of the search")
@@ -45,24 +45,26 @@ class Tested(Config):
     opened_before: int = Field(description="other retrainings of the search that had opened the test set by then")
 
 
-class Result(Config):
+class RetrainResult(Config):
     """retrain.json."""
 
     format: int = 1
     search: str
     epochs: int
     seeds: tuple[int, ...]
-    ranking: tuple[Standing, ...]
+    ranking: tuple[RankedConfig, ...]
     lead: Lead | None = Field(description="None: there is no other configuration to compare with")
     best_seed: int = Field(description="of the winner, by validation")
     test: Tested
 
     @property
-    def winner(self) -> Standing:
+    def winner(self) -> RankedConfig:
         return self.ranking[0]
 
 
-def ranked(trials: Sequence[int], ids: Sequence[str], accuracies: Sequence[Sequence[float | None]]) -> list[Standing]:
+def ranked(
+    trials: Sequence[int], ids: Sequence[str], accuracies: Sequence[Sequence[float | None]]
+) -> list[RankedConfig]:
     """Configurations by their mean; those that failed with a seed stand behind all others.
 
     Raises:
@@ -73,7 +75,7 @@ def ranked(trials: Sequence[int], ids: Sequence[str], accuracies: Sequence[Seque
         there = [value for value in values if value is not None]
         mean, low, high = interval(there) if there else (None, None, None)
         standings.append(
-            Standing(trial=trial, config_id=id_, values=tuple(values), mean=mean, low=low, high=high)
+            RankedConfig(trial=trial, config_id=id_, values=tuple(values), mean=mean, low=low, high=high)
         )  # fmt: skip
     standings.sort(key=lambda it: (it.mean is None, not it.whole, -(it.mean or 0.0)))
     if standings[0].mean is None:
@@ -81,7 +83,7 @@ def ranked(trials: Sequence[int], ids: Sequence[str], accuracies: Sequence[Seque
     return standings
 
 
-def lead(ranking: Sequence[Standing]) -> Lead | None:
+def lead(ranking: Sequence[RankedConfig]) -> Lead | None:
     """How the first compares with the second."""
     if len(ranking) < 2:
         return None
@@ -93,7 +95,7 @@ def lead(ranking: Sequence[Standing]) -> Lead | None:
     return Lead(trial=second.trial, difference=found.difference, p=found.p, noise=found.is_noise)
 
 
-def best_seed(winner: Standing, seeds: Sequence[int]) -> int:
+def best_seed(winner: RankedConfig, seeds: Sequence[int]) -> int:
     """The seed with the winner's highest validation accuracy; the first of several."""
     return max(zip(winner.values, seeds, strict=True), key=lambda pair: -1.0 if pair[0] is None else pair[0])[1]
 
@@ -107,7 +109,7 @@ def tested(accuracies: Sequence[float | None], images: int, opened_before: int) 
     )  # fmt: skip
 
 
-def table(result: Result) -> Table:
+def table(result: RetrainResult) -> Table:
     """The ranking, a row a configuration."""
     drawn = Table(title=f"{result.search}: {len(result.ranking)} configurations, {len(result.seeds)} seeds each, "
                         f"{result.epochs} epochs; validation accuracy")  # fmt: skip
@@ -122,7 +124,7 @@ def table(result: Result) -> Table:
     return drawn
 
 
-def words(result: Result) -> list[str]:
+def words(result: RetrainResult) -> list[str]:
     """Whether the winner is really first, and what the test set gave."""
     said, winner, test = [], result.winner, result.test
     if (second := result.lead) is not None:

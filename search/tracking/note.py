@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from search.folder import SearchFolder
 from search.progress import clock
 from search.report.document import Code, Section, Text, section_markdown
 from search.report.overview import section, standings
-from search.results import Results
+from search.store.folder import SearchFolder
+from search.store.results import Results
 
 TOP = 5
 

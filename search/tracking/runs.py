@@ -12,10 +12,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import Config, RunConfig
-from ffsnn.energy import of_rates
-from ffsnn.run_folder import CONFIG, HISTORY
-from ffsnn.trainer import EpochMetrics
-from search.folder import SearchFolder, TrialsFolder
+from ffsnn.inspection.energy import of_rates
+from ffsnn.training.run_folder import CONFIG, HISTORY
+from ffsnn.training.trainer import EpochMetrics
 from search.names import (
     BEST,
     END_FILE,
@@ -37,7 +36,8 @@ from search.names import (
     TAG_STATE,
     TAG_STOP_REASON,
 )  # fmt: skip
-from search.trial_folder import End, TrialFolder
+from search.store.folder import SearchFolder, TrialsFolder
+from search.store.trial_folder import End, TrialFolder
 from spaces.parameter import Float, Int
 from spaces.space import Space
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from search.folder import TrialsFolder
-from search.places import origins
-from search.tracking.projection import Projection, project
+from search.settings import origins
+from search.store.folder import TrialsFolder
+from search.tracking.exporter import Exporter, project
 
 SWITCH = (
     0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
@@ -29,10 +29,10 @@ class Tracker(threading.Thread):
 
     def __init__(
         self, home: Path, folder: TrialsFolder, uri: str | None, say: Callable[[str], None],
-        projection: Callable[..., Projection] = Projection,
+        exporter: Callable[..., Exporter] = Exporter,
     ) -> None:  # fmt: skip
         super().__init__(name="mlflow", daemon=True)
-        self.home, self.folder, self.uri, self.say, self.projection = home, folder, uri, say, projection
+        self.home, self.folder, self.uri, self.say, self.exporter = home, folder, uri, say, exporter
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self.complained = self.done = False
         self.spare = threading.Event()  # a core has nothing to do: what takes longest at the end is done beforehand
@@ -56,31 +56,31 @@ class Tracker(threading.Thread):
 
     def run(self) -> None:
         sys.setswitchinterval(SWITCH)
-        projection: Projection | None = None
+        exporter: Exporter | None = None
         late: set[int] = set()
         closing = False
         while not closing:
-            closing = self._gather(late, pause=EVERY if projection else AGAIN)  # MLflow is imported when trials are
+            closing = self._gather(late, pause=EVERY if exporter else AGAIN)  # MLflow is imported when trials are
             try:
-                projection = projection or self.projection(self.home, self.folder, self.uri)
+                exporter = exporter or self.exporter(self.home, self.folder, self.uri)
                 for number in sorted(late):
-                    projection.sync(number)
+                    exporter.sync(number)
                     late.discard(number)
                     self._answers()
                 if self.spare.is_set() and not closing:
-                    self._keep_early(projection)
+                    self._keep_early(exporter)
                 if closing:
-                    project(projection, self._answers)
+                    project(exporter, self._answers)
                     self.done = True
             except Exception as error:  # whatever a store may raise: the search goes on
-                projection = None
+                exporter = None
                 self._complain(error)
 
-    def _keep_early(self, projection: Projection) -> None:
+    def _keep_early(self, exporter: Exporter) -> None:
         """What is best now, unless it is still in training; it may be surpassed yet."""
-        best = projection.best()
+        best = exporter.best()
         if best is not None and self.folder.trial(best).end():
-            projection.keep(best)
+            exporter.keep(best)
         self.spare.clear()
 
     def _gather(self, late: set[int], pause: float) -> bool:

@@ -56,9 +56,9 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     """The server that runs already, if one is meant, and the pages; a search's are prepared."""
     from mlflow.exceptions import MlflowException
 
-    from search.folder import SearchFolder
-    from search.places import elsewhere
-    from search.servers import must_answer
+    from search.cluster.servers import check_reachable
+    from search.settings import elsewhere
+    from search.store.folder import SearchFolder
     from search.tracking.view import prepare
 
     if name is not None and uri is None:
@@ -67,7 +67,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     if uri is not None:
         if not uri.startswith(("http://", "https://")):
             raise ConfigError(f"the pages need an MLflow server, such as http://host:5000, but got {uri}")
-        must_answer(uri)
+        check_reachable(uri)
     try:
         if name is not None:
             return uri, prepare(home, name, uri)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ffsnn.config import ConfigError
-from search.folder import SearchFolder
 from search.names import (
     BEST,
     ENERGY,
@@ -29,6 +28,7 @@ from search.names import (
     TAG_TRIAL,
     VIEW,
 )  # fmt: skip
+from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.store import open_store, store_uri
 from spaces.space import Space
@@ -137,7 +137,7 @@ def _scatter(x: str, y: str) -> Card:
 
 
 def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
-    """Runs of the best trials, by the one rule (`search.folder.place`); those that MLflow has."""
+    """Runs of the best trials, by the one rule (`search.store.folder.place`); those that MLflow has."""
     its = f"tags.`{TAG_SEARCH}` = '{search.name}' AND tags.`{TAG_KIND}` = 'trial'"
     found: dict[int, str] = {}
     token: str | None = ""

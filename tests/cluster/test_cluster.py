@@ -15,7 +15,7 @@ import pytest
 from ray._common.utils import get_default_ray_temp_dir
 from ray.cluster_utils import Cluster
 
-from search.servers import ray_problem
+from search.cluster.servers import ray_problem
 from tests.cluster.hosts import FFSNN, RAY, ROOT
 from tests.faults.reader import broken_promises
 
@@ -113,8 +113,8 @@ def test_a_trials_process_is_ended_on_its_own_node(cluster: Cluster, tmp_path: P
     """Also one that hangs; from another node it is not even tried."""
     import ray
 
-    from search import cluster as clusters
-    from search.trial_folder import TrialFolder
+    from search.cluster import ray_cluster as clusters
+    from search.store.trial_folder import TrialFolder
 
     trial = TrialFolder(tmp_path / "0000")
     trial.path.mkdir()

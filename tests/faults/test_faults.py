@@ -117,7 +117,7 @@ def test_a_full_disk(small_home: Path, phase: str) -> None:
     "sampler",
     [
         pytest.param("tpe", marks=pytest.mark.slow),
-        *(pytest.param(name, marks=pytest.mark.faults) for name in ("random", "qmc", "gp", "cmaes")),
+        *(pytest.param(name, marks=pytest.mark.faults) for name in ("random", "gp")),
     ],
 )
 def test_killed_and_resumed_a_search_asks_for_the_same_points(tmp_path: Path, sampler: str) -> None:

@@ -13,7 +13,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 def test_it_steps_as_torch_does(shape: tuple[int, ...], decay: float) -> None:
     """Learning rates that change, and gradients that are sometimes 0 or tiny."""
     pytest.importorskip("triton")
-    adam_step = importlib.import_module("ffsnn.adam_triton").adam_step
+    adam_step = importlib.import_module("ffsnn.kernels.adam_triton").adam_step
     draw, lr = torch.Generator().manual_seed(len(shape)), torch.tensor(0.01, device=DEVICE)
     mine = torch.randn(shape, generator=draw).to(DEVICE)
     state = {"step": torch.zeros((), device=DEVICE)}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ffsnn.augment import shifted
+from ffsnn.training.augment import shifted
 
 SIDE = 5
 

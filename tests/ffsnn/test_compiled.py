@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 TRAIN = """
-from ffsnn import data
+from ffsnn.datasets import data
 from ffsnn.config import RunConfig
-from ffsnn.trainer import Trainer
+from ffsnn.training.trainer import Trainer
 config = RunConfig.parse({
     "data": {"dataset": "digits"}, "network": {"encoder": "poisson", "widths": [30, 30]},
     "learning": {"epochs": 2, "batch_size": 128},
@@ -47,9 +47,9 @@ def test_processes_that_start_together_compile_once(tmp_path: Path) -> None:
     code = (
         TRAIN
         + """
-from ffsnn import events, lif_kernels, loss_gradients
+from ffsnn.kernels import sparse_input, lif_kernels, loss_gradients
 kernels = [lif_kernels.forward, lif_kernels.backward, loss_gradients._of_pairs]
-kernels += [events._bits_of_spikes, events._lists_of_spikes, events._lists_of_numbers, events._bernoulli]
+kernels += [sparse_input._bits_of_spikes, sparse_input._lists_of_spikes, sparse_input._lists_of_numbers, sparse_input._bernoulli]
 print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), "compiled")
 """
     )
@@ -64,5 +64,5 @@ print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels), "compi
 
 def test_the_network_needs_none_of_the_searchs_libraries() -> None:
     heavy = "{'ray', 'mlflow', 'optuna', 'torchvision'}"
-    done = run(f"import sys, ffsnn.trainer, ffsnn.lif_cpu; print({heavy} & set(sys.modules))")
+    done = run(f"import sys, ffsnn.training.trainer, ffsnn.kernels.lif_cpu; print({heavy} & set(sys.modules))")
     assert done.stdout.strip() == "set()", done.stderr

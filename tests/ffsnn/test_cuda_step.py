@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from ffsnn import cuda_step
 from ffsnn.config import RunConfig
-from ffsnn.cuda_step import WARM, WARM_UP, CapturedSteps
-from ffsnn.data import Split, load
-from ffsnn.trainer import DivergedError, EpochMetrics, Trainer
+from ffsnn.datasets.data import Split, load
+from ffsnn.kernels import cuda_step
+from ffsnn.kernels.cuda_step import WARM, WARM_UP, CapturedSteps
+from ffsnn.training.trainer import DivergedError, EpochMetrics, Trainer
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffsnn import fetch
 from ffsnn.config import DataConfig
-from ffsnn.data import TEST_FILES, TRAIN_FILES, Images, Split, load, load_test, parse_idx, stratified
-from ffsnn.fetch import DataError
+from ffsnn.datasets import fetch
+from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES, Images, Split, load, load_test, parse_idx, stratified
+from ffsnn.datasets.fetch import DataError
 from tests.ffsnn.conftest import Mirror, idx
 
 DIGITS = DataConfig(dataset="digits")
@@ -210,5 +210,5 @@ def test_images_without_their_labels_are_refused(
 
 
 def test_importing_the_module_imports_no_torchvision() -> None:
-    code = "import sys, ffsnn.data; sys.exit(bool({'torchvision', 'sklearn', 'ray'} & set(sys.modules)))"
+    code = "import sys, ffsnn.datasets.data; sys.exit(bool({'torchvision', 'sklearn', 'ray'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ffsnn.config import ConfigError
-from ffsnn.device import gpus, resolve_device
+from ffsnn.hardware.device import gpus, resolve_device
 
 OLD_DRIVER = (
     "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU "

@@ -6,7 +6,7 @@ from spikingjelly.activation_based.encoding import LatencyEncoder
 
 from ffsnn.config import RunConfig
 from ffsnn.encode import ENCODERS
-from ffsnn.layer import Answer
+from ffsnn.layer import LayerOutput
 from ffsnn.network import Network
 
 EVERY_ENCODER = pytest.mark.parametrize("name", ENCODERS)
@@ -97,6 +97,6 @@ def test_rounding_to_bfloat16_moves_no_spike(name: str, T: int) -> None:
         network = Network(RunConfig.parse({"network": {"widths": [2]}}).replaced(changes))
         encoded = network.encode(torch.arange(784).remainder(256).byte()[None], seeded(0))
         rates = torch.arange(785.0)[None] / 784
-        handed_on = network.hand_on(Answer(encoded, rates, rates.mean(1), rates.mean()), seeded(1)).x
+        handed_on = network.hand_on(LayerOutput(encoded, rates, rates.mean(1), rates.mean()), seeded(1)).x
         spikes.append([encoded.float(), handed_on.float()])
     assert all(torch.equal(a, b) for a, b in zip(*spikes, strict=True))

@@ -7,13 +7,13 @@ import pytest
 import torch
 from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCounter, SynOpCounter
 
-from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.data import Images
+from ffsnn.datasets import data
+from ffsnn.datasets.data import Images
 from ffsnn.encode import spikes as spikes_of
-from ffsnn.energy import Energy, measure, of_rates
+from ffsnn.inspection.energy import Energy, measure, of_rates
+from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
-from ffsnn.trace import trace
 
 T, WIDTHS, F, C = 5, (24, 16, 12), 64, 10
 

@@ -1,14 +1,14 @@
-"""Events beside the dense input that they stand for."""
+"""SparseInput beside the dense input that they stand for."""
 
 import pytest
 import torch
 
-from ffsnn import events
+from ffsnn.kernels import sparse_input
 
 R, LABELS = 4, 3
 
 
-def dense(seen: events.Events, inputs: int) -> torch.Tensor:
+def dense(seen: sparse_input.SparseInput, inputs: int) -> torch.Tensor:
     """(1 or T, B, F) again: lists added up along row, time step and copy."""
 
     def listed(number: int) -> torch.Tensor:
@@ -37,7 +37,7 @@ SHAPES = pytest.mark.parametrize(("T", "F", "copies"), [(1, 8, 2), (4, 19, 3), (
 @pytest.mark.parametrize("density", [0.0, 0.4, 0.9, 1.0])
 def test_spikes(T: int, F: int, copies: int, density: float) -> None:
     x = random_spikes(T, copies * R, F, density=density)
-    seen = events.of_spikes(x, copies)
+    seen = sparse_input.of_spikes(x, copies)
     assert torch.equal(dense(seen, F), x.float())
     assert torch.equal(seen.power, x.sum(-1).float())
 
@@ -57,7 +57,7 @@ def test_images_as_spikes_under_labels(T: int, F: int, copies: int, neutral: boo
     x = random_spikes(T, R, F)
     x[..., :LABELS] = 0
     y = None if neutral else torch.randint(LABELS, (copies, R), generator=torch.Generator().manual_seed(0))
-    seen, expected = events.of_images(x, LABELS, y, copies, 2.0), labelled(x, y, copies)
+    seen, expected = sparse_input.of_images(x, LABELS, y, copies, 2.0), labelled(x, y, copies)
     torch.testing.assert_close(dense(seen, F), expected)
     torch.testing.assert_close(seen.power, expected.square().sum(-1))
 
@@ -67,19 +67,19 @@ def test_constant_images_under_labels(neutral: bool) -> None:
     x = torch.rand(1, R, 11, generator=torch.Generator().manual_seed(0)) * random_spikes(1, R, 11)
     x[..., :LABELS] = 0
     y = None if neutral else torch.tensor([[0, 1, 2, 0], [1, 1, 0, 2]])
-    seen, expected = events.of_images(x, LABELS, y, 2, 2.0), labelled(x, y, 2)
+    seen, expected = sparse_input.of_images(x, LABELS, y, 2, 2.0), labelled(x, y, 2)
     torch.testing.assert_close(dense(seen, 11), expected)
     torch.testing.assert_close(seen.power, expected.square().sum(-1))
 
 
 def test_constant_rates() -> None:
     x = torch.rand(1, 2 * R, 11, generator=torch.Generator().manual_seed(0)) * random_spikes(1, 2 * R, 11)
-    seen = events.of_spikes(x, 2)
+    seen = sparse_input.of_spikes(x, 2)
     assert torch.equal(dense(seen, 11), x)
     torch.testing.assert_close(seen.power, x.square().sum(-1))
 
 
 def test_what_copies_share_is_listed_once() -> None:
     """Ten inputs that always fire, for ten copies over twenty steps: ten events."""
-    seen = events.of_spikes(torch.ones(20, 10, 10, dtype=torch.uint8), 10)
+    seen = sparse_input.of_spikes(torch.ones(20, 10, 10, dtype=torch.uint8), 10)
     assert len(seen.input) == 10

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ffsnn import fetch
 from ffsnn.config import ConfigError, DataConfig
-from ffsnn.data import TRAIN_FILES, load
-from ffsnn.fetch import DataError
+from ffsnn.datasets import fetch
+from ffsnn.datasets.data import TRAIN_FILES, load
+from ffsnn.datasets.fetch import DataError
 from tests.ffsnn.conftest import Mirror, raw_files
 
 FASHION = DataConfig(dataset="fashion_mnist")
@@ -89,7 +89,7 @@ CHILD = """
 import sys
 from torchvision.datasets import FashionMNIST
 from ffsnn.config import DataConfig
-from ffsnn.data import load
+from ffsnn.datasets.data import load
 FashionMNIST.mirrors, FashionMNIST.resources = eval(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -17,7 +17,7 @@ from ffsnn.goodness import (
     symba_loss,
     threshold_loss,
 )
-from ffsnn.layer import Answer, Layer
+from ffsnn.layer import LayerOutput, Layer
 
 LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
@@ -47,8 +47,8 @@ def test_every_goodness_is_a_share_and_grows_with_each_rate(name: str) -> None:
     assert (torch.autograd.grad(values.sum(), rates)[0] > 0).all()
 
 
-def answer_of(layer: Layer, rates: torch.Tensor) -> Answer:
-    return Answer(rates, rates, layer.goodness_of(rates), rates.mean())
+def answer_of(layer: Layer, rates: torch.Tensor) -> LayerOutput:
+    return LayerOutput(rates, rates, layer.goodness_of(rates), rates.mean())
 
 
 def test_losses_by_hand() -> None:

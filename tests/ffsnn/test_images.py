@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ffsnn.config import ConfigError
-from ffsnn.images import read
+from ffsnn.datasets.images import read
 
 SIDE = 4
 PIXELS = np.arange(3 * SIDE * SIDE, dtype=np.uint8).reshape(3, SIDE, SIDE) * 5

@@ -16,10 +16,10 @@ import torch
 
 from ffsnn import neuron
 from ffsnn.config import NetworkConfig, RunConfig
-from ffsnn.data import Split, load
+from ffsnn.datasets.data import Split, load
 from ffsnn.goodness import GOODNESS
 from ffsnn.labels import uniform_negatives
-from ffsnn.layer import Answer, Input, Layer
+from ffsnn.layer import LayerOutput, Input, Layer
 from ffsnn.network import Network
 from ffsnn.neuron import LIF, SURROGATES
 from ffsnn.randomness import generator
@@ -31,7 +31,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 @pytest.fixture(scope="module")
 def kernels() -> ModuleType:
     pytest.importorskip("triton")
-    return importlib.import_module("ffsnn.lif_triton")
+    return importlib.import_module("ffsnn.kernels.lif_triton")
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def lif_of(**changes: Any) -> LIF:
     return LIF.of(NetworkConfig(**{"tau": 2.0, "v_threshold": 0.5, "surrogate_alpha": 1.5} | changes))
 
 
-class Driven(NamedTuple):
-    """As `ffsnn.layer.Driven`."""
+class InputCurrent(NamedTuple):
+    """As `ffsnn.layer.InputCurrent`."""
 
     current: torch.Tensor
     label: torch.Tensor | None
@@ -60,18 +60,18 @@ def sixteenths(draw: torch.Generator, *shape: int) -> torch.Tensor:
     return torch.randint(-24, 41, shape, generator=draw) / 16
 
 
-def driven(T: int, copies: int, width: int, constant: bool, labels: int, rows: int = 5) -> Driven:
+def input_current(T: int, copies: int, width: int, constant: bool, labels: int, rows: int = 5) -> InputCurrent:
     draw, steps = torch.Generator().manual_seed(T + 10 * copies + 100 * width), 1 if constant else T
     label = sixteenths(draw, labels, width).to(DEVICE) / 2 if labels else None
     which = torch.randint(labels, (copies * rows,), generator=draw).to(DEVICE) if labels else None
     scale = 2.0 ** torch.randint(-1, 2, (steps, copies * rows), generator=draw)
-    return Driven(sixteenths(draw, steps, rows, width).to(DEVICE), label, which, scale.to(DEVICE))
+    return InputCurrent(sixteenths(draw, steps, rows, width).to(DEVICE), label, which, scale.to(DEVICE))
 
 
 Shown = tuple[torch.Tensor, ...]  # spikes, fired, counts, total, squares
 
 
-def plainly(lif: LIF, T: int, case: Driven) -> Shown:
+def plainly(lif: LIF, T: int, case: InputCurrent) -> Shown:
     current = case.current.float().repeat(1, case.scale.shape[1] // case.current.shape[1], 1)
     if case.label is not None:
         current = current + case.label[case.which]
@@ -79,7 +79,7 @@ def plainly(lif: LIF, T: int, case: Driven) -> Shown:
     return spikes.to(case.current.dtype), spikes.float().sum(2), counts, counts.sum(1), counts.square().sum(1)
 
 
-def outcome(case: Driven, run: Callable[[Driven], Shown], through: Sequence[int]) -> list[torch.Tensor]:
+def outcome(case: InputCurrent, run: Callable[[InputCurrent], Shown], through: Sequence[int]) -> list[torch.Tensor]:
     """All that is shown, and gradients of current and label through some of it, under a loss that weighs every number
     differently."""
     leaves = [leaf.clone().requires_grad_() for leaf in (case.current, case.label) if leaf is not None]
@@ -91,7 +91,7 @@ def outcome(case: Driven, run: Callable[[Driven], Shown], through: Sequence[int]
 
 
 def assert_fused_is_plain(
-    kernels: ModuleType, lif: LIF, T: int, case: Driven, through: Sequence[int] = (2, 3, 4)
+    kernels: ModuleType, lif: LIF, T: int, case: InputCurrent, through: Sequence[int] = (2, 3, 4)
 ) -> None:
     wanted = kernels.Wanted(spikes=True, counts=True)
     fast = outcome(case, lambda case: kernels.SpikingNeurons.apply(*case, T, lif, wanted), through)
@@ -116,7 +116,7 @@ def test_every_neuron(
     surrogate: str, reset: str, decay_input: bool, detach_reset: bool, constant: bool, kernels: ModuleType
 ) -> None:
     lif = lif_of(surrogate=surrogate, reset=reset, decay_input=decay_input, detach_reset=detach_reset)
-    assert_fused_is_plain(kernels, lif, 4, driven(4, copies=2, width=7, constant=constant, labels=3))
+    assert_fused_is_plain(kernels, lif, 4, input_current(4, copies=2, width=7, constant=constant, labels=3))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -126,29 +126,29 @@ def test_every_neuron(
 @pytest.mark.parametrize("copies", [1, 3])
 @pytest.mark.parametrize("T", [1, 5])
 def test_every_shape(T: int, copies: int, width: int, constant: bool, labels: int, kernels: ModuleType) -> None:
-    assert_fused_is_plain(kernels, lif_of(), T, driven(T, copies, width, constant, labels))
+    assert_fused_is_plain(kernels, lif_of(), T, input_current(T, copies, width, constant, labels))
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64])
 def test_blocks_as_they_are(rows: int, kernels: ModuleType) -> None:
     for constant in (True, False):
-        assert_fused_is_plain(kernels, lif_of(), 3, driven(3, 2, 130, constant, 10, rows))
+        assert_fused_is_plain(kernels, lif_of(), 3, input_current(3, 2, 130, constant, 10, rows))
 
 
 @pytest.mark.parametrize("constant", [True, False], ids=["constant", "varying"])
 def test_a_current_in_bfloat16(constant: bool, kernels: ModuleType) -> None:
-    case = driven(4, copies=2, width=33, constant=constant, labels=10)
+    case = input_current(4, copies=2, width=33, constant=constant, labels=10)
     assert_fused_is_plain(kernels, lif_of(), 4, case._replace(current=case.current.bfloat16()))
 
 
 @pytest.mark.parametrize("through", [(2,), (3,), (4,)], ids=["counts", "total", "squares"])
 def test_a_gradient_through_one_of_them(through: tuple[int], kernels: ModuleType) -> None:
     for constant in (True, False):
-        assert_fused_is_plain(kernels, lif_of(), 4, driven(4, 2, 33, constant, 10), through)
+        assert_fused_is_plain(kernels, lif_of(), 4, input_current(4, 2, 33, constant, 10), through)
 
 
 def test_what_nobody_wants_is_not_written(kernels: ModuleType) -> None:
-    case = driven(4, copies=2, width=33, constant=False, labels=10)
+    case = input_current(4, copies=2, width=33, constant=False, labels=10)
     spikes, fired, counts, *sums = kernels.SpikingNeurons.apply(*case, 4, lif_of(), kernels.Wanted(False, False))
     assert (spikes.shape, fired.shape, counts.shape) == ((0, 10, 33), (0, 10), (0, 33))
     for got, expected in zip(sums, plainly(lif_of(), 4, case)[3:], strict=True):
@@ -159,7 +159,7 @@ def test_what_nobody_wants_is_not_written(kernels: ModuleType) -> None:
 def test_a_gradient_through_many_steps(surrogate: str, kernels: ModuleType) -> None:
     """Where a leak is no power of two, spikes may differ in rounding: none does here."""
     lif = lif_of(surrogate=surrogate, tau=1.7, surrogate_alpha=3.1)
-    assert_fused_is_plain(kernels, lif, 20, driven(20, copies=2, width=6, constant=True, labels=10))
+    assert_fused_is_plain(kernels, lif, 20, input_current(20, copies=2, width=6, constant=True, labels=10))
 
 
 CHOICES: dict[str, list[Any]] = {
@@ -184,7 +184,7 @@ def split() -> Split:
     return load(RunConfig.parse({"data": {"dataset": "digits"}}).data, 0, device=DEVICE)
 
 
-def with_gradient(layer: Layer, answer: Answer, true: torch.Tensor) -> list[torch.Tensor]:
+def with_gradient(layer: Layer, answer: LayerOutput, true: torch.Tensor) -> list[torch.Tensor]:
     """The answer, and the gradient of the layer's local loss, if there is a pair to lose."""
     seen = [it.detach() for it in (answer.spikes[..., : layer.weight.shape[1]], *answer[1:4])]
     if len(answer.goodness) != 2 * len(true):
@@ -233,7 +233,7 @@ import itertools, sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from ffsnn import lif_triton
+from ffsnn.kernels import lif_triton
 from ffsnn.neuron import SURROGATES
 
 def build(kernel, numbers, constants):

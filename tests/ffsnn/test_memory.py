@@ -8,9 +8,16 @@ import psutil
 import pytest
 import torch
 
-from ffsnn import data
 from ffsnn.config import RunConfig
-from ffsnn.memory import OutOfMemory, bytes_of_weights, bytes_per_image, ran_out, uploading, watched
+from ffsnn.datasets import data
+from ffsnn.hardware.memory import (
+    OutOfMemory,
+    bytes_of_weights,
+    bytes_per_image,
+    explain_out_of_memory,
+    ran_out,
+    uploading,
+)
 
 CONFIG = RunConfig.parse({"data": {"dataset": "digits"}, "network": {"T": 10, "widths": [100, 100]}})
 
@@ -25,13 +32,13 @@ def test_a_failed_allocation_says_what_would_fit(error: Exception, monkeypatch: 
         pytest.raises(
             OutOfMemory, match=r"512 images .* widths=\[100, 100\] and T=10: about (99|100) would fit; lower"
         ),
-        watched(CONFIG, torch.device("cpu"), fused=True),
+        explain_out_of_memory(CONFIG, torch.device("cpu"), fused=True),
     ):
         raise error
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="shape"), watched(CONFIG, torch.device("cpu"), fused=True):
+    with pytest.raises(RuntimeError, match="shape"), explain_out_of_memory(CONFIG, torch.device("cpu"), fused=True):
         raise RuntimeError("shape")
 
 
@@ -67,7 +74,7 @@ def test_a_gpu_that_is_too_small_is_named_with_what_it_has_and_what_is_needed(
             rf"of which it needs about {needed:.1f} GiB, .* and T=100: about (299|300) would fit; lower "
             r"learning.batch_size, or end what else is on the GPU$",
         ),
-        watched(config, GPU, fused=True),
+        explain_out_of_memory(config, GPU, fused=True),
     ):
         raise error
 
@@ -101,7 +108,7 @@ def test_a_gpu_that_is_too_full_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_step_on_a_gpu_takes_what_the_formula_says(encoder: str, precision: str) -> None:
-    from ffsnn.trainer import Trainer
+    from ffsnn.training.trainer import Trainer
 
     changes = {"network.encoder": encoder, "learning.precision": precision, "learning.batch_size": 1200}
     config = CONFIG.replaced(changes | {"network.widths": [1000, 1000]})
@@ -119,10 +126,10 @@ def test_a_step_on_a_gpu_takes_what_the_formula_says(encoder: str, precision: st
 def test_a_batch_that_really_does_not_fit() -> None:
     code = """
 import resource, torch
-from ffsnn import data
+from ffsnn.datasets import data
 from ffsnn.config import RunConfig
-from ffsnn.memory import OutOfMemory
-from ffsnn.trainer import Trainer
+from ffsnn.hardware.memory import OutOfMemory
+from ffsnn.training.trainer import Trainer
 network, learning = {"widths": [3000, 100], "T": 300}, {"batch_size": 1200}
 changes = {"data": {"dataset": "digits"}, "network": network, "learning": learning}
 config = RunConfig.parse(changes)

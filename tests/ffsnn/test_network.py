@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ffsnn.config import RunConfig
-from ffsnn.data import Images, load
+from ffsnn.datasets.data import Images, load
 from ffsnn.goodness import GOODNESS, LOSSES
 from ffsnn.network import Network
 from ffsnn.randomness import generator
-from ffsnn.trainer import Trainer
+from ffsnn.training.trainer import Trainer
 from tests.combinations import every_pair_occurs, name_of, pairwise
 from tests.reference import Reference
 
@@ -78,7 +78,10 @@ def network_of(name: str) -> Network:
 
 def noise_of(network: Network, copies: int, batch: int) -> list[torch.Tensor]:
     """What the network will draw for B images, and behind each of its layers for that many copies of them."""
-    sizes = [(B, network.each_layer[0].inputs), *((copies * B, layer.weight.shape[1]) for layer in network.each_layer)]
+    sizes = [
+        (B, network.each_layer[0].inputs),
+        *((copies * B, layer.weight.shape[1]) for layer in network.each_layer),
+    ]
     where = network.seed, "prediction", batch
     return [torch.rand(network.T, *size, generator=generator(*where, place)) for place, size in enumerate(sizes)]
 
@@ -121,7 +124,7 @@ def test_contract(changes: dict[str, Any]) -> None:
 def test_images_are_independent_and_so_are_batches(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = network_of(name_of(changes)), images().x[: 2 * B - 3]
     first, rest = x[:B], x[B:]
-    monkeypatch.setattr("ffsnn.network.LANES", CLASSES * B)
+    monkeypatch.setattr("ffsnn.network.MAX_SAMPLES", CLASSES * B)
     expected = torch.cat([network.scores(first, 0).argmax(1), network.scores(rest, 1).argmax(1)])
     assert torch.equal(network.predict(x), expected)
     if changes["network.encoder"] != "poisson":  # nothing is drawn: an image's scores are its own in any batch

@@ -11,11 +11,11 @@ import pytest
 import torch
 from spikingjelly.activation_based import functional
 
-from ffsnn import events, parallel
 from ffsnn.config import NetworkConfig
-from ffsnn.lif_cpu import SpikingLayer, from_tiles, in_tiles
-from ffsnn.lif_kernels import SURROGATES as COMPILED
-from ffsnn.loss_gradients import LossGradients
+from ffsnn.kernels import parallel, sparse_input
+from ffsnn.kernels.lif_cpu import SpikingLayer, from_tiles, in_tiles
+from ffsnn.kernels.lif_kernels import SURROGATES as COMPILED
+from ffsnn.kernels.loss_gradients import LossGradients
 from ffsnn.neuron import LIF, SURROGATES, lif
 
 BOTH_PATHS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
@@ -74,7 +74,7 @@ def fire(
 
     if fused:
         spikes, _, _, counts, loss = SpikingLayer.apply(
-            weight, events.of_spikes(x, copies), scale, T, one, True, loss_of
+            weight, sparse_input.of_spikes(x, copies), scale, T, one, True, loss_of
         )
         return spikes, counts, loss
     spikes, counts = lif(one, T, (x.to(weight.dtype) @ weight) * scale[:, :, None])
@@ -189,7 +189,7 @@ def test_fused_is_plain_for_silent_and_for_busy_inputs(density: float) -> None:
 
 def test_weights_larger_than_the_cache_are_cut_into_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = spikes_and_gradient(neuron(), 4, case := shown(4, copies=2, width=200), fused=True)
-    monkeypatch.setattr("ffsnn.lif_cpu.CACHE", 4 * 21 * 64)
+    monkeypatch.setattr("ffsnn.kernels.lif_cpu.WEIGHT_TILE_BYTES", 4 * 21 * 64)
     assert len(in_tiles(case.weight)) == 4
     for got, expected in zip(spikes_and_gradient(neuron(), 4, case, fused=True), whole, strict=True):
         assert torch.equal(got, expected)
@@ -200,7 +200,7 @@ def test_weights_larger_than_the_cache_are_cut_into_tiles(monkeypatch: pytest.Mo
 def test_rows_may_pass_one_by_one_or_all_at_once(kept: int, constant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five rows, of which one, two or all have room; each pass adds to the same gradient in the same order."""
     whole = spikes_and_gradient(neuron(tau=1.7), 4, case := shown(4, copies=2, width=9, constant=constant), fused=True)
-    monkeypatch.setattr("ffsnn.lif_cpu.KEPT", kept)
+    monkeypatch.setattr("ffsnn.kernels.lif_cpu.POTENTIAL_BYTES", kept)
     for got, expected in zip(spikes_and_gradient(neuron(tau=1.7), 4, case, fused=True), whole, strict=True):
         assert torch.equal(got, expected)
 

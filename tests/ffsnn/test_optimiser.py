@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig
-from ffsnn.optimiser import SGD, Adam, Optimiser
+from ffsnn.training.optimiser import SGD, Adam, Optimiser
 
 CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "adam": ({}, lambda w: torch.optim.Adam(w, lr=0.01, fused=True)),
@@ -46,9 +46,9 @@ def test_it_steps_as_torchs_class_does(name: str) -> None:
 def test_training_does_not_import_torchs_compiler(optimiser: str) -> None:
     code = f"""
 import sys
-from ffsnn import data
+from ffsnn.datasets import data
 from ffsnn.config import RunConfig
-from ffsnn.trainer import Trainer
+from ffsnn.training.trainer import Trainer
 tree = {{"data": {{"dataset": "digits"}}, "network": {{"widths": [5, 5]}}, "learning": {{"optimiser": "{optimiser}"}}}}
 config = RunConfig.parse(tree)
 Trainer(config, data.load(config.data, 0)).train_epoch()

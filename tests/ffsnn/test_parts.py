@@ -11,7 +11,7 @@ from ffsnn import goodness as parts
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.fields import field_kinds
 from ffsnn.goodness import GOODNESS, LOSSES, Goodness
-from ffsnn.layer import Answer, Input, Layer
+from ffsnn.layer import LayerOutput, Input, Layer
 from ffsnn.neuron import SURROGATES
 from tests.reference import Reference
 
@@ -31,7 +31,7 @@ def layer_of(goodness: str, loss: str, surrogate: str = "atan", activity: str = 
     return layer
 
 
-def stepped(layer: Layer, fused: bool) -> tuple[Answer, torch.Tensor]:
+def stepped(layer: Layer, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
     """What a layer answers to positive and negative samples, and the gradient of its loss."""
     layer.fused = fused
     spikes = torch.rand(T, 2 * ROWS, 9, generator=torch.Generator().manual_seed(2)) < 0.4
@@ -75,7 +75,7 @@ def test_the_plain_path_is_the_reference(goodness: str, loss: str, activity: str
     rates = torch.rand(2 * ROWS, 7, generator=torch.Generator().manual_seed(3))
     of_samples = layer.goodness_of(rates)
     torch.testing.assert_close(of_samples, slow.goodness(rates))
-    answer = Answer(rates, rates, of_samples, rates.mean())
+    answer = LayerOutput(rates, rates, of_samples, rates.mean())
     expected = slow.loss(*of_samples.chunk(2))
     torch.testing.assert_close(layer.local_loss(answer, torch.zeros(ROWS, dtype=torch.int64)), expected)
 

@@ -9,12 +9,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ffsnn import data, pictures
 from ffsnn.config import RunConfig
-from ffsnn.data import Images
+from ffsnn.datasets import data
+from ffsnn.datasets.data import Images
+from ffsnn.inspection import pictures
+from ffsnn.inspection.pictures import confusion, goodness_histograms, raster, samples, save_all
+from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
-from ffsnn.pictures import confusion, goodness_histograms, raster, samples, save_all
-from ffsnn.trace import trace
 
 T, WIDTHS, C = 5, (24, 16), 10
 

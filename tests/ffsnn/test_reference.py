@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from ffsnn.augment import shifted
 from ffsnn.config import RunConfig
-from ffsnn.data import Split, load
+from ffsnn.datasets.data import Split, load
 from ffsnn.goodness import GOODNESS, LOSSES
 from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
-from ffsnn.layer import Answer, Input, Layer
+from ffsnn.layer import LayerOutput, Input, Layer
 from ffsnn.network import Network
 from ffsnn.neuron import SURROGATES
 from ffsnn.randomness import generator
-from ffsnn.trainer import Trainer
+from ffsnn.training.augment import shifted
+from ffsnn.training.trainer import Trainer
 from tests.combinations import every_pair_occurs, name_of, pairwise
 from tests.reference import Reference, Step
 
@@ -81,7 +81,10 @@ def test_every_pair_of_choices_occurs() -> None:
 
 def noise_of(network: Network, copies: int, seed: int, name: str, *where: int) -> list[torch.Tensor]:
     """What the network will draw for B images, and behind each of its layers for that many copies of them."""
-    sizes = [(B, network.each_layer[0].inputs), *((copies * B, layer.weight.shape[1]) for layer in network.each_layer)]
+    sizes = [
+        (B, network.each_layer[0].inputs),
+        *((copies * B, layer.weight.shape[1]) for layer in network.each_layer),
+    ]
     return [
         torch.rand(network.T, *size, generator=generator(seed, name, *where, place)) for place, size in enumerate(sizes)
     ]
@@ -140,11 +143,11 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
         assert (layer.weight - weight).abs().max() > 1e-4
 
 
-def gradient(layer: Layer, seen: Input, labels: torch.Tensor, fused: bool) -> tuple[Answer, torch.Tensor]:
+def gradient(layer: Layer, seen: Input, labels: torch.Tensor, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
     """The answer, and the gradient of the layer's local loss."""
     layer.fused = fused
     layer.zero_grad()
-    answer: Answer = layer(seen, labels, 2, loss=True)
+    answer: LayerOutput = layer(seen, labels, 2, loss=True)
     assert answer.loss is not None
     answer.loss.backward()
     assert layer.weight.grad is not None
@@ -166,7 +169,7 @@ def test_a_fused_step_agrees_with_a_plain_one(
     changes: dict[str, Any], split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1e-4 lies between rounding (3e-7 seen) and a flipped spike (about 1e-2)."""
-    monkeypatch.setattr("ffsnn.lif_cpu.KEPT", 2500)  # five of the sixteen rows pass at once
+    monkeypatch.setattr("ffsnn.kernels.lif_cpu.POTENTIAL_BYTES", 2500)  # five of the sixteen rows pass at once
     network = Network(config_of(changes))
     x, labels = sixteen_pairs(split)
     seen = Input(network.encode(x, generator(0, "noise", 0)))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ffsnn import data
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
+from ffsnn.datasets import data
+from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
 
 RUN = RunConfig.parse(
     {

@@ -16,12 +16,12 @@ from rich.console import Console
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
-from ffsnn import seed_method as m
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.data import TEST_FILES, TRAIN_FILES, Images
+from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES, Images
 from ffsnn.randomness import generator
-from ffsnn.seed_report import MARKDOWN, render, seed_table_command
-from ffsnn.seed_table import RECIPE_LINE, ResultFolder, Setting, Task, make, run_task, tasks
+from ffsnn.reproduction import method as m
+from ffsnn.reproduction.report import MARKDOWN, render, seed_table_command
+from ffsnn.reproduction.table import RECIPE_LINE, ResultFolder, Setting, Task, make, run_task, tasks
 
 TINY = m.Protocol(T=5, iterations=3, batch=16)
 MEAN_5, MSE_7, GOODNESS_8 = m.GROUPS[4], m.GROUPS[6], m.GROUPS[7]
@@ -220,7 +220,7 @@ def test_a_kept_result_is_taken_only_for_its_own_setting(folder: ResultFolder) -
 
 def test_a_full_table_starts_no_process(folder: ResultFolder) -> None:
     for task in tasks(2, folder.setting):
-        folder.write(task, m.Result(0.5, 0.25 + 0.25 * task.seed, 0.125), 1.0)
+        folder.write(task, m.ReproductionResult(0.5, 0.25 + 0.25 * task.seed, 0.125), 1.0)
     assert list(make(2, folder, None, processes=2)) == []
     console = Console(record=True, width=200)
     console.print(render(2, folder))
@@ -240,7 +240,7 @@ def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path
             (data / name).write_bytes(raw)
             (data / f"{name}.sha256").write_text(hashlib.sha256(raw).hexdigest())
     for task in tasks(1, folder.setting)[:-2]:
-        folder.write(task, m.Result(0.5, 0.25, 0.123), 1.0)
+        folder.write(task, m.ReproductionResult(0.5, 0.25, 0.123), 1.0)
     console = Console(record=True, width=200)
     seed_table_command(1, folder.path, data.parent, console, folder.setting, processes=1)
     text = console.export_text()

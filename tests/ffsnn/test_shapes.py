@@ -3,12 +3,13 @@
 import pytest
 from safetensors.torch import load_file
 
-from ffsnn import energy, run_folder
 from ffsnn.config import RunConfig
-from ffsnn.data import load
-from ffsnn.memory import bytes_of_weights
+from ffsnn.datasets.data import load
+from ffsnn.hardware.memory import bytes_of_weights
+from ffsnn.inspection import energy
 from ffsnn.network import Network
 from ffsnn.shapes import LayerShape, layer_shapes
+from ffsnn.training import run_folder
 
 SMALL = {
     "data": {"dataset": "digits", "train_images": 64}, "network": {"widths": [20, 12], "T": 2},

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import ffsnn
-from ffsnn import data
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.run_folder import BEST, CONFIG, LAST, Run
-from ffsnn.show import predict, show, trained
+from ffsnn.datasets import data
+from ffsnn.inspection.show import predict, show, trained
+from ffsnn.training.run_folder import BEST, CONFIG, LAST, Run
 
 RUN = RunConfig.parse({
     "data": {"dataset": "digits"},

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ffsnn.config import RunConfig
-from ffsnn.data import Split, load
+from ffsnn.datasets.data import Split, load
 from ffsnn.randomness import generator
-from ffsnn.trainer import DivergedError, EpochMetrics, Trainer
+from ffsnn.training.trainer import DivergedError, EpochMetrics, Trainer
 
 BASE = RunConfig.parse(
     {
@@ -59,8 +59,8 @@ import json, sys
 from pathlib import Path
 from safetensors.torch import load_file, save_file
 from ffsnn.config import RunConfig
-from ffsnn.data import load
-from ffsnn.trainer import Trainer
+from ffsnn.datasets.data import load
+from ffsnn.training.trainer import Trainer
 
 for folder in map(Path, sys.argv[1:]):
     config = RunConfig.load(folder / "config.yaml")

@@ -17,10 +17,10 @@ import pytest
 import search
 from ffsnn.config import ConfigError, RunConfig
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.request import requested
+from search.resolve import requested
 from search.signals import ENDING
-from search.warm_start import points
+from search.store.folder import SearchFolder
+from search.study.warm_start import points
 from spaces.space import Space
 
 
@@ -157,7 +157,7 @@ def fake(home: Path, name: str, space: Space, samples: list[dict], accuracies: l
     """A search that found these accuracies."""
     import json
 
-    from ffsnn.trainer import EpochMetrics
+    from ffsnn.training.trainer import EpochMetrics
 
     config = SearchConfig(name=name, space=space, trials=len(samples), epochs=1)
     folder = SearchFolder.create(home, config, "")

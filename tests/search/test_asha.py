@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ffsnn.config import RunConfig
-from ffsnn.trainer import EpochMetrics
-from search.asha import FolderASHA
+from ffsnn.training.trainer import EpochMetrics
 from search.config import SearchConfig
-from search.folder import SearchFolder
+from search.execution.schedulers import FolderASHA
 from search.names import EPOCH, NUMBER, OBJECTIVE
-from search.trial_folder import End
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End
 from spaces.space import Space
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=9, epochs=9)

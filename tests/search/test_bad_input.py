@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ffsnn.data import load
+from ffsnn.datasets.data import load
 from tests.search.conftest import refused
 
 SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\nparameters: {{{parameters}}}\n"
@@ -80,7 +80,7 @@ def test_a_name_that_is_taken(home):
 def test_a_search_goes_on_only_as_it_was_begun(home):
     """Refused before anything starts: the second command differs in what may not change."""
     from search.config import SearchConfig
-    from search.folder import SearchFolder
+    from search.store.folder import SearchFolder
     from spaces.space import Space
 
     space = Space.load("digits_smoke")
@@ -96,7 +96,7 @@ def test_a_search_goes_on_only_as_it_was_begun(home):
 
 def test_two_drivers_on_one_search(home):
     from search.config import SearchConfig
-    from search.folder import SearchFolder
+    from search.store.folder import SearchFolder
     from spaces.space import Space
 
     config = SearchConfig(name="mine", space=Space.load("digits_smoke"), space_name="digits_smoke", trials=8, epochs=9)

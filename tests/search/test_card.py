@@ -9,13 +9,14 @@ import torch
 from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.memory import OutOfMemory
-from search import card, launch
-from search.card import Measured, chosen, fit, largest, measure, refuse_full
+from ffsnn.hardware.memory import OutOfMemory
+from search import launch
+from search.cluster import gpu_packing
+from search.cluster.gpu_packing import PackingResult, chosen, fit, largest, measure, refuse_full
+from search.cluster.packing_worker import Endless
+from search.cluster.resources import Node
 from search.config import SearchConfig
-from search.folder import TrialsFolder
-from search.probe import Endless
-from search.share import Node
+from search.store.folder import TrialsFolder
 from spaces.space import Space
 
 SPACE = Space.load("digits_smoke")
@@ -23,7 +24,7 @@ TINY = RunConfig.parse({
     "data": {"dataset": "digits", "train_images": 128}, "network": {"widths": [16], "T": 2},
     "learning": {"batch_size": 64}, "device": "cpu",
 })  # fmt: skip
-MEASURED = Measured(card="A", total=80_000, free=76_000, needed=1_000, rates={1: 100.0, 2: 190.0, 4: 195.0})
+MEASURED = PackingResult(card="A", total=80_000, free=76_000, needed=1_000, rates={1: 100.0, 2: 190.0, 4: 195.0})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def scripted(monkeypatch):
     class Fresh(Scripted):
         pass
 
-    monkeypatch.setattr(card, "probing", Fresh.probing)
+    monkeypatch.setattr(gpu_packing, "probing", Fresh.probing)
     return Fresh
 
 
@@ -182,7 +183,7 @@ def test_a_process_that_fails():
 )
 def test_a_search_measures_once_and_keeps_it(device, tmp_path: Path, monkeypatch, capsys):
     """With real processes; on a CPU, which stands in for a card of the memory of this machine."""
-    monkeypatch.setattr(card, "SECONDS", 0.05)
+    monkeypatch.setattr(gpu_packing, "SECONDS", 0.05)
     monkeypatch.setattr(launch, "this_machine", lambda device: Node("", "", 2, 1))
     monkeypatch.setattr(launch, "gpus", list)
     config = SearchConfig(name="s", space=SPACE, trials=2, epochs=1, gpus_per_trial="auto", device="auto")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from search.cluster.doctor import _line, examine, refusal
+from search.cluster.node_report import NodeReport, Question, report
+from search.cluster.servers import SILENT, database_problem, ray_problem, tracking_problem
 from search.config import SearchConfig
-from search.doctor import _line, examine, refusal
-from search.node_report import NodeReport, Question, report
-from search.places import redacted
-from search.servers import SILENT, database_problem, ray_problem, tracking_problem
+from search.settings import redacted
 from spaces.space import Space
 from tests.search.conftest import ffsnn
 

@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from search.halt import Halt
 from search.signals import ENDING, interrupting, listen, stoppable
+from search.stop import StopRequest
 
 
 @pytest.mark.parametrize("number", ENDING)
 def test_the_first_signal_is_answered_and_the_second_stops_at_once(number: signal.Signals) -> None:
-    before, halt, said = signal.getsignal(number), Halt(None), []
-    with stoppable(halt, said.append, "stopping"):
-        listen(halt, said.append, "the search is over")
+    before, stop, said = signal.getsignal(number), StopRequest(None), []
+    with stoppable(stop, said.append, "stopping"):
+        listen(stop, said.append, "the search is over")
         os.kill(os.getpid(), number)
         assert said == ["the search is over"]
-        assert halt.asked
+        assert stop.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
@@ -26,13 +26,13 @@ def test_the_first_signal_is_answered_and_the_second_stops_at_once(number: signa
 def test_what_the_parent_ignores_stays_ignored() -> None:
     """As `nohup` has it; but for SIGINT, which a script's background jobs are made to ignore."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
-    halt = Halt(None)
+    stop = StopRequest(None)
     try:
-        with stoppable(halt, print, "stopping"):
+        with stoppable(stop, print, "stopping"):
             os.kill(os.getpid(), signal.SIGHUP)
-            assert not halt.asked
+            assert not stop.asked
             os.kill(os.getpid(), signal.SIGINT)
-            assert halt.asked
+            assert stop.asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -50,7 +50,7 @@ def test_a_thread_that_gets_no_signals_changes_no_handler() -> None:
     before = [signal.getsignal(number) for number in ENDING]
 
     def searched() -> list[object]:
-        with stoppable(Halt(None), print, "stopping"):
+        with stoppable(StopRequest(None), print, "stopping"):
             return [signal.getsignal(number) for number in ENDING]
 
     with ThreadPoolExecutor(1) as other:

@@ -13,7 +13,7 @@ from typing import TextIO
 import psutil
 import pytest
 
-from search.ray_session import PREFIX
+from search.cluster.ray_session import PREFIX
 from search.signals import ENDING
 from tests.faults.reader import broken_promises
 from tests.search.conftest import FFSNN, ffsnn

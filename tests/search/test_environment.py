@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from search import environment
+from search.cluster.servers import check_reachable
 from search.names import ENVIRONMENT
-from search.places import origins
-from search.servers import must_answer
+from search.settings import origins
 from tests.search.conftest import refused
 
 
@@ -81,7 +81,7 @@ def server() -> Iterator[str]:
 def test_a_server_on_loopback_answers_where_a_proxy_is_set(bare, server, proxy):
     bare.setenv(proxy, "http://127.0.0.1:9")
     environment.prepare()
-    must_answer(server)
+    check_reachable(server)
 
 
 # --- settings that nobody typed ---

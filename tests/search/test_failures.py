@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from ffsnn.data import load
+from ffsnn.datasets.data import load
 from search.config import SearchConfig
-from search.driver import drive
-from search.folder import SearchFolder
-from search.halt import Halt
-from search.optuna_search import StudySearcher
-from search.study_store import open_study
-from search.trial_folder import End
+from search.execution.driver import drive
+from search.execution.study_searcher import StudySearcher
+from search.stop import StopRequest
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End
+from search.study.study_store import open_study
 from spaces.space import Space
 from tests.search.conftest import FFSNN, refused
 
@@ -79,12 +79,12 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
 def searcher(home: Path, **settings) -> StudySearcher:
     config = SearchConfig(**{"name": "s", "space": SPACE, "epochs": 3, "device": "cpu", **settings})
     folder = SearchFolder.create(home, config, "")
-    return StudySearcher(folder, config, 1, Halt(), lambda news: None, print)
+    return StudySearcher(folder, config, 1, StopRequest(), lambda news: None, print)
 
 
 @pytest.fixture
 def ray_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.cluster.alive", lambda node=None: True)
+    monkeypatch.setattr("search.cluster.ray_cluster.alive", lambda node=None: True)
 
 
 def unchecked(**parameters: object) -> Space:
@@ -110,18 +110,18 @@ def test_a_point_that_breaks_a_rule_gives_way_to_another(tmp_path: Path, capsys)
 def test_a_space_without_a_point_ends_the_search_and_blames_the_space(tmp_path: Path):
     never = unchecked(encoder={"choice": ["latency"]}, T={"choice": [1]})
     config = SearchConfig(name="s", space=never, trials=3, epochs=3, device="cpu")
-    folder, halt = SearchFolder.create(tmp_path, config, ""), Halt()
+    folder, stop = SearchFolder.create(tmp_path, config, ""), StopRequest()
 
     def looped(*arguments: object) -> StudySearcher:
-        found = StudySearcher(folder, config, 1, halt, lambda news: None, print)
+        found = StudySearcher(folder, config, 1, stop, lambda news: None, print)
         found.suggest("a")
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.driver._tune", looped)
-        drive(folder, config, None, 0, halt, print, print, looped)  # type: ignore[arg-type]
-    assert re.match(r"each of 100 points of the space breaks a rule .*T >= 2.*: correct the space", halt.reason)
-    assert (halt.failed, halt.for_good) == (True, True)
+        patch.setattr("search.execution.driver._tune", looped)
+        drive(folder, config, None, 0, stop, print, print, looped)  # type: ignore[arg-type]
+    assert re.match(r"each of 100 points of the space breaks a rule .*T >= 2.*: correct the space", stop.reason)
+    assert (stop.failed, stop.for_good) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -141,30 +141,30 @@ def test_a_folder_that_cannot_be_written_is_no_broken_rule(
         hurt.suggest("a")
 
     monkeypatch.setattr("ffsnn.atomic.write", full)
-    monkeypatch.setattr("search.driver._tune", looped)
-    halt = Halt()
-    drive(hurt.folder, hurt.search, None, 0, halt, print, print, looped)  # type: ignore[arg-type]
-    assert re.match(said, halt.reason)
-    assert (halt.failed, halt.for_good) == (True, for_good)
+    monkeypatch.setattr("search.execution.driver._tune", looped)
+    stop = StopRequest()
+    drive(hurt.folder, hurt.search, None, 0, stop, print, print, looped)  # type: ignore[arg-type]
+    assert re.match(said, stop.reason)
+    assert (stop.failed, stop.for_good) == (True, for_good)
 
 
 def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: None):
     hurt = searcher(tmp_path, trials=20, max_failed=0.5, retries=0)
     for number in range(5):
         assert hurt.suggest(str(number))["number"] == number
-        assert not hurt.halt.now
+        assert not hurt.stop.requested
         if number % 2 == 0:
             hurt.folder.trial(number).add_failure("error", "ValueError: no")
             hurt.on_trial_complete(str(number), error=True)
         else:
             hurt.on_trial_complete(str(number), {"problem": "diverged: layer 0 diverged"})
-    assert hurt.halt.failed
-    assert hurt.halt.reason == "3 of 5 trials have failed (3 error)"
+    assert hurt.stop.failed
+    assert hurt.stop.reason == "3 of 5 trials have failed (3 error)"
     assert hurt.suggest("5") == "FINISHED"
     told = open_study(hurt.folder).get_trials()
     assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "FAIL", "PRUNED", "FAIL"]
     assert told[1].intermediate_values == {1: 0.0}  # the sampler is to keep away from there
-    assert StudySearcher(hurt.folder, hurt.search, 1, Halt(), print, print).waiting == []
+    assert StudySearcher(hurt.folder, hurt.search, 1, StopRequest(), print, print).waiting == []
 
 
 def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None, capsys):
@@ -179,7 +179,7 @@ def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None,
     small.on_trial_complete("b", error=True)
     assert trial.end() is None
     assert "trial 0: out_of_memory, a batch did not fit; it goes on from epoch 0 (alone)" in capsys.readouterr().out
-    again = StudySearcher(small.folder, small.search, 1, Halt(), lambda news: None, print)
+    again = StudySearcher(small.folder, small.search, 1, StopRequest(), lambda news: None, print)
     handed_out = again.suggest("c")
     assert (handed_out["number"], handed_out["alone"]) == (0, True)
     assert again.suggest("d") is None  # until it has its card
@@ -247,7 +247,7 @@ def test_a_full_disk_stops_the_search_with_the_budget_intact(tmp_path: Path):
     full = searcher(tmp_path, trials=4)
     full.suggest("a")
     full.on_trial_complete("a", {"problem": "disk_full: [Errno 28] No space left on device"})
-    assert full.halt.failed
+    assert full.stop.failed
     assert full.folder.trial(0).end() is None
     assert full.suggest("b") == "FINISHED"
 
@@ -257,7 +257,7 @@ def test_when_time_runs_out_every_trial_has_an_end(tmp_path: Path):
     late = searcher(tmp_path, trials=4)
     late.suggest("a")
     late.study.ask()
-    again = StudySearcher(late.folder, late.search, 1, Halt(budget=0), lambda news: None, print)
+    again = StudySearcher(late.folder, late.search, 1, StopRequest(budget=0), lambda news: None, print)
     assert again.suggest("b") == "FINISHED"
     again.end_all()
     assert [trial.end() for trial in late.folder.trials()] == [

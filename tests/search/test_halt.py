@@ -2,10 +2,10 @@
 
 import pytest
 
-from search import halt as halting
-from search import watch
-from search.halt import Halt
-from search.watch import Pace
+from search import stop as halting
+from search.execution import watchdog
+from search.execution.watchdog import TrialProgress
+from search.stop import StopRequest
 
 
 @pytest.fixture
@@ -15,44 +15,44 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     class Clock:
         now = 100.0
 
-    for module in (halting, watch):
+    for module in (halting, watchdog):
         monkeypatch.setattr(module.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
 def test_the_first_reason_to_stop_stays(clock):
-    halt = Halt(started=clock.now)
-    assert not halt.now
-    halt.ask("the disk is full", failed=True)
-    halt.ask("interrupted")
-    assert (halt.now, halt.reason, halt.failed) == (True, "the disk is full", True)
+    stop = StopRequest(started=clock.now)
+    assert not stop.requested
+    stop.ask("the disk is full", failed=True)
+    stop.ask("interrupted")
+    assert (stop.requested, stop.reason, stop.failed) == (True, "the disk is full", True)
 
 
 def test_running_trials_have_twenty_seconds(clock):
-    halt = Halt(started=clock.now)
-    halt.ask("interrupted")
+    stop = StopRequest(started=clock.now)
+    stop.ask("interrupted")
     clock.now += 19
-    assert not halt.overdue
+    assert not stop.overdue
     clock.now += 2
-    assert halt.overdue
+    assert stop.overdue
 
 
 def test_a_time_budget_stops_by_itself(clock):
-    halt = Halt(budget=60, started=clock.now)
+    stop = StopRequest(budget=60, started=clock.now)
     clock.now += 59
-    assert not halt.now
+    assert not stop.requested
     clock.now += 1
-    assert (halt.now, halt.asked, halt.overdue) == (True, False, False)
+    assert (stop.requested, stop.asked, stop.overdue) == (True, False, False)
     clock.now += 21
-    assert halt.overdue
+    assert stop.overdue
 
 
 def test_a_budget_that_is_spent_stops_at_once(clock):
-    assert Halt(budget=-3.0, started=clock.now).now
+    assert StopRequest(budget=-3.0, started=clock.now).requested
 
 
 def test_a_trial_is_measured_by_its_own_pace(clock):
-    pace = Pace()
+    pace = TrialProgress()
     assert pace.limit(patience=1800) == 1800  # nothing is known of it yet
     clock.now += 2
     pace.epoch_done()
@@ -62,4 +62,4 @@ def test_a_trial_is_measured_by_its_own_pace(clock):
     clock.now += 3
     pace.epoch_done()
     assert pace.limit(patience=1800) == 300  # ten times its slowest epoch
-    assert Pace().limit(patience=5) == 5
+    assert TrialProgress().limit(patience=5) == 5

@@ -6,8 +6,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from search import points, samplers
-from search.horizon import BEST, Horizon, beyond
+from search.study import samplers, sampling
+from search.study.subset import BEST, StudySubset, beyond
 from spaces.space import Space
 
 SPACE = Space.parse({"parameters": {"tau": {"float": [1.1, 5]}, "T": {"int": [2, 16]}}})
@@ -67,17 +67,17 @@ def test_stopped_trials_are_ranked_by_how_far_they_came():
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_a_sampler_takes_it_for_the_study(sampler, monkeypatch):
     """And sees no more than that."""
-    monkeypatch.setitem(samplers.HORIZONS, sampler, BEST + 10)
+    monkeypatch.setitem(samplers.SUBSET_SIZES, sampler, BEST + 10)
     study = optuna.create_study(direction="maximize")
     for number in range(BEST + 30):
         study.ask()
-        points.record(SPACE, study, number, {"network.tau": 1.1 + number / 30, "network.T": 2 + number % 15})
+        sampling.record(SPACE, study, number, {"network.tau": 1.1 + number / 30, "network.T": 2 + number % 15})
         study.tell(number, number / 100)
     study.ask()
     seen = samplers.seen_by(sampler, study)
-    assert isinstance(seen, Horizon)
+    assert isinstance(seen, StudySubset)
     assert len(seen._get_trials(states=[TrialState.COMPLETE])) == BEST + 10
-    few = points.draw(SPACE, seen, samplers.build(sampler, 0, BEST + 30), BEST + 30)
-    all_of_it = points.draw(SPACE, study, samplers.build(sampler, 0, BEST + 30), BEST + 30)
+    few = sampling.draw(SPACE, seen, samplers.build(sampler, 0, BEST + 30), BEST + 30)
+    all_of_it = sampling.draw(SPACE, study, samplers.build(sampler, 0, BEST + 30), BEST + 30)
     assert few.keys() == all_of_it.keys()
     assert few != all_of_it

@@ -10,12 +10,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import ConfigError
-from search import reuse
-from search.folder import SearchFolder
-from search.reconcile import reconcile
 from search.report.studies import times
-from search.study_store import open_study
-from search.tracking import projection
+from search.store.folder import SearchFolder
+from search.study.reconcile import reconcile
+from search.study.study_store import open_study
+from search.tracking import best, exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
 from tests.search.conftest import ffsnn, refused
@@ -25,7 +24,7 @@ from tests.search.test_reuse import finished
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("made") / "home"
-    projection.sync(home / "mlruns", finished(home / "mlruns"))
+    exporter.sync(home / "mlruns", finished(home / "mlruns"))
     return home
 
 
@@ -62,16 +61,16 @@ def test_a_home_that_was_moved_points_to_itself(home, tmp_path, capsys):
     assert all(uri.startswith(f"{mlruns.as_uri()}/artifacts/") for uri in after.values())
     open_store(mlruns)
     assert capsys.readouterr().err == ""  # said once
-    assert projection.sync(mlruns, SearchFolder.open(mlruns, "done")) == 4
+    assert exporter.sync(mlruns, SearchFolder.open(mlruns, "done")) == 4
     assert not home.exists()
 
 
 def test_mlflow_alone_is_asked_where_a_store_was_moved(home, tmp_path):
     """The first that opens it is `best`, with its address."""
-    expected = reuse.from_folder(SearchFolder.open(home / "mlruns", "done"), 4)
+    expected = best.from_folder(SearchFolder.open(home / "mlruns", "done"), 4)
     moved = tmp_path / "moved"
     home.rename(moved)
-    assert reuse.from_mlflow(store_uri(moved / "mlruns"), "done", 4, print) == expected
+    assert best.from_mlflow(store_uri(moved / "mlruns"), "done", 4, print) == expected
 
 
 def test_a_home_that_was_copied_leaves_the_original_alone(home, tmp_path):
@@ -79,7 +78,7 @@ def test_a_home_that_was_copied_leaves_the_original_alone(home, tmp_path):
     shutil.copytree(home, copy)
     (original, *_) = [*(home / "mlruns" / "artifacts").iterdir()]
     before = files(home)
-    projection.sync(copy / "mlruns", SearchFolder.open(copy / "mlruns", "done"))
+    exporter.sync(copy / "mlruns", SearchFolder.open(copy / "mlruns", "done"))
     prepare(copy / "mlruns", "done", None)
     assert files(home) == before
     assert all(str(copy) in uri for uri in runs(copy, "done").values())
@@ -117,9 +116,9 @@ def test_any_other_home_works(made, tmp_path, name):
     shutil.copytree(made, home)
     mlruns = home / "mlruns"
     folder = SearchFolder.open(mlruns, "done")
-    assert projection.sync(mlruns, folder) == 4
+    assert exporter.sync(mlruns, folder) == 4
     assert prepare(mlruns, "done", None)
-    assert reuse.from_mlflow(store_uri(mlruns), "done", 4, print) == reuse.from_folder(folder, 4)
+    assert best.from_mlflow(store_uri(mlruns), "done", 4, print) == best.from_folder(folder, 4)
     assert [*tmp_path.iterdir()] == [home]
 
 
@@ -151,9 +150,9 @@ def test_a_renamed_search_leaves_the_runs_of_one_that_took_its_name(home):
     mlruns = home / "mlruns"
     first = SearchFolder.open(mlruns, "done")
     first.path.rename(first.path.with_name("older"))
-    projection.sync(mlruns, SearchFolder.open(mlruns, "older"))
-    projection.sync(mlruns, finished(mlruns))
-    projection.sync(mlruns, SearchFolder.open(mlruns, "older"))
+    exporter.sync(mlruns, SearchFolder.open(mlruns, "older"))
+    exporter.sync(mlruns, finished(mlruns))
+    exporter.sync(mlruns, SearchFolder.open(mlruns, "older"))
     assert len(runs(home, "done")) == len(runs(home, "older")) == 4
     assert not runs(home, "done").items() & runs(home, "older").items()
 
@@ -219,7 +218,7 @@ def test_an_experiment_that_was_deleted_is_restored_with_its_runs(home, capsys):
     client = MlflowClient(store_uri(mlruns))
     client.delete_experiment("1")
     assert runs(home, "done") == {}
-    projection.sync(mlruns, SearchFolder.open(mlruns, "done"))
+    exporter.sync(mlruns, SearchFolder.open(mlruns, "done"))
     assert "had been deleted in MLflow: it is restored, with its runs" in capsys.readouterr().err
     assert runs(home, "done") == was
     client.delete_experiment("1")

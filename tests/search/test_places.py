@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ffsnn.config import ConfigError, parse
-from search import places
+from search import settings
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.places import find_home, redacted, setting, without_password
+from search.settings import find_home, redacted, setting, without_password
+from search.store.folder import SearchFolder
 from spaces.space import Space
 from tests.search.conftest import refused
 
@@ -22,7 +22,7 @@ SECRET = "hunter2"
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with no places said, in no environment."""
-    for name in places.ENVIRONMENT.values():
+    for name in settings.ENVIRONMENT.values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -112,13 +112,13 @@ def test_a_message_of_the_command_shows_no_password(nowhere):
 
 def test_a_password_leaves_the_command_line(nowhere):
     script = (
-        "import sys, os, json, psutil; from search.places import hide_passwords; hide_passwords(); "
+        "import sys, os, json, psutil; from search.settings import hide_passwords; hide_passwords(); "
         "print(json.dumps([psutil.Process().cmdline(), os.environ.get('FFSNN_STORAGE')]))"
     )
     url = f"postgresql://me:{SECRET}@db/d"
     for option in (["--storage", url], [f"--storage={url}"]):
         command = [sys.executable, "-c", script, "search", "mnist", *option, "--trials", "3"]
-        environment = os.environ | {"PYTHONPATH": str(Path(places.__file__).parents[1])}
+        environment = os.environ | {"PYTHONPATH": str(Path(settings.__file__).parents[1])}
         line, storage = json.loads(subprocess.run(command, text=True, capture_output=True, env=environment).stdout)
         assert line[3:] == ["search", "mnist", "--trials", "3"]
         assert storage == url

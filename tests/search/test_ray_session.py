@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from ffsnn.config import ConfigError
-from search import ray_session
-from search.ray_session import LONGEST, MARK, PREFIX, session_folder
+from search.cluster import ray_session
+from search.cluster.ray_session import LONGEST, MARK, PREFIX, session_folder
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_was_started_within_is_ended(place, titled):
 def test_a_driver_that_is_killed_takes_them_with_it(place):
     script = """
 import os, subprocess, signal
-from search.ray_session import session_folder
+from search.cluster.ray_session import session_folder
 with session_folder() as path:
     print(subprocess.Popen(["sleep", "100"], start_new_session=True).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -10,15 +10,15 @@ import pytest
 from optuna.trial import TrialState
 
 from ffsnn.config import ConfigError
-from ffsnn.data import load
-from ffsnn.run_folder import Run
-from search import samplers
+from ffsnn.datasets.data import load
+from ffsnn.training.run_folder import Run
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.points import _Given, suggest
-from search.reconcile import reconcile, tell
-from search.study_store import open_study
-from search.trial_folder import End, TrialFolder
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End, TrialFolder
+from search.study import samplers
+from search.study.reconcile import reconcile, tell
+from search.study.sampling import _Given, suggest
+from search.study.study_store import open_study
 from spaces.space import Space
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=5, epochs=3, device="cpu")
@@ -238,10 +238,10 @@ def test_an_end_is_sealed_with_its_history(folder):
 def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(folder):
     from mlflow.tracking import MlflowClient
 
-    from search.tracking.projection import Projection, sync
+    from search.tracking.exporter import Exporter, sync
 
     home, trial = folder.path.parents[1], folder.trial(3)
-    Projection(home, folder).sync(3)  # two epochs
+    Exporter(home, folder).sync(3)  # two epochs
     trial.write_history(trial.history()[:1])
     trial.write_end(End("pruned", "asha"))
     for _ in range(2):

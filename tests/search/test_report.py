@@ -13,7 +13,6 @@ import yaml
 
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
-from search.folder import SearchFolder
 from search.report import figures
 from search.report.comparison import common_epoch
 from search.report.document import Code, Document, Section, Table, Text, markdown
@@ -21,8 +20,9 @@ from search.report.overview import command, space_yaml, without_secrets
 from search.report.page import page
 from search.report.report import report
 from search.report.studies import at_epoch
-from search.results import Results
-from search.trial_folder import End
+from search.store.folder import SearchFolder
+from search.store.results import Results
+from search.store.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn
 from tests.search.test_results import SPACE, TRIALS, Written, write

@@ -11,20 +11,20 @@ import pytest
 from rich.console import Console
 
 from ffsnn.config import ConfigError
-from ffsnn.trainer import EpochMetrics
+from ffsnn.training.trainer import EpochMetrics
 from search.api import Search
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.points import suggest
-from search.progress import Board
-from search.reconcile import tell
+from search.progress import ProgressDisplay
 from search.report.studies import as_ended, as_pruned, at_epoch, counted, times
-from search.results import Results, Rung, epochs_of, seconds_of
-from search.study_store import open_study
-from search.tracking.projection import sync
+from search.store.folder import SearchFolder
+from search.store.results import Results, Rung, epochs_of, seconds_of
+from search.store.trial_folder import End
+from search.study.reconcile import tell
+from search.study.sampling import suggest
+from search.study.study_store import open_study
+from search.tracking.exporter import sync
 from search.tracking.store import open_store
 from search.tracking.view import _best
-from search.trial_folder import End
 from spaces.space import Space
 
 SPACE = Space.load("digits_smoke")
@@ -197,7 +197,7 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     folder = write(tmp_path)
     order = [trial.number for _, trial in folder.ranked()]
     assert order[:2] == [0, 2]  # 85 % at full length, 95 % after three epochs of nine
-    assert "best 85.00% (trial 0)" in Board(folder, folder.config, Console()).line()
+    assert "best 85.00% (trial 0)" in ProgressDisplay(folder, folder.config, Console()).line()
     sync(tmp_path, folder)
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}

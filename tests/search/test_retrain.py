@@ -14,13 +14,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from ffsnn import data
 from ffsnn.config import DataConfig
+from ffsnn.datasets import data
 from search.config import SearchConfig
-from search.folder import SearchFolder
 from search.retrain.folder import planned
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End
 from search.tracking.store import open_store
-from search.trial_folder import End
 from tests.search.conftest import FFSNN, ffsnn, refused
 from tests.search.test_reuse import CONFIG, finished
 

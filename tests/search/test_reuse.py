@@ -13,15 +13,15 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
-from ffsnn.data import load
-from ffsnn.run_folder import Run
+from ffsnn.datasets.data import load
+from ffsnn.training.run_folder import Run
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.points import suggest
-from search.reconcile import tell
-from search.study_store import open_study
-from search.tracking import projection
-from search.trial_folder import End
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End
+from search.study.reconcile import tell
+from search.study.sampling import suggest
+from search.study.study_store import open_study
+from search.tracking import exporter
 from spaces.space import Space
 from tests.search.conftest import ffsnn, refused
 
@@ -49,7 +49,7 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     folder = finished(home / "mlruns")
-    projection.sync(home / "mlruns", folder)
+    exporter.sync(home / "mlruns", folder)
     return home
 
 

@@ -14,7 +14,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
-from search.folder import SearchFolder
+from search.store.folder import SearchFolder
 from tests.faults.reader import broken_promises, read
 from tests.search.conftest import FFSNN, ffsnn, refused, started
 

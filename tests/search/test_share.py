@@ -3,17 +3,17 @@
 import pytest
 
 from ffsnn.config import ConfigError
-from search import cluster
+from search.cluster import resources
+from search.cluster.resources import Node, TrialResources
 from search.config import SearchConfig
-from search.share import Node, Share
 from spaces.space import Space
 
 SPACE = Space.load("digits_smoke")
 
 
-def share(*nodes: tuple[int, float], **asked) -> Share:
+def share(*nodes: tuple[int, float], **asked) -> TrialResources:
     config = SearchConfig(name="s", space=SPACE, trials=100, epochs=1, **asked)
-    return Share(config, [Node(str(n), f"10.0.0.{n}", cpus, gpus) for n, (cpus, gpus) in enumerate(nodes, 1)])
+    return TrialResources(config, [Node(str(n), f"10.0.0.{n}", cpus, gpus) for n, (cpus, gpus) in enumerate(nodes, 1)])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_more_than_there_is():
 @pytest.mark.parametrize("per_card", range(1, 65))
 def test_as_many_as_were_measured_share_a_card(per_card):
     config = SearchConfig(name="s", space=SPACE, trials=1000, epochs=1, gpus_per_trial="auto")
-    got = Share(config, [Node("1", "10.0.0.1", 512, 8)], per_card)
+    got = TrialResources(config, [Node("1", "10.0.0.1", 512, 8)], per_card)
     assert got.concurrency == 8 * per_card
     assert per_card * round(got.gpus, 4) <= 1  # as Ray counts
 
@@ -75,15 +75,15 @@ def test_auto_without_a_gpu_is_cpus():
 )
 def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(monkeypatch, nodes, asked, usual, alone):
     got = share(*nodes, **asked)
-    monkeypatch.setattr(cluster, "nodes", lambda: got.nodes)
+    monkeypatch.setattr(resources, "living", lambda: got.nodes)
     for is_alone, (cpus, gpus) in ((False, usual), (True, alone)):
         (bundle,) = got.resources({"alone": is_alone}).bundles
         assert (bundle["CPU"], bundle.get("GPU", 0)) == (cpus, gpus)
 
 
 def test_on_this_machine_a_trial_is_a_cpu_to_ray_and_all_of_them_alone(monkeypatch):
-    monkeypatch.setattr("search.share.this_machine", lambda _: Node("", "this machine", 8, 0))
-    got = Share(SearchConfig(name="s", space=SPACE, trials=100, epochs=1, concurrency=2))
+    monkeypatch.setattr("search.cluster.resources.this_machine", lambda _: Node("", "this machine", 8, 0))
+    got = TrialResources(SearchConfig(name="s", space=SPACE, trials=100, epochs=1, concurrency=2))
     assert (got.concurrency, got.cpus) == (2, 4)
     assert got.resources({"alone": False}).bundles == [{"CPU": 1}]
     assert got.resources({"alone": True}).bundles == [{"CPU": 2}]
@@ -92,8 +92,8 @@ def test_on_this_machine_a_trial_is_a_cpu_to_ray_and_all_of_them_alone(monkeypat
 def test_a_trial_that_is_to_be_alone_gets_a_node_that_is_still_there(monkeypatch):
     got = share((8, 0), (4, 0))
     large, small = got.nodes
-    for living, cpus in (([large, small], 8), ([small], 4), ([], 8)):
-        monkeypatch.setattr(cluster, "nodes", lambda living=living: living)
+    for there, cpus in (([large, small], 8), ([small], 4), ([], 8)):
+        monkeypatch.setattr(resources, "living", lambda there=there: there)
         assert got.resources({"alone": True}).bundles == [{"CPU": cpus}]
 
 

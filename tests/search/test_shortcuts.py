@@ -9,10 +9,10 @@ import psutil
 from ray import tune
 from ray.tune.execution.class_cache import _ActorClassCache
 
-from search import cluster
+from search.cluster import ray_cluster
+from search.cluster.resources import TrialResources
 from search.config import SearchConfig
-from search.share import Share
-from search.shortcuts import shortcuts
+from search.execution.ray_patches import ray_patches
 from spaces.space import Space
 
 
@@ -23,7 +23,7 @@ class Born(tune.Trainable):
 
 def test_trials_ask_for_no_environment_of_their_own_but_on_a_cluster():
     def asked(**options):
-        with shortcuts(**options):
+        with ray_patches(**options):
             return _ActorClassCache().get(Born)._default_options.get("runtime_env")
 
     assert not asked(prestarted=True)
@@ -32,19 +32,19 @@ def test_trials_ask_for_no_environment_of_their_own_but_on_a_cluster():
 
 
 def test_a_trial_takes_a_process_that_was_there(tmp_path: Path):
-    share = Share(SearchConfig(name="s", space=Space.load("digits_smoke"), trials=1, epochs=1, concurrency=1))
-    cluster.start(share)
+    share = TrialResources(SearchConfig(name="s", space=Space.load("digits_smoke"), trials=1, epochs=1, concurrency=1))
+    ray_cluster.start(share)
     try:
         until = time.monotonic() + 60
         while not any("IDLE" in process.name() for process in psutil.Process().children(recursive=True)):
             assert time.monotonic() < until
             time.sleep(0.1)
         begun = time.time()
-        with shortcuts(prestarted=True):
+        with ray_patches(prestarted=True):
             ran = tune.Tuner(Born, run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0)).fit()
         assert ran[0].metrics["born"] < begun
     finally:
-        cluster.stop()
+        ray_cluster.stop()
 
 
 def test_callbacks_are_not_counted():
@@ -52,8 +52,8 @@ def test_callbacks_are_not_counted():
 import sys
 from ray.air._internal import usage
 from ray.tune import Callback
-from search.shortcuts import shortcuts
-with shortcuts(prestarted=True):
+from search.execution.ray_patches import ray_patches
+with ray_patches(prestarted=True):
     usage.tag_callbacks([Callback()])
 print("mlflow" in sys.modules)
 """

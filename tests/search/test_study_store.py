@@ -10,11 +10,11 @@ import pytest
 
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
-from search.folder import SearchFolder
-from search.halt import Halt
-from search.optuna_search import StudySearcher
-from search.reconcile import reconcile
-from search.study_store import refuse_a_strangers, study_store, wait_for
+from search.execution.study_searcher import StudySearcher
+from search.stop import StopRequest
+from search.store.folder import SearchFolder
+from search.study.reconcile import reconcile
+from search.study.study_store import ensure_owned, study_store, wait_for
 from spaces.space import Space
 
 SPACE = Space.load("digits_smoke")
@@ -29,7 +29,7 @@ def searched(home: Path, url: str) -> tuple[SearchFolder, SearchConfig]:
     """A search with a trial that has ended and one that has not."""
     config = SearchConfig(name="s", space=SPACE, trials=4, epochs=3, storage=url, device="cpu")
     folder = SearchFolder.create(home, config, "")
-    searcher = StudySearcher(folder, config, 1, Halt(), lambda news: None, print)
+    searcher = StudySearcher(folder, config, 1, StopRequest(), lambda news: None, print)
     searcher.suggest("a")
     searcher.suggest("b")
     searcher.on_trial_complete("a", {"problem": "diverged: layer 0 diverged"})
@@ -46,15 +46,15 @@ def test_a_search_goes_on_with_its_study(tmp_path, url):
     study, unfinished = reconcile(folder, config, print)
     assert unfinished == [1]
     assert [trial.params for trial in study.get_trials()] == [SPACE.read(trial.config()) for trial in folder.trials()]
-    refuse_a_strangers(url, "s", folder.id)
-    assert not wait_for(url, Halt(), print)
+    ensure_owned(url, "s", folder.id)
+    assert not wait_for(url, StopRequest(), print)
 
 
 def test_a_study_that_another_search_owns(tmp_path, url):
     searched(tmp_path, url)
     with pytest.raises(ConfigError, match=r"study 's' in sqlite:.* belongs to another search: choose another"):
-        refuse_a_strangers(url, "s", None)
-    refuse_a_strangers(url, "other", None)
+        ensure_owned(url, "s", None)
+    ensure_owned(url, "other", None)
     (tmp_path / "elsewhere").mkdir()
     elsewhere = SearchFolder.create(tmp_path / "elsewhere", SearchConfig(name="s", space=SPACE, trials=4, epochs=3), "")
     with pytest.raises(ConfigError, match="belongs to another search"):
@@ -89,16 +89,16 @@ def test_a_study_that_was_lost_or_differs_is_written_anew(tmp_path, url):
     reconcile(folder, config, said.append)
     assert states(url) == ["PRUNED", "PRUNED"]
     assert said[0] == f"study s in {url}: its trials differ from their folders; it is rebuilt from the trials' folders"
-    refuse_a_strangers(url, "s", folder.id)
+    ensure_owned(url, "s", folder.id)
 
 
 def test_a_database_that_does_not_come_back_stops_the_search(monkeypatch):
-    from search import study_store as module
+    from search.study import study_store as module
 
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     monkeypatch.setattr(module, "EVERY", 0.1)
-    halt, said = Halt(), []
-    assert wait_for("postgresql://me:hunter2@127.0.0.1:9/d", halt, said.append)
-    assert halt.failed
-    assert "postgresql://me@127.0.0.1:9/d cannot be used" in halt.reason
+    stop, said = StopRequest(), []
+    assert wait_for("postgresql://me:hunter2@127.0.0.1:9/d", stop, said.append)
+    assert stop.failed
+    assert "postgresql://me@127.0.0.1:9/d cannot be used" in stop.reason
     assert len(said) == 1

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from search.trial_folder import End, Failure, TrialFolder, by_reason
+from search.store.trial_folder import End, Failure, TrialFolder, by_reason
 
 
 def holder(folder: Path, name: str) -> subprocess.Popen:
     """A process that holds a trial, as one of Ray's does if `name` says so."""
     code = (
-        "import sys, time; from search.trial_folder import TrialFolder\n"
+        "import sys, time; from search.store.trial_folder import TrialFolder\n"
         "with TrialFolder(sys.argv[1]).occupied(): time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder), name])

@@ -4,7 +4,7 @@ import pytest
 
 from ffsnn.config import ConfigError
 from search.retrain import verdict
-from search.retrain.verdict import Result
+from search.retrain.verdict import RetrainResult
 
 
 def ranked(*accuracies):
@@ -43,7 +43,7 @@ def test_all_failed():
 def test_words(accuracies, said):
     ranking = ranked(*accuracies)
     seeds = tuple(range(len(ranking[0].values)))
-    result = Result(
+    result = RetrainResult(
         search="s", epochs=1, seeds=seeds, ranking=tuple(ranking), lead=verdict.lead(ranking), best_seed=0,
         test=verdict.tested(ranking[0].values, 360, 1),
     )  # fmt: skip
@@ -51,5 +51,5 @@ def test_words(accuracies, said):
     assert said in words[0]
     assert "mean 9" in words[1]
     assert words[2].startswith("1 other retrainings")
-    assert Result.model_validate_json(result.model_dump_json()) == result
+    assert RetrainResult.model_validate_json(result.model_dump_json()) == result
     assert verdict.table(result).row_count == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.fields import field_kinds, fields
-from search.points import distribution, draw, record
+from search.study.sampling import distribution, draw, record
 from spaces.parameter import AnyParameter
 from spaces.space import OWN, Space
 

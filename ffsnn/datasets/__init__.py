@@ -1,0 +1,1 @@
+"""Data sets: where their files come from, and the images as tensors."""

@@ -1,0 +1,1 @@
+"""What a training runs on: the device, its memory, and the errors when there is not enough."""

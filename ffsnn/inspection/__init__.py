@@ -1,0 +1,1 @@
+"""A trained network looked at: its spikes, pictures, energy, predictions."""

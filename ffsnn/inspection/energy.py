@@ -1,0 +1,134 @@
+"""What showing one image under one label costs: spikes, operations, and the customary estimate in picojoules.
+
+A spike into a layer is one addition for each of its neurons: a synaptic operation. An intensity (direct current, or a
+rate handed on as one) needs a multiplication besides, and is counted densely, black pixels too, but once an image: a
+current that is the same at every time step is computed at the first and kept. The label is one input that is on: an
+addition a neuron, once where the current is constant, else at every step (its amplitude is folded into the weights).
+
+Energies are those of 32-bit floating point in 45 nm: 0.9 pJ an addition, 3.7 pJ a multiplication (M. Horowitz,
+"Computing's energy problem (and what we can do about it)", ISSCC 2014, doi 10.1109/ISSCC.2014.6757323). As is the
+custom, arithmetic of the synapses alone is counted: no memory, which costs more, no leak, reset or normalisation.
+
+Legend: T time steps, B images, F inputs of a layer, H its neurons, C classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ffsnn.config import RunConfig
+from ffsnn.datasets.data import Images
+from ffsnn.inspection.trace import trace
+from ffsnn.network import Network
+from ffsnn.shapes import layer_shapes
+
+ADDITION_PJ = 0.9
+MULTIPLY_ADD_PJ = 4.6
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Of one sample (an image under a label), averaged. Tuples hold a value a layer.
+
+    A dense network of these widths that is read in one pass does each of `dense_multiply_adds` once. A spiking one does
+    its operations `passes` times to predict a label, except the first layer's multiply-adds, which all passes share.
+    """
+
+    spikes: tuple[float, ...]  # fired by the layer, all time steps
+    synaptic_operations: tuple[float, ...]  # additions: spikes into the layer (and the label) times its neurons
+    multiply_adds: tuple[float, ...]  # of a constant current of intensities, once; 0 where spikes come in
+    dense_multiply_adds: tuple[int, ...]  # inputs times neurons: the same layer in a network without spikes
+    passes: int  # samples that a prediction shows: C, or 1 (one_pass), or 3 (two_pass)
+
+    @property
+    def picojoules(self) -> float:
+        """Of one sample."""
+        return ADDITION_PJ * sum(self.synaptic_operations) + MULTIPLY_ADD_PJ * sum(self.multiply_adds)
+
+    @property
+    def dense_picojoules(self) -> float:
+        """Of one sample in the dense network of the same widths."""
+        return MULTIPLY_ADD_PJ * sum(self.dense_multiply_adds)
+
+    def table(self) -> str:
+        """For a person: a line a layer, the sums, the estimate."""
+        lines = [f"{'':8}{'spikes':>12}{'additions':>14}{'multiply-adds':>15}{'dense network':>15}"]
+        columns = (self.spikes, self.synaptic_operations, self.multiply_adds, self.dense_multiply_adds)
+        for number, row in enumerate(zip(*columns, strict=True)):
+            lines.append(_row(f"layer {number}", *row))
+        lines.append(_row("sum", *map(sum, columns)))
+        lines.append(
+            f"45 nm estimate: {self.picojoules / 1e6:.3f} µJ a sample; dense: {self.dense_picojoules / 1e6:.3f} µJ "
+            f"({ADDITION_PJ} pJ an addition, {MULTIPLY_ADD_PJ} pJ a multiply-add; Horowitz, ISSCC 2014); "
+            f"samples a prediction: {self.passes}"
+        )
+        return "\n".join(lines)
+
+
+def _row(name: str, spikes: float, additions: float, multiply_adds: float, dense: float) -> str:
+    return f"{name:8}{spikes:12,.1f}{additions:14,.0f}{multiply_adds:15,.0f}{dense:15,.0f}"
+
+
+def measure(network: Network, images: Images, labels: torch.Tensor | None = None) -> Energy:
+    """Average over images (N of them), each shown under one label.
+
+    Args:
+        network: a trained one.
+        images: on its device.
+        labels: (N,) to show the images under, e.g. `images.y`; None: as the network predicts them.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    if not len(images):
+        raise ValueError("energy is an average over images and needs one, but got 0")
+    labels = network.predict(images.x) if labels is None else labels
+    layers = network.each_layer
+    fired = torch.zeros(len(layers), dtype=torch.float64)
+    arrived = torch.zeros(len(layers), dtype=torch.float64)  # spikes into each layer
+    size = network.prediction_batch  # as `Network.predict` does: an image sees the same encoding noise
+    for batch, (x, y) in enumerate(zip(images.x.split(size), labels.split(size), strict=True)):
+        for number, seen in enumerate(trace(network, x, y, batch)):
+            fired[number] += seen.spikes.sum(dtype=torch.float64).cpu()
+            arrived[number] += seen.input.sum(dtype=torch.float64).cpu()
+    additions, multiply_adds = [], []
+    for number, layer in enumerate(layers):
+        width, constant = layer.weight.shape[1], network.shapes[number].constant
+        spikes = 0.0 if constant else arrived[number].item() / len(images)
+        label = 0 if not layer.labels else 1 if constant else network.T
+        additions.append((spikes + label) * width)
+        multiply_adds.append(float((layer.inputs - layer.labels) * width) if constant else 0.0)
+    return Energy(
+        spikes=tuple((fired / len(images)).tolist()),
+        synaptic_operations=tuple(additions),
+        multiply_adds=tuple(multiply_adds),
+        dense_multiply_adds=tuple(layer.weight.numel() for layer in layers),
+        passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, network.classes),
+    )
+
+
+def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> Energy | None:
+    """The same from what training has seen itself, averaged over its samples.
+
+    None where that does not tell: a layer has not been shown anything yet, or sends the time of its rates.
+
+    Args:
+        config: of the network.
+        rates: each layer's firing rate.
+        input_spikes: that an image sends; 0: a constant current.
+    """
+    network, facts = config.network, config.data.facts
+    if (config.learning.layers == "greedy" and 0 in rates) or (network.encoder, network.between) == ("latency", "rate"):
+        return None
+    shapes = layer_shapes(config)
+    fired = [rate * network.T * width for rate, width in zip(rates, network.widths, strict=True)]
+    arrived = [0.0 if shape.constant else sent for shape, sent in zip(shapes, [input_spikes, *fired], strict=False)]
+    arrived[0] += 1 if shapes[0].constant else network.T  # the label
+    return Energy(
+        spikes=tuple(fired),
+        synaptic_operations=tuple(came * width for came, width in zip(arrived, network.widths, strict=True)),
+        multiply_adds=tuple(float((it.inputs - it.labels) * it.width * it.constant) for it in shapes),
+        dense_multiply_adds=tuple(shape.weights for shape in shapes),
+        passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, facts.classes),
+    )

@@ -1,0 +1,92 @@
+"""A trained network looked at and used: its pictures, and labels for a user's own images.
+
+Both take a run's folder (its best epoch) or one of its weight files, beside which `config.json` must stand.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.datasets import data
+from ffsnn.datasets.fetch import Folder
+from ffsnn.datasets.images import read
+from ffsnn.inspection import pictures
+from ffsnn.network import Network
+from ffsnn.training.run_folder import RunFolder, load
+
+PICTURES = "pictures"  # the folder within the run's, unless another one is named
+
+
+class Prediction(NamedTuple):
+    """What the network says of one image."""
+
+    name: str  # the file's, with the image's number in brackets where the file holds several
+    label: int
+    margin: float  # the best label's score less the second best's, in the units of the configured prediction
+
+
+def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, data.Images]:
+    """A run's network and its validation images, both on the CPU.
+
+    Raises:
+        ConfigError: no such run, or a damaged one, or its data set cannot be had.
+    """
+    config = _config(path)
+    network = load(path)
+    return network, data.load(config.data, config.seed, data_dir or config.data_dir).validation
+
+
+def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = None) -> list[Path]:
+    """Draw a run's pictures from its validation images, into `out` (None: `pictures/` beside its weights).
+
+    Raises:
+        ConfigError: no such run, or a damaged one; its data set cannot be had; `out` cannot be written.
+    """
+    network, images = trained(path, data_dir)
+    folder = Path(out) if out is not None else _folder(path) / PICTURES
+    try:
+        return pictures.save_all(network, images, folder)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror or error}; choose another with --out") from error
+
+
+def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+    """Labels for the images in files (IDX, PNG, .npy); all files are read before the first answer.
+
+    A file's answers do not depend on which others are asked for with it.
+
+    Raises:
+        ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind.
+    """
+    side = _config(checkpoint).data.facts.side
+    network = load(checkpoint)
+    files = [(str(path), read(path, side)) for path in paths]
+    return (answer for name, x in files for answer in _answers(network, name, x))
+
+
+def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Prediction]:
+    number = 0
+    for batch, part in enumerate(x.split(network.prediction_batch)):  # as `Network.predict` does
+        scores = network.scores(part, batch)
+        best, second = scores.topk(2, 1).values.T
+        for label, margin in zip(scores.argmax(1).tolist(), (best - second).tolist(), strict=True):
+            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", label, margin)
+            number += 1
+
+
+def _folder(path: str | Path) -> Path:
+    return Path(path) if Path(path).is_dir() else Path(path).parent
+
+
+def _config(path: str | Path) -> RunConfig:
+    """The configuration beside the weights.
+
+    Raises:
+        ConfigError: there is none, or it breaks a rule.
+    """
+    if not Path(path).exists():
+        raise ConfigError(f"{path} is not there: name a run's folder, or one of its .safetensors files")
+    return RunFolder(_folder(path)).config()

@@ -1,0 +1,1 @@
+"""The method notes' own training and results table, reproduced beside this project's."""

@@ -1,0 +1,1 @@
+"""A training run: the trainer, its optimisers, its folder on disk."""

@@ -1,0 +1,272 @@
+"""The folder of one training run: what stands there is what happened.
+
+    config.json            the RunConfig
+    history.jsonl          a line an epoch (EpochMetrics)
+    last.safetensors       the Trainer's state after some epoch, and the history up to it: written every ten seconds
+    previous.safetensors   the one before, should `last` be damaged
+    best.safetensors       the weights of the best epoch by validation accuracy
+
+Each is moved into place or appended whole. A checkpoint carries the history that led to it, and a run that was stopped
+anywhere goes on from there, bit for bit: so epochs 1..n stand in the history once each.
+"""
+
+import json
+import os
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from ffsnn import atomic
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.datasets.data import Split
+from ffsnn.network import Network
+from ffsnn.shapes import layer_shapes
+from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer
+
+EVERY = 10.0  # seconds from checkpoint to checkpoint
+Weights = dict[str, torch.Tensor]
+
+CONFIG, HISTORY = "config.json", "history.jsonl"
+LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
+EPOCH = "epoch"  # in the metadata of the best weights
+
+
+class RunFolder:
+    """Reads and writes one run's folder; no other code knows its files."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder for `config`; one that is there already must hold the same configuration.
+
+        Raises:
+            ConfigError: it holds another one, or cannot be written.
+        """
+        if (self.path / CONFIG).exists():
+            if self.config().id != config.id or self.config().seed != config.seed:
+                raise ConfigError(f"{self.path} holds a run of another configuration: choose another folder")
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.rewrite_config(config)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to {self.path}: {error.strerror}; choose a folder you may write to"
+            ) from error
+
+    def config(self) -> RunConfig:
+        """The configuration.
+
+        Raises:
+            ConfigError: there is none, or it breaks a rule.
+        """
+        return RunConfig.load(self.path / CONFIG)
+
+    def rewrite_config(self, config: RunConfig) -> None:
+        """Replace a damaged one."""
+        atomic.write(self.path / CONFIG, config.model_dump_json(indent=2))
+
+    def history(self) -> list[EpochMetrics]:
+        """The epochs done; a torn last line (a kill while it was written) is left out.
+
+        Raises:
+            NewerRecord: a newer version wrote it.
+        """
+        try:
+            lines = (self.path / HISTORY).read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        epochs = []
+        for line in lines:
+            try:
+                epochs.append(EpochMetrics.parse(json.loads(line)))
+            except NewerRecord:
+                raise
+            except (ValueError, TypeError):
+                break
+        return epochs
+
+    def save(self, trainer: Trainer, history: list[EpochMetrics], best: Weights | None) -> None:
+        """Keep the state after the last epoch of `history`, and the best weights where they are new."""
+        self.save_best(history, best)
+        content = save_tensors(
+            _on_cpu(trainer.state_dict()), {HISTORY: json.dumps([epoch.json() for epoch in history])}
+        )
+        if (self.path / LAST).exists():  # by a second name, so that there is a last one at any moment
+            kept = self.path / f".{PREVIOUS}.link"
+            kept.unlink(missing_ok=True)
+            with suppress(OSError):  # a file system without hard links has no previous one
+                os.link(self.path / LAST, kept)
+                os.replace(kept, self.path / PREVIOUS)
+        atomic.write(self.path / LAST, content)
+
+    def save_best(self, history: list[EpochMetrics], best: Weights | None) -> None:
+        """Keep the weights of the best epoch of `history`, where they are new."""
+        if best is not None:
+            epoch = max(history, key=lambda metrics: metrics.val_accuracy).epoch
+            atomic.write(self.path / BEST, save_tensors(_on_cpu(best), {EPOCH: str(epoch)}))
+
+    def best_epoch(self) -> int | None:
+        """Whose weights are kept as the best; None: no one's yet. Later ones are there at the next checkpoint."""
+        try:
+            return int(_metadata((self.path / BEST).read_bytes())[EPOCH])
+        except (OSError, KeyError, ValueError):
+            return None
+
+    def append(self, metrics: EpochMetrics) -> None:
+        """Add an epoch to the history."""
+        with (self.path / HISTORY).open("a") as file:
+            file.write(_line(metrics))
+
+    def restore(self, trainer: Trainer) -> list[EpochMetrics]:
+        """Bring a new trainer to the last good checkpoint (or leave it new), and the history file into step with it."""
+        self.history()  # of a newer version: refused, before it is written over
+        state, history = self._newest()
+        if state is not None:
+            trainer.load_state_dict(state)
+        self.write_history(history)
+        return history
+
+    def mend(self) -> list[str]:
+        """Bring the history into step with the last good checkpoint, as `restore` will; what was amiss, in words."""
+        for leftover in self.path.glob(".*.safetensors.*"):
+            leftover.unlink()
+        seen = len(self.history())
+        _, history = self._newest()
+        damaged = [name for name in (LAST, PREVIOUS) if (self.path / name).exists() and _read(self.path / name) is None]
+        remarks = [f"{name} is damaged" for name in damaged]
+        if self.write_history(history):
+            remarks.append(f"history.jsonl had {seen} good lines, the checkpoint {len(history)} epochs")
+        return remarks
+
+    def write_history(self, history: list[EpochMetrics]) -> bool:
+        """Make the history file say this; whether it did not."""
+        file, lines = self.path / HISTORY, "".join(_line(epoch) for epoch in history)
+        if (file.exists() and file.read_text(errors="replace") == lines) or not (file.exists() or history):
+            return False
+        atomic.write(file, lines)
+        return True
+
+    def drop_checkpoints(self) -> None:
+        """Delete what only a run that goes on would need."""
+        for name in (LAST, PREVIOUS):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _newest(self) -> tuple[dict[str, torch.Tensor] | None, list[EpochMetrics]]:
+        """The newest checkpoint that can be read, and the history that led to it."""
+        for name in (LAST, PREVIOUS):
+            if (found := _read(self.path / name)) is not None:
+                return found
+        return None, []
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[EpochMetrics]] | None:
+    """A checkpoint; None: there is none, or it is damaged."""
+    try:
+        content = path.read_bytes()
+        state = load_tensors(content)
+        return state, [EpochMetrics.parse(epoch) for epoch in json.loads(_metadata(content)[HISTORY])]
+    except NewerRecord:
+        raise
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+
+
+def bytes_on_disk(config: RunConfig) -> tuple[int, int]:
+    """What a run's folder takes while it trains (two checkpoints and the best weights), and once it has ended."""
+    data, weights = config.data, 4 * sum(shape.weights for shape in layer_shapes(config))
+    checkpoint = 3 * weights + 4 * data.trained_on * data.facts.classes  # Adam's moments, the goodness table
+    return 2 * checkpoint + weights, weights
+
+
+def _on_cpu(state: Weights) -> Weights:
+    return {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+
+
+def _line(epoch: EpochMetrics) -> str:
+    return json.dumps(epoch.json()) + "\n"
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The free text part of a safetensors file's header: 8 bytes of length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata
+
+
+class Run(Iterator[EpochMetrics]):
+    """Trains in a folder: goes on where that folder stopped; yields the epochs that are new.
+
+    for metrics in Run(config, split, "runs/a"):
+        print(metrics.epoch, metrics.val_accuracy)
+
+    Args:
+        config: what to train.
+        split: its data, on the training device.
+        path: the folder.
+        every: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
+        also: epochs that have a checkpoint in any case, besides the last one.
+
+    Raises:
+        ConfigError: the folder holds another run, or cannot be written.
+        DivergedError: a loss is not finite (from an epoch).
+    """
+
+    def __init__(
+        self, config: RunConfig, split: Split, path: str | Path, every: float = EVERY, also: Collection[int] = ()
+    ) -> None:
+        self.folder = RunFolder(path)
+        self.folder.create(config)
+        self.trainer = Trainer(config, split)
+        self.history = self.folder.restore(self.trainer)
+        self.epochs = iter(self.trainer)
+        self.every, self.also = every, {*also, config.learning.epochs}
+        self.saved, self.saved_at = len(self.history), time.monotonic()
+        self.best: Weights | None = None  # not in the folder yet
+
+    def __next__(self) -> EpochMetrics:
+        metrics = next(self.epochs)
+        if metrics.val_accuracy > max((epoch.val_accuracy for epoch in self.history), default=-1.0):
+            self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
+        self.history.append(metrics)
+        if metrics.epoch in self.also or time.monotonic() - self.saved_at >= self.every:
+            self.save()
+        self.folder.append(metrics)
+        return metrics
+
+    def save(self) -> None:
+        """Write a checkpoint now, if there is anything new; only between epochs."""
+        if self.saved < len(self.history):
+            self.folder.save(self.trainer, self.history, self.best)
+            self.saved, self.saved_at, self.best = len(self.history), time.monotonic(), None
+
+    def save_best(self) -> None:
+        """Write the best weights now, if they are new, and no checkpoint: nothing comes after."""
+        self.folder.save_best(self.history, self.best)
+        self.best = None
+
+
+def load(path: str | Path) -> Network:
+    """Rebuild a trained network, on the CPU, from a run's folder (its best epoch) or one of its weight files.
+
+    Raises:
+        ConfigError: no such file, or a damaged one.
+    """
+    path = Path(path)
+    weights = path / BEST if path.is_dir() else path
+    network = Network(RunFolder(weights.parent).config())
+    try:
+        state = load_tensors(weights.read_bytes())
+        if any(name.startswith("network.") for name in state):
+            state = {name.removeprefix("network."): t for name, t in state.items() if name.startswith("network.")}
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ConfigError(f"cannot load weights from {weights}: {' '.join(str(error).split())}") from error
+    return network

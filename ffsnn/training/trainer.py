@@ -1,0 +1,250 @@
+"""Forward-forward training: an iterator that yields what happened in each epoch.
+
+Every layer is stepped on every mini-batch, with inputs that carry no gradient (Hinton 2022, section 3). Resumed from
+its `state_dict` in a new process, it gives the bits of a run that was never stopped: all randomness is a function of
+(seed, epoch, batch), and the learning rate one of (epoch, batch).
+
+A GPU is not waited for within an epoch: what was seen stays there until the epoch's end, and steps are replayed from
+CUDA graphs.
+
+Legend: B images of a batch, N training images, F pixels.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+
+from ffsnn import encode
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.datasets.data import Split
+from ffsnn.hardware.memory import explain_out_of_memory
+from ffsnn.kernels.cuda_step import CapturedSteps, Random
+from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
+from ffsnn.layer import Input
+from ffsnn.network import Network
+from ffsnn.randomness import generator, seed_of
+from ffsnn.training.augment import shifted
+
+
+class DivergedError(RuntimeError):
+    """A loss is not finite."""
+
+
+class NewerRecord(ConfigError):
+    """A record was written by a newer version, and is left as it is."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}, which this version of ffsnn does not know: it was written by a newer one; use that")
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch. Tuples hold a value a layer, averaged over the epoch's samples."""
+
+    epoch: int  # counted from 1
+    loss: tuple[float, ...]
+    goodness_pos: tuple[float, ...]
+    goodness_neg: tuple[float, ...]
+    firing_rate: tuple[float, ...]  # spikes a neuron and time step
+    val_accuracy: float
+    images_per_second: float  # training alone
+    seconds: float  # training and validation
+    input_spikes: float = 0.0  # that the image of a sample sends; 0: a constant current
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
+        """Of `json()`, as it was read.
+
+        Raises:
+            NewerRecord: it is whole, and has a field that this version does not know.
+            TypeError: it is damaged.
+        """
+        if not isinstance(tree, dict):
+            raise TypeError(f"an epoch's record is a mapping, but got {tree!r}")
+        known = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
+        epoch = cls(**{name: value for name, value in values.items() if name in known})
+        if unknown := values.keys() - known:
+            raise NewerRecord(f"an epoch's record has {', '.join(sorted(unknown))}")
+        return epoch
+
+
+class Trainer:
+    """Trains `config` on `split` (which lies on the training device).
+
+    for metrics in Trainer(config, split):
+        print(metrics.epoch, metrics.val_accuracy)
+    """
+
+    def __init__(self, config: RunConfig, split: Split, frozen: frozenset[int] = frozenset()) -> None:
+        """`frozen` layers keep the weights they start with: the control for what training them brings."""
+        self.config, self.learning = config, config.learning
+        self.train, self.validation = split.train, split.validation
+        self.device = split.train.x.device
+        self.network = Network(config).to(self.device)
+        self.layers = self.network.each_layer
+        self.optimisers = [layer.optimiser() for layer in self.layers]
+        self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
+        self.frozen = frozen
+        self.epoch = 0  # epochs done
+        self.captured: CapturedSteps | None = None
+        if self.device.type == "cuda" and self.layers[0].compiled:
+            self.captured = CapturedSteps(self.device)
+        shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
+        self.input_spikes = encode.spikes(config.network.encoder, shown, config.network.T)
+
+    def __iter__(self) -> Iterator[EpochMetrics]:
+        while self.epoch < self.learning.epochs:
+            yield self.train_epoch()
+
+    def train_epoch(self) -> EpochMetrics:
+        """Train one epoch and validate.
+
+        Raises:
+            DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
+            OutOfMemory: the batch does not fit; says which would.
+        """
+        start = time.perf_counter()
+        draw = generator(self.config.seed, "order", self.epoch)
+        order = torch.randperm(len(self.train), generator=draw).to(self.device)
+        batches = order.split(self.learning.batch_size)
+        seen = self._train_batches(batches).double().cpu()
+        self._check(seen)
+        trained = time.perf_counter() - start
+        accuracy = self.network.accuracy(self.validation.x, self.validation.y)
+        self.epoch += 1
+        sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
+        for index, means in zip(batches, seen[:, :4], strict=True):
+            sums += len(index) * means
+        loss, good_pos, good_neg, rate = (tuple(row) for row in (sums / len(self.train)).tolist())
+        return EpochMetrics(
+            self.epoch, loss, good_pos, good_neg, rate, accuracy,
+            len(self.train) / trained, time.perf_counter() - start, self.input_spikes,
+        )  # fmt: skip
+
+    def _train_batches(self, batches: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What each of an epoch's batches has shown, on the device; without waiting for it, if it is a GPU."""
+        seen = []
+        for batch, index in enumerate(batches):
+            self._set_learning_rate(self.epoch + batch / len(batches))
+            with explain_out_of_memory(self.config, self.device, fused=self.layers[0].compiled):
+                seen.append(self.train_batch(index, batch))
+            if self.device.type == "cpu":
+                self._check(seen[-1][None], batch)
+        return torch.stack(seen)
+
+    def train_batch(self, index: torch.Tensor, batch: int) -> torch.Tensor:
+        """One mini-batch through the layers: (5, layers) of loss, positive and negative goodness, firing rate, sum of
+        the weights after it; on the device."""
+        step, seed = partial(self._step, self._greedy_layer()), partial(self._seed, batch)
+        if self.captured is not None:
+            return self.captured(step, index, seed, variant=self._greedy_layer())
+        return step(index, lambda *purpose: torch.Generator(self.device).manual_seed(seed(*purpose)))
+
+    def _step(self, learner: int | None, index: torch.Tensor, random: Random) -> torch.Tensor:
+        """`train_batch`, of which only layer `learner` learns; None: all do."""
+        images = self.train[index]
+        noise = partial(random, "encoding")
+        x = images.x
+        if self.learning.shift:
+            x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
+        wrong = self._wrong_labels(index, x, images.y, random)
+        seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
+        losses, goodness, firing, weights = [], [], [], []
+        for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
+            with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
+                answer = self.network.show(number, seen, labels, loss=True)
+            loss = answer.loss
+            assert loss is not None
+            if loss.requires_grad:
+                layer.weight.grad = None
+                loss.backward()
+                optimiser.step()
+            losses.append(loss.detach())
+            goodness.append(answer.goodness.detach())
+            firing.append(answer.firing)
+            weights.append(layer.weight.detach().sum())
+            if number in (learner, len(self.layers) - 1):
+                break
+            seen = self.network.hand_on(answer, noise(number + 1))
+        good = torch.stack(goodness).unflatten(1, (2, -1))  # (layers, 2, B): of positive and negative samples
+        if self.learning.negatives == "table":
+            fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
+            self.table.write(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
+        shown = torch.zeros(5, len(self.layers), device=self.device)
+        shown[:, : len(good)] = torch.stack(
+            [torch.stack(losses), *good.mean(2).T, torch.stack(firing), torch.stack(weights)]
+        )
+        return shown
+
+    def _seed(self, batch: int, name: str, *where: int) -> int:
+        """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""
+        epoch = () if name == "prediction" else (self.epoch,)
+        return seed_of(self.config.seed, name, *epoch, batch, *where)
+
+    def _wrong_labels(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor, random: Random) -> torch.Tensor:
+        """The label (B,) of each negative sample."""
+        draw = random("negatives")
+        if self.learning.negatives == "table":
+            return self.table.draw(index, y, draw)
+        if self.learning.negatives == "fresh":
+            scores = self.network.scores(x, prediction="goodness", noise=partial(random, "prediction"))
+            return hard_negatives(self.learning.alpha * scores, y, draw)
+        return uniform_negatives(y, self.network.classes, draw)
+
+    def _greedy_layer(self) -> int | None:
+        """The layer whose turn it is, where they learn one after another."""
+        if self.learning.layers == "together":
+            return None
+        return self.epoch * len(self.layers) // self.learning.epochs
+
+    def _check(self, seen: torch.Tensor, first: int = 0) -> None:
+        """Look at what the batches from number `first` on have shown, (batches, 5, layers)."""
+        losses, weight_sums = seen[:, 0], seen[:, 4]
+        wrong = (~(losses.isfinite() & weight_sums.isfinite())).nonzero()
+        if len(wrong):
+            batch, number = wrong[0].tolist()
+            raise DivergedError(
+                f"layer {number} diverged in epoch {self.epoch + 1}, batch {first + batch} "
+                f"(loss {losses[batch, number]}, sum of weights {weight_sums[batch, number]}): "
+                f"lower lr={self.learning.lr} or alpha={self.learning.alpha}"
+            )
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        """By the schedule, which is each layer's own where they learn one after another."""
+        first, last = 0.0, float(self.learning.epochs)
+        if (learner := self._greedy_layer()) is not None:
+            first, last = (math.ceil(n * self.learning.epochs / len(self.layers)) for n in (learner, learner + 1))
+        factor = 1.0
+        if self.learning.schedule == "cosine":
+            factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (last - first)))
+        for optimiser in self.optimisers:
+            optimiser.set_lr(self.learning.lr * factor)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """All that the next epoch depends on, flat: weights, optimiser moments, goodness table, epochs done."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        for number, optimiser in enumerate(self.optimisers):
+            state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}
+        return state | {"table": self.table.margins_NC, "epoch": torch.tensor(self.epoch)}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a `state_dict` of the same configuration."""
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for name, value in state.items():
+            owner, _, leaf = name.rpartition(".") if name.startswith("optimiser.") else name.partition(".")
+            parts.setdefault(owner, {})[leaf] = value
+        self.network.load_state_dict(parts["network"])
+        for number, optimiser in enumerate(self.optimisers):
+            for name, moment in parts.get(f"optimiser.{number}", {}).items():
+                optimiser.state[name].copy_(moment)
+        self.table.margins_NC.copy_(state["table"])
+        self.epoch = int(state["epoch"])

@@ -1,0 +1,90 @@
+"""`ffsnn train`: one configuration, one seed or several, what a person watches, and the test files once at the end."""
+
+import statistics
+from pathlib import Path
+
+import torch
+import typer
+from rich.console import Console
+
+from ffsnn.config import RunConfig
+from ffsnn.datasets import data
+from ffsnn.hardware.device import resolve_device
+from ffsnn.hardware.memory import OutOfMemory
+from ffsnn.kernels.parallel import use_threads
+from ffsnn.training import run_folder
+from ffsnn.training.trainer import DivergedError, EpochMetrics
+
+
+def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, runs: Path, console: Console) -> None:
+    """Train `config` with its seed and the `seeds - 1` after it; then, if asked, test all of them.
+
+    Args:
+        config: what to train.
+        seeds: how many.
+        test: open the test files once all are trained.
+        out: the run's folder, if it is one seed; one that is there goes on. None: a fresh one for each, in `runs`.
+        runs: the parent of fresh folders.
+        console: where progress goes.
+
+    Raises:
+        ConfigError: the data cannot be had, or a folder not be written.
+        typer.Exit: 1 after a divergence, 130 after an interruption.
+    """
+    use_threads(torch.get_num_threads())
+    seconds, folders = [], []
+    for seed in range(config.seed, config.seed + seeds):
+        run = config.replaced({"seed": seed})
+        folder = out or _fresh(runs, f"{run.data.dataset}-{run.id[:8]}-seed{seed}")
+        seconds.append(_train(run, folder, console))
+        folders.append(folder)
+    if not test:
+        return
+    images = data.load_test(config.data, config.data_dir, resolve_device(config.device))
+    accuracies = []
+    for folder, took in zip(folders, seconds, strict=True):
+        accuracies.append(run_folder.load(folder).to(images.x.device).accuracy(images.x, images.y))
+        console.print(
+            f"test accuracy {accuracies[-1]:.2%} on {len(images):,} images (best epoch by validation; "
+            f"trained in {took:.0f} s)"
+        )
+    if seeds > 1:
+        mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
+        console.print(
+            f"test accuracy of {seeds} seeds: mean {mean:.2%}, standard deviation {100 * spread:.2f} points; "
+            f"{statistics.mean(seconds):.0f} s of training each"
+        )
+
+
+def _train(config: RunConfig, folder: Path, console: Console) -> float:
+    """Train one run to its end; the seconds that all its epochs took, validation included."""
+    split = data.load(config.data, config.seed, config.data_dir, device := resolve_device(config.device))
+    console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
+    try:
+        for epoch in run_folder.Run(config, split, folder):
+            console.print(_line(epoch, config.learning.epochs))
+    except (DivergedError, OutOfMemory) as error:
+        console.print(f"stopped: {error}")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print(f"stopped; go on with: ffsnn train {folder}/config.json --out {folder}")
+        raise typer.Exit(130) from None
+    return sum(epoch.seconds for epoch in run_folder.RunFolder(folder).history())
+
+
+def _line(epoch: EpochMetrics, epochs: int) -> str:
+    return (
+        f"epoch {epoch.epoch}/{epochs}  validation {epoch.val_accuracy:.2%}  "
+        f"loss {' '.join(f'{loss:.4f}' for loss in epoch.loss)}  "
+        f"firing rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
+        f"{epoch.images_per_second:,.0f} images/s"
+    )
+
+
+def _fresh(parent: Path, stem: str) -> Path:
+    """A folder that is not there yet."""
+    number, folder = 1, parent / stem
+    while folder.exists():
+        number += 1
+        folder = parent / f"{stem}-{number}"
+    return folder

@@ -1,0 +1,151 @@
+"""Ray: on this machine, started for one search and stopped with it; or a cluster that is there, joined for one."""
+
+import gc
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._raylet import Config  # type: ignore[attr-defined]
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import ffsnn
+import search
+import spaces
+from search.cluster.ray_session import session_folder
+from search.cluster.resources import TrialResources
+from search.names import ENVIRONMENT
+from search.settings import Unreachable, redacted
+from search.store.trial_folder import TrialFolder
+
+ANSWER = 1.0  # seconds for a node to take a connection
+_session = ExitStack()  # what a Ray that was started here has on disk
+PACKAGES = (ffsnn, spaces, search)  # what every process of a search runs
+
+
+def start(share: TrialResources, address: str | None = None) -> None:
+    """Bring Ray up, quietly, with the resources that trials may share; or join the cluster at an address.
+
+    "local", or it would join whatever cluster RAY_ADDRESS or an earlier `ray start` names.
+    """
+    if address:
+        join(address)
+        return
+    folder = _session.enter_context(session_folder())
+    ray.init(
+        "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
+        log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
+    )  # fmt: skip
+    logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+def join(address: str) -> None:
+    """Connect to a cluster; the code of this project goes with it to every node.
+
+    Raises:
+        Unreachable: it does not answer, takes another token, or runs other versions.
+    """
+    modules = [str(Path(package.__path__[0])) for package in PACKAGES]
+    # Ray's own settings are the cluster's, made where it was started.
+    theirs = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("RAY_")}
+    environment = {
+        "py_modules": modules,
+        "env_vars": theirs | {"OMP_WAIT_POLICY": "passive"},
+        "excludes": ["__pycache__"],
+    }
+    # Ray listens on all interfaces, and whoever connects runs code. A Ray of this machine alone sees to it by itself.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    Config.initialize("")  # Ray has read its environment when it was imported
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+    except Exception as error:  # Ray raises whatever its layers do
+        stop()
+        said = redacted(" ".join(str(error).split()))[:300]
+        raise Unreachable(
+            f"the Ray cluster at {address} cannot be joined ({said}): "
+            f"all its nodes need the same Python and Ray, and this host is to be one of them"
+        ) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """A cluster, for as long as it is looked at."""
+    join(address)
+    try:
+        yield
+    finally:
+        stop()
+
+
+def stop() -> None:
+    """Take Ray down, or leave the cluster.
+
+    What a failed loop left in cycles goes first: an object of Ray that is collected while Ray goes down, or under the
+    next Ray, aborts the process.
+    """
+    gc.collect()
+    _spare_waiting()
+    ray.shutdown()
+    _session.close()
+
+
+def _spare_waiting() -> None:
+    """Let Ray kill its processes at once: it gives each a second for SIGTERM, which does not reach them.
+
+    By names of Ray's own; where they are other ones, it takes those seconds.
+    """
+    node: Any = getattr(ray._private.worker, "_global_node", None)
+    for processes in getattr(node, "all_processes", {}).values():
+        for each in processes:
+            each.process.terminate = each.process.kill
+
+
+def alive(node: str | None = None) -> bool:
+    """Whether a node is there, by its id; of any, None.
+
+    One whose death Ray has not noticed yet takes no connection.
+    """
+    for there in ray.nodes():  # type: ignore[no-untyped-call]
+        if there["Alive"] and node in (None, there["NodeID"]):
+            return node is None or _answers(there["NodeManagerAddress"], there["NodeManagerPort"])
+    return False
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), ANSWER).close()
+        return True
+    except OSError:
+        return False
+
+
+def end(trial: TrialFolder) -> None:
+    """End the process that trains a trial, on whichever node."""
+    holder = trial.holder()
+    if holder is None or not holder.node or not ray.is_initialized():
+        trial.kill()
+        return
+    there = NodeAffinitySchedulingStrategy(holder.node, soft=False)
+    with suppress(ray.exceptions.RayError):  # it is gone, and so is the process
+        ray.get(_kill.options(scheduling_strategy=there).remote(str(trial.path), holder.node), timeout=5)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _kill(path: str, node: str) -> None:
+    TrialFolder(Path(path)).kill(node)
+
+
+def here() -> str:
+    """The id of the node that this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def head() -> tuple[str, int]:
+    """Where the cluster's own process listens."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host, int(port)

@@ -1,0 +1,202 @@
+"""Tune's searcher interface over a folder of trials: which one is handed out next, and what became of it.
+
+To resume is to start again on the same folder, and so is to retry: a trial that has not ended is handed out under its
+own number, and goes on from its own checkpoint. One that had too little memory gets a card for itself.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from search.cluster import head_monitor, ray_cluster
+from search.config import SearchConfig
+from search.names import (
+    EPOCH,
+    EXCLUSIVE,
+    FOLDER,
+    NUMBER,
+    OBJECTIVE,
+    ON_CLUSTER,
+    OUT_OF_MEMORY,
+    PROBLEM,
+    RUNGS,
+    THREADS,
+)
+from search.stop import StopRequest
+from search.store.folder import TrialsFolder
+from search.store.trial_folder import End, Holder, TrialFolder, by_reason
+
+EXCLUSIVE_TRIES = 1  # tries of a trial that had too little memory, which cost no retry
+AT_LEAST = 5  # trials that must have ended before a share of failures means anything
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
+
+    number: int
+    epoch: int = 0
+    accuracy: float | None = None
+    end: End | None = None
+
+
+class FolderSearcher(Searcher):
+    """Hands out the trials of a folder; single-threaded, in the driver.
+
+    Args:
+        folder: of the trials.
+        config: what may be spent.
+        threads: CPU threads of a trial.
+        stop: whether it is to stop.
+        news: called with whatever happens to a trial.
+        say: called with what a person should read.
+        waiting: numbers of trials that are to be handed out before any fresh one.
+    """
+
+    def __init__(
+        self, folder: TrialsFolder, config: SearchConfig, threads: int, stop: StopRequest,
+        news: Callable[[TrialEvent], None], say: Callable[[str], None], waiting: list[int],
+    ) -> None:  # fmt: skip
+        super().__init__(metric=OBJECTIVE, mode="max")
+        self.folder, self.search, self.threads, self.waiting = folder, config, threads, waiting
+        self.stop, self.news, self.say = stop, news, say
+        self.live: dict[str, int] = {}  # Tune's trial id -> ours
+        self.alone: set[int] = set()  # live ones that are to have a card for themselves
+        self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
+        self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
+        self.ended = [end for trial in folder.trials() if (end := trial.end())]
+
+    @abstractmethod
+    def prepared(self, number: int) -> TrialFolder:
+        """A trial's folder, with its configuration."""
+
+    def fresh(self) -> int | None:
+        """The number of a trial that never ran; None: there is no more."""
+        return None
+
+    def told(self, trial: TrialFolder) -> None:
+        """A trial has an end."""
+
+    def suggest(self, trial_id: str) -> Any:
+        if self.stop.requested:
+            return Searcher.FINISHED
+        if any(self._waits(number) for number in self.alone):
+            return None  # or others would take the shares that its card is to be made of
+        number = self.waiting.pop(0) if self.waiting else self.fresh()
+        if number is None:
+            return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
+        trial = self.prepared(number)
+        failures = trial.failures()
+        self.live[trial_id], self.failures[number] = number, len(failures)
+        self.before[number] = trial.holder()
+        if alone := any(failure.reason == OUT_OF_MEMORY for failure in failures):
+            self.alone.add(number)
+        self.news(TrialEvent(number))
+        return {
+            NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
+            ON_CLUSTER: self.search.address is not None,
+            EXCLUSIVE: alone,
+        }  # fmt: skip
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if PROBLEM not in result:
+            self.news(TrialEvent(self.live[trial_id], result[EPOCH], result[OBJECTIVE]))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        trial = self.folder.trial(self.live.pop(trial_id))
+        self.alone.discard(trial.number)
+        end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
+        if end is not None:
+            self._close(trial, end)
+
+    def end_all(self) -> None:
+        """End the trials that have not ended when time has run out."""
+        for number in self.waiting:
+            trial = self.prepared(number)
+            self._close(trial, self._end(trial, None) or End("pruned", "time_budget"))
+        self.waiting.clear()
+
+    def _close(self, trial: TrialFolder, end: End) -> None:
+        trial.write_end(end)
+        self.told(trial)
+        self.ended.append(end)
+        history = trial.history()
+        self.news(TrialEvent(trial.number, len(history), history[-1].val_accuracy if history else None, end))
+        failed = [end for end in self.ended if end.is_failure]
+        if len(self.ended) >= AT_LEAST and len(failed) > self.search.max_failed * len(self.ended):
+            self.stop.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
+
+    def _end(self, trial: TrialFolder, problem: str | None) -> End | None:
+        """How a trial that was stopped has ended; None: it goes on another time."""
+        epochs = len(trial.history())
+        if problem:
+            reason, _, detail = problem.partition(": ")
+            if reason != "disk_full":
+                return End("pruned" if reason == "diverged" else "failed", reason, detail)
+            self.stop.ask(f"the disk is full ({detail})", failed=True)
+            return None
+        if epochs >= self.search.epochs:
+            return End("complete", "finished")
+        if self.stop.asked:
+            return None
+        if self.stop.out_of_time:
+            return End("pruned", "time_budget") if epochs else End("failed", "time_budget", "before its first epoch")
+        return End("pruned", "asha")
+
+    def _failed(self, trial: TrialFolder) -> End | None:
+        """After a process of a trial has failed: its end, or None where it may try again."""
+        number = trial.number
+        if self.stop.asked:
+            return None
+        if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
+            return End("complete", "finished")
+        if self._node_lost(trial):  # not the trial's doing
+            self.waiting.append(number)
+            return None
+        if len(trial.failures()) == self.failures[number]:  # neither the process nor the watch said why
+            trial.add_failure("died", "its process was killed, or crashed in native code")
+        failures = trial.failures()
+        last = failures[-1]
+        too_large = sum(failure.reason == OUT_OF_MEMORY for failure in failures)
+        others = len(failures) - too_large
+        if too_large > EXCLUSIVE_TRIES or others > self.search.retries:
+            return End("failed", last.reason, last.detail)
+        how = "alone" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
+        self.waiting.insert(0, number)
+        self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
+        return None
+
+    def _waits(self, number: int) -> bool:
+        """Whether a live trial has no process yet."""
+        return self.folder.trial(number).holder() == self.before[number]
+
+    def _node_lost(self, trial: TrialFolder) -> bool:
+        """Whether a trial's process has gone with its node, or waited in vain for one that has not gone with its."""
+        holder, name = trial.holder(), f"trial {trial.number}"
+        if holder is None or not holder.node:
+            return not ray_cluster.alive()
+        cut_off = holder != self.before[trial.number] and trial.output(1) == head_monitor.SAID
+        if ray_cluster.alive(holder.node) and not cut_off:
+            return False
+        if holder != self.before[trial.number]:
+            epoch = len(trial.history())
+            self.say(f"{name}: its node was lost; it goes on from epoch {epoch} on another, at no cost of a retry")
+            return True
+        if trial.held():
+            self.say(f"{name}: a process on a node that was lost still has it; it is tried again")
+            return True
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's snapshots, which are never read."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the folder is saved as it changes."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the folder is read at the start."""

@@ -1,0 +1,78 @@
+"""Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them."""
+
+from collections.abc import Callable
+
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.training.run_folder import CONFIG
+from search.config import SearchConfig
+from search.execution.searcher import FolderSearcher, TrialEvent
+from search.stop import StopRequest
+from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
+from search.study import samplers, sampling
+from search.study.reconcile import reconcile, tell
+from spaces.parameter import Sample
+
+ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
+
+
+class StudySearcher(FolderSearcher):
+    """Hands out a search's trials: those that have not ended, then new ones that its sampler suggests."""
+
+    folder: SearchFolder
+
+    def __init__(
+        self, folder: SearchFolder, config: SearchConfig, threads: int, stop: StopRequest,
+        news: Callable[[TrialEvent], None], say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.study, unfinished = reconcile(folder, config, say)
+        super().__init__(folder, config, threads, stop, news, say, unfinished)
+        self.base = config.base
+        self.asked = len(self.study.get_trials(deepcopy=False))
+
+    def fresh(self) -> int | None:
+        if self.asked >= self.search.trials:
+            return None
+        self.asked += 1
+        return self.study.ask().number
+
+    def prepared(self, number: int) -> TrialFolder:
+        """A trial's folder, with the configuration that the sampler suggests if it has none yet.
+
+        The folder has it before the study does: a driver killed in between asks for the same point again.
+        """
+        trial = self.folder.trial(number)
+        if not (trial.path / CONFIG).exists():
+            sample, run = self._point(number)
+            trial.create(run)
+            sampling.record(self.search.space, self.study, number, sample)
+        return trial
+
+    def _point(self, number: int) -> tuple[Sample, RunConfig]:
+        """What a trial is to try, and as a configuration; one that breaks a rule gives way to another.
+
+        Raises:
+            ConfigError: all that were tried break one.
+        """
+        for attempt in range(ATTEMPTS):
+            sample = self._suggested(number, attempt)
+            try:
+                return sample, self.search.space.apply(sample, self.base)
+            except ConfigError as error:
+                broken = str(error)
+            if attempt == 0:
+                self.say(f"trial {number}: what was suggested breaks a rule, and gives way to another point: {broken}")
+        raise ConfigError(
+            f"each of {ATTEMPTS} points of the space breaks a rule ({broken}): correct the space, and search under "
+            f"another --name"
+        )
+
+    def _suggested(self, number: int, attempt: int) -> Sample:
+        if attempt == 0 and number < len(self.search.first):
+            return dict(self.search.first[number])
+        name = self.search.sampler if attempt == 0 else "random"
+        sampler = samplers.build(name, self.search.seed, number, attempt)
+        return sampling.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
+
+    def told(self, trial: TrialFolder) -> None:
+        tell(self.study, trial)

@@ -1,0 +1,122 @@
+"""The trainable: a trial's configuration in, an epoch a step, its own folder as the record.
+
+It never talks to MLflow or Optuna. Actors are reused from trial to trial, so the imports, the data and the compiled
+kernels are paid for once.
+"""
+
+import errno
+import faulthandler
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any
+
+import ray
+import torch
+from ray.tune import Trainable
+
+from ffsnn.config import DataConfig
+from ffsnn.datasets.data import Split, load
+from ffsnn.hardware.device import resolve_device
+from ffsnn.hardware.memory import ran_out
+from ffsnn.kernels.parallel import use_threads
+from ffsnn.training.run_folder import Run
+from ffsnn.training.trainer import DivergedError
+from search.cluster import ray_cluster
+from search.cluster.head_monitor import HeadMonitor
+from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, OUT_OF_MEMORY, PROBLEM, RUNGS, THREADS
+from search.store.trial_folder import TrialFolder
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+@lru_cache(maxsize=1)
+def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.device) -> Split:
+    return load(config, seed, data_dir, device)
+
+
+@lru_cache(maxsize=1)
+def _head_monitor(head: tuple[str, int]) -> None:
+    HeadMonitor(head).start()
+
+
+class TrialTrainable(Trainable):
+    """Trains the trial whose folder it is given, from where that folder stopped."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        use_threads(config[THREADS])
+        self.folder, self.held, self.rungs = TrialFolder(config[FOLDER]), ExitStack(), config[RUNGS]
+        node = ""
+        if config[ON_CLUSTER]:
+            node = ray_cluster.here()
+            _head_monitor(ray_cluster.head())
+        self.held.enter_context(self.folder.occupied(node))
+        faulthandler.enable(2)  # a crash in native code prints where
+        self.run: Run | None = None
+        torch.cuda.empty_cache()  # what PyTorch keeps back of the trial before is another process's room
+
+    def _begin(self) -> Run:
+        config = self.folder.config()
+        # Ray hides no card from a process that was given none.
+        device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
+        run = Run(config, split, self.folder.path, also=self.rungs)
+        # A trial that comes back first repeats its last report: the driver may have died before it judged it.
+        self.repeat = run.history[-1:]
+        return run
+
+    def _let_go(self) -> None:
+        """Between trials; one that is to go on has a checkpoint of its last epoch."""
+        if self.run is not None:
+            if self.folder.end() is None:
+                self.run.save()
+            else:  # by its last epoch, by a rung, or by the clock, which leaves no time for a checkpoint
+                self.run.save_best()
+        self.held.close()
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._let_go()
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        with self._failure_recorded():
+            try:
+                self.run = self.run or self._begin()
+                metrics = self.repeat.pop() if self.repeat else next(self.run)
+            except DivergedError as error:
+                return self._stopped("diverged", error)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                return self._stopped("disk_full", error)
+        done = metrics.epoch >= self.run.trainer.learning.epochs
+        return {EPOCH: metrics.epoch, OBJECTIVE: metrics.val_accuracy, "done": done}
+
+    def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
+        self.run = None  # within an epoch, so nothing to be kept
+        return {EPOCH: 0, OBJECTIVE: float("nan"), PROBLEM: f"{reason}: {error}", "done": True}
+
+    @contextmanager
+    def _failure_recorded(self) -> Iterator[None]:
+        """What is raised costs the trial this process, and with it all that it holds; the folder says why."""
+        try:
+            yield
+        except Exception as error:
+            self.run = None
+            traceback.print_exc()
+            if ran_out(error):
+                self.folder.add_failure(OUT_OF_MEMORY, str(error) or type(error).__name__)
+            else:
+                self.folder.add_failure("error", f"{type(error).__name__}: {error}")
+            raise
+
+    def cleanup(self) -> None:
+        self._let_go()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the trial's folder is the checkpoint."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing: `setup` reads the trial's folder."""

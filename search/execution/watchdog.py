@@ -1,0 +1,128 @@
+"""Looks after a running search from within Tune's loop: hung trials, room on the disk, Ray itself, the time spent."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.tune import Callback, Stopper
+
+from search.cluster import ray_cluster
+from search.execution.searcher import FolderSearcher, TrialEvent
+from search.stop import StopRequest
+from search.store.folder import TrialsFolder
+
+EVERY = 2.0  # seconds
+SLACK = 10.0  # a trial has hung when an epoch takes so many times its slowest one before,
+SHORTEST = 60.0  # and no less than so many seconds
+
+
+class RayLost(RuntimeError):
+    """No node of the cluster is alive."""
+
+
+@dataclass
+class TrialProgress:
+    """When a running trial last made progress, and its slowest epoch, in seconds."""
+
+    last: float = field(default_factory=time.monotonic)
+    slowest: float | None = None
+
+    def epoch_done(self) -> None:
+        now = time.monotonic()
+        self.slowest, self.last = max(self.slowest or 0.0, now - self.last), now
+
+    def limit(self, patience: float) -> float:
+        """Seconds after which no progress means a hang; `patience` while no epoch has been seen."""
+        return patience if self.slowest is None else max(min(SHORTEST, patience), SLACK * self.slowest)
+
+
+class Watchdog(Callback):
+    """Told of every trial's news; looks around every two seconds.
+
+    Args:
+        folder: the search.
+        patience: seconds that a trial may take for its first epoch.
+        room: bytes that must stay free for the running trials.
+        stop: what to ask when it must stop.
+        begun: called when Tune's loop begins.
+    """
+
+    def __init__(
+        self, folder: TrialsFolder, patience: float, room: int, stop: StopRequest, begun: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self.folder, self.patience, self.room, self.stop, self.begun = folder, patience, room, stop, begun
+        self.searcher: FolderSearcher | None = None
+        self.paces: dict[int, TrialProgress] = {}
+        self.spent_before = folder.spent()
+        self.next = 0.0
+
+    def setup(self, *_: Any, **info: Any) -> None:
+        """Tune's loop begins: it has just put its own answer to SIGUSR1 in place of ours."""
+        self.begun()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's snapshots, which are never read."""
+        return {}
+
+    def news(self, news: TrialEvent) -> None:
+        if news.end:
+            self.paces.pop(news.number, None)
+        elif news.epoch and news.number in self.paces:
+            self.paces[news.number].epoch_done()
+        else:
+            self.paces[news.number] = TrialProgress()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + EVERY
+        self.folder.write_spent(self.spent_before + self.stop.seconds)
+        free = shutil.disk_usage(self.folder.path).free
+        if free < self.room:
+            self.stop.ask(
+                f"the disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path}, "
+                f"but running trials need {self.room / 1e6:,.0f}", failed=True,
+            )  # fmt: skip
+        if not ray_cluster.alive():
+            raise RayLost("Ray's node died")
+        self._end_hung(trials)
+
+    def _end_hung(self, trials: list[Any]) -> None:
+        assert self.searcher is not None
+        for trial in trials:
+            if trial.status == trial.PENDING and trial.trial_id in self.searcher.live:  # it waits for its share
+                self.paces[self.searcher.live[trial.trial_id]].last = time.monotonic()
+        for trial_id, number in self.searcher.live.items():
+            pace = self.paces[number]
+            waited, limit = time.monotonic() - pace.last, pace.limit(self.patience)
+            if waited <= limit:
+                continue
+            pace.last = time.monotonic()
+            folder = self.folder.trial(number)
+            folder.add_failure("hung", f"no epoch for {waited:.0f} s, more than {limit:.0f} s")
+            ray_cluster.end(folder)
+            for trial in trials:
+                if trial.trial_id == trial_id and (actor := trial.temporary_state.ray_actor):
+                    ray.kill(actor)
+
+
+class StopAtNextEpoch(Stopper):
+    """Stops each trial at its next epoch once the search is to stop, and what is late by force."""
+
+    def __init__(self, stop: StopRequest, folder: TrialsFolder, searcher: FolderSearcher) -> None:
+        self.stop, self.folder, self.searcher = stop, folder, searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.stop.requested
+
+    def stop_all(self) -> bool:
+        if not self.stop.overdue:
+            return False
+        for number in self.searcher.live.values():
+            ray_cluster.end(
+                self.folder.trial(number)
+            )  # Tune would wait, and the epoch be written after the trial's end
+        return True

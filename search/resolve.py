@@ -1,0 +1,84 @@
+"""What a person asks for becomes a SearchConfig: a new search, or one that goes on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ffsnn.config import ConfigError, parse
+from search.config import SearchConfig, difference, name_from
+from search.settings import LOCAL, find_home, setting
+from search.store.folder import SearchFolder, free_name
+from spaces.space import Space
+
+AnySpace = str | Path | Mapping[str, Any] | Space
+
+
+def requested(
+    home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any]
+) -> tuple[SearchConfig, bool]:
+    """The search that is asked for, and whether it is there already and goes on.
+
+    Args:
+        home: the `mlruns/` folder.
+        space: name of a shipped space, a YAML file, a mapping as one holds, or a Space; None: mnist.
+        name: of the search; one that is there goes on.
+        resume: name of a search that goes on with its own space.
+        asked: settings; those that are None are the space's, the stored search's, or the defaults;
+            a place may be `local`.
+
+    Raises:
+        ConfigError: no such search or space, a rule is broken, or what may not change would.
+    """
+    changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
+    if resume:
+        if space or name:
+            raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
+        old = SearchFolder.open(home, resume).config
+        return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
+    loaded, stem = _loaded("mnist" if space is None else space)
+    fresh = {
+        "name": name or free_name(home, name_from(stem)), "space": loaded.model_dump(mode="json"), "space_name": stem,
+        "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
+    }  # fmt: skip
+    config = parse(SearchConfig, fresh | changes)
+    if not SearchFolder.exists(home, config.name):
+        config.space.try_out(config.base)  # which has other epochs than the space's own
+        return config, False
+    old = SearchFolder.open(home, config.name).config
+    return _going_on(home, old, config.model_copy(update={"first": old.first})), True
+
+
+def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
+    """The home and the search that `ffsnn search` is asked for; each place as `search.settings` finds it.
+
+    Raises:
+        ConfigError: as `requested`.
+    """
+    home = find_home(options["home"])
+    asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
+    asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
+    del asked["space"]
+    return home, *requested(home, options["space"], options["name"], options["resume"], asked)
+
+
+def _loaded(space: Any) -> tuple[Space, str]:
+    """A space, and what it is called."""
+    if isinstance(space, str | Path):
+        return Space.load(space), Path(space).stem
+    if isinstance(space, Space):
+        return Space.parse(space.model_dump(mode="json")), "space"
+    if isinstance(space, Mapping):
+        return Space.parse(space), "space"
+    said = f"{type(space).__name__} {space!r}"[:80]
+    raise ConfigError(f"a space is a shipped one's name, a YAML file, a mapping or a Space, but got {said}")
+
+
+def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:
+    if changed := difference(old, new):
+        raise ConfigError(f"search {old.name!r} goes on only as it was begun, but {changed}: choose another --name")
+    there = sum(1 for _ in SearchFolder.open(home, old.name).trials())
+    if new.trials < there:
+        raise ConfigError(
+            f"search {old.name!r} has {there} trials already, but got --trials {new.trials}: name {there}"
+        )
+    return new

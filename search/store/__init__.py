@@ -1,0 +1,1 @@
+"""The search folder: the one truth about a search."""

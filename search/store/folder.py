@@ -1,0 +1,287 @@
+"""The search folder: the one truth about a search, read and written here alone.
+
+    search.json       what is searched and how, versions, checksum of the data
+    study.log         Optuna's journal: which trials exist, their parameters and states
+    trials/0000/      a trial's own folder (`search.store.trial_folder`)
+    spent.json        seconds that it has run, over all its drivers
+    card.json         what a trial takes of this machine's card, where that was asked for (`search.cluster.gpu_packing`)
+    best.yaml         the best configuration, once asked for
+    .tune/            Ray Tune's own, deleted at every start and end
+    driver.lock       held by the process that runs the search; says which
+
+Everything else (study, Tune's rungs, MLflow) is brought up to date from the trials' folders.
+"""
+
+import difflib
+import fcntl
+import json
+import os
+import re
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ffsnn import atomic
+from ffsnn.config import ConfigError, parse
+from ffsnn.training.run_folder import CONFIG
+from search.config import SearchConfig, problem_of_name
+from search.names import CARD_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
+from search.store.packing import PackingResult
+from search.store.trial_folder import TrialFolder
+
+FORMAT = 1  # of search.json; a newer one is not read
+EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
+
+
+class TrialsFolder:
+    """A folder of trials that one process at a time may run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """The right to run it, for one process at a time; one that dies loses it.
+
+        Raises:
+            ConfigError: another process has it.
+        """
+        with (self.path / LEASE_FILE).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ConfigError(
+                    f"search {self.name!r} is being run by {file.read() or 'another process'}: wait for it, or stop it"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def runner(self) -> str | None:
+        """Which process runs it now; None: none does."""
+        try:
+            with (self.path / LEASE_FILE).open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read() or "another process"
+        except FileNotFoundError:
+            pass
+        return None
+
+    def spent(self) -> float:
+        """Seconds that it has run, over all its drivers."""
+        try:
+            return float(json.loads((self.path / SPENT_FILE).read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def write_spent(self, seconds: float) -> None:
+        atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
+
+    def card(self) -> PackingResult | None:
+        """What a trial takes of a card; None: it was never measured, or the file is damaged."""
+        try:
+            return parse(PackingResult, json.loads((self.path / CARD_FILE).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def write_card(self, measured: PackingResult) -> None:
+        atomic.write(self.path / CARD_FILE, measured.model_dump_json(indent=2))
+
+    def trial(self, number: int) -> TrialFolder:
+        return TrialFolder(self.path / TRIALS / f"{number:04d}")
+
+    def trials(self) -> Iterator[TrialFolder]:
+        """All trials that were given a configuration, in the order of their numbers."""
+        for path in sorted((self.path / TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
+            if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
+                yield TrialFolder(path)
+
+
+class SearchFolder(TrialsFolder):
+    """One search on disk."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.study_file = path / STUDY_FILE
+
+    @staticmethod
+    def exists(home: Path, name: str) -> bool:
+        return problem_of_name(name) is None and (home / SEARCHES / name / SEARCH_FILE).is_file()
+
+    @classmethod
+    def open(cls, home: Path, name: str) -> "SearchFolder":
+        """A search that is there.
+
+        Raises:
+            ConfigError: there is none of that name, or it is none; the nearest are named.
+        """
+        if not cls.exists(home, name):
+            known = [path.parent.name for path in sorted((home / SEARCHES).glob(f"*/{SEARCH_FILE}"))]
+            known = [there for there in known if problem_of_name(there) is None]
+            near = difflib.get_close_matches(Path(name).name, known, n=3, cutoff=0.3) or known[-3:]
+            hint = f"did you mean {', '.join(near)}?" if near else "start one with: ffsnn search"
+            if wrong := problem_of_name(name):
+                raise ConfigError(f"a search's name {wrong}: {hint}")
+            raise ConfigError(f"there is no search {name!r} in {home / SEARCHES}: {hint}")
+        return cls(home / SEARCHES / name)
+
+    @classmethod
+    def create(cls, home: Path, config: SearchConfig, data_checksum: str) -> "SearchFolder":
+        """A new search.
+
+        Raises:
+            ConfigError: the name is taken, by a search or by something else.
+        """
+        folder = cls(home / SEARCHES / config.name)
+        if (folder.path / SEARCH_FILE).exists():
+            raise ConfigError(
+                f"there is a search {config.name!r} already: go on by --resume {config.name}, or choose a --name"
+            )
+        if folder.path.exists() and any(path.name != TRIALS for path in folder.path.iterdir()):
+            raise ConfigError(f"{folder.path} is there and is no search (no {SEARCH_FILE}): choose another --name")
+        (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
+        folder.write(config, data_checksum)
+        return folder
+
+    def how_to_go_on(self) -> str:
+        """What a person does who waits for more of it."""
+        if (runner := self.runner()) is not None:
+            return f"it is being run by {runner}: wait a moment"
+        return f"go on with: ffsnn search --resume {self.name}"
+
+    def other_versions(self) -> str | None:
+        """How this machine's libraries differ from those that the search was begun with; None: not where it matters."""
+        begun = self.read().get("versions", {})
+        now = {name: version(name) for name in EXACT}
+        changed = [
+            f"{name} {begun[name]} became {now[name]}" for name in EXACT if begun.get(name, now[name]) != now[name]
+        ]
+        return "; ".join(changed) or None
+
+    def write(self, config: SearchConfig, data_checksum: str) -> None:
+        versions = {name: version(name) for name in (*EXACT, "ray", "optuna", "mlflow")}
+        self._write({
+            "format": FORMAT, "id": self.id or uuid.uuid4().hex, "former_names": self.former_names,
+            "folder": str(self.path.resolve()), "config": config.model_dump(mode="json"),
+            "data": data_checksum, "versions": versions, "commit": _commit(),
+        })  # fmt: skip
+
+    def _write(self, tree: dict[str, Any]) -> None:
+        atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
+
+    def settle(self) -> str | None:
+        """Write down that a person has renamed, moved or copied the folder; in words, if its name is another one now.
+
+        The folder's name is the search's. A copy is a search of its own, with an id of its own, from then on.
+        """
+        tree = self.read()
+        before = tree["config"]["name"]
+        copied = self.id is None
+        if before == self.name and not copied:
+            return None
+        former = self.former_names
+        self._write(tree | {
+            "id": self.id or uuid.uuid4().hex, "former_names": former, "folder": str(self.path.resolve()),
+            "config": tree["config"] | {"name": self.name},
+        })  # fmt: skip
+        if copied:
+            return f"this is a copy of the search {before!r}, and from now on one of its own"
+        return f"this search was {before!r} before its folder was renamed: it goes on as {self.name!r}"
+
+    def read(self) -> dict[str, Any]:
+        """search.json.
+
+        Raises:
+            ConfigError: it is damaged, or newer than this version.
+        """
+        try:
+            tree: dict[str, Any] = json.loads((self.path / SEARCH_FILE).read_text())
+            format_ = tree.get("format")
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{self.path / SEARCH_FILE} cannot be read ({error}): choose another --name") from error
+        if format_ != FORMAT:
+            raise ConfigError(f"{self.path} has format {format_}, but this version reads format {FORMAT}")
+        return tree
+
+    @property
+    def id(self) -> str | None:
+        """What tells it from a search of the same name elsewhere; None: none was given yet, to a copy neither."""
+        if not (self.path / SEARCH_FILE).exists():
+            return None
+        tree = self.read()
+        own: str | None = tree.get("id")
+        return None if self._is_a_copy(tree) else own
+
+    @property
+    def former_names(self) -> list[str]:
+        """Names that it had before its folder was renamed, the last one last; its runs in MLflow may bear them yet."""
+        if not (self.path / SEARCH_FILE).exists():
+            return []
+        tree = self.read()
+        if self._is_a_copy(tree):
+            return []
+        names = [*tree.get("former_names", []), tree["config"]["name"]]
+        return [name for name in dict.fromkeys(names) if name != self.name]
+
+    def _is_a_copy(self, tree: dict[str, Any]) -> bool:
+        """Whether the folder that was written last is still there, as the same search's, and is another one.
+
+        In a home that was copied whole it is none, unless both would share a database or a server.
+        """
+        config, written = tree["config"], [self.path.parent / tree["config"]["name"]]
+        if config.get("storage") or config.get("tracking_uri"):
+            written.append(Path(tree.get("folder", self.path)))
+        return any(self._is_also_at(path, tree) for path in written)
+
+    def _is_also_at(self, path: Path, tree: dict[str, Any]) -> bool:
+        if not (path / SEARCH_FILE).is_file() or path.samefile(self.path):
+            return False
+        try:
+            return SearchFolder(path).read().get("id") == tree.get("id")
+        except ConfigError:
+            return False
+
+    @property
+    def config(self) -> SearchConfig:
+        """What is searched and how; the folder's name is the search's, whatever it was when it began."""
+        return parse(SearchConfig, self.read()["config"] | {"name": self.name})
+
+    def ranked(self) -> list[tuple[float, TrialFolder]]:
+        """Trials with a result, by their last validation accuracy; those at full length before all others."""
+        scored = [(trial, history[-1]) for trial in self.trials() if (history := trial.history())]
+        full = self.config.epochs
+        scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
+        return [(last.val_accuracy, trial) for trial, last in scored]
+
+
+def _commit() -> str | None:
+    """Of the repository that this code lies in; None: it lies in none, or git is not to be had."""
+    command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
+    try:
+        said = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() or None if said.returncode == 0 else None
+
+
+def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:
+    """Where a trial stands among others, the best first: by its last accuracy, once at full length; then the rest."""
+    return epochs < full, -accuracy, number
+
+
+def free_name(home: Path, stem: str) -> str:
+    """The first of `stem-1`, `stem-2`, ... that no search has."""
+    number = 1
+    while (home / SEARCHES / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

@@ -1,0 +1,158 @@
+"""What a search has come to, read once from its folder: a snapshot, of a running search too; nothing is written.
+
+Accuracies are of validation. Trials that ASHA stopped at different epochs are compared at one that enough reached.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from search.config import SearchConfig
+from search.store.folder import SearchFolder, place
+from search.store.trial_folder import Failure, State, TrialFolder
+from spaces.parameter import Sample
+
+ENOUGH = 50  # trials to compare at an epoch; in a smaller search half of those that have a result
+TrialStatus = State | Literal["unfinished"]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial."""
+
+    number: int
+    state: TrialStatus
+    reason: str  # finished, asha, diverged, died, ...; empty while it has not ended
+    detail: str
+    sample: Sample
+    accuracies: tuple[float, ...]  # an epoch
+    seconds: float  # of training and validation
+    failures: tuple[Failure, ...]  # of its processes
+
+    @property
+    def epochs(self) -> int:
+        return len(self.accuracies)
+
+    def at(self, epoch: int) -> float | None:
+        """Its accuracy after that epoch; None: it did not get there."""
+        return self.accuracies[epoch - 1] if epoch <= self.epochs else None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One of ASHA's rungs, or the full length."""
+
+    epoch: int
+    promoted: list[float]  # accuracies at that epoch
+    stopped: list[float]  # by ASHA, there
+    other: int  # trials that got there and no further, for another reason or not yet
+
+    @property
+    def reached(self) -> int:
+        return len(self.promoted) + len(self.stopped) + self.other
+
+
+class Results:
+    """A search's trials, in the order of their numbers.
+
+    Raises:
+        ConfigError: search.json or a trial's configuration cannot be read.
+    """
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self.folder, self.name, self.config = folder, folder.name, folder.config
+        self.spent = folder.spent()
+        self.trials = [_result(trial, self.config) for trial in folder.trials()]
+
+    def of(self, *states: TrialStatus) -> list[TrialResult]:
+        return [trial for trial in self.trials if trial.state in states]
+
+    def reached(self, epoch: int) -> list[TrialResult]:
+        return [trial for trial in self.trials if trial.epochs >= epoch]
+
+    def ranked(self) -> list[TrialResult]:
+        """Those with a result, as `SearchFolder.ranked` has them."""
+        full = self.config.epochs
+        return sorted(self.reached(1), key=lambda t: place(t.number, t.epochs, t.accuracies[-1], full))
+
+    def common_epoch(self) -> int | None:
+        """The last rung that enough trials have reached, before the first rung the last epoch; None: no result yet."""
+        epochs = sorted((trial.epochs for trial in self.reached(1)), reverse=True)
+        if not epochs:
+            return None
+        last = epochs[min(ENOUGH, (len(epochs) + 1) // 2) - 1]
+        return max((epoch for epoch in self.milestones if epoch <= last), default=last)
+
+    @property
+    def milestones(self) -> list[int]:
+        """ASHA's rungs, and the full length."""
+        return sorted({*self.config.milestones, self.config.epochs})
+
+    def rungs(self) -> list[Rung]:
+        """How the trials came through ASHA's rungs; the last is the full length."""
+        rungs = []
+        for epoch in self.milestones:
+            reached = self.reached(epoch)
+            promoted = [trial for trial in reached if trial.epochs > epoch or trial.state == "complete"]
+            stopped = [trial for trial in reached if trial.epochs == epoch and trial.reason == "asha"]
+            rungs.append(Rung(
+                epoch, [trial.accuracies[epoch - 1] for trial in promoted],
+                [trial.accuracies[epoch - 1] for trial in stopped], len(reached) - len(promoted) - len(stopped),
+            ))  # fmt: skip
+        return rungs
+
+    @property
+    def columns(self) -> list[str]:
+        """Of `rows`."""
+        own = ["trial", "state", "reason", "epochs", "val_accuracy", "best_val_accuracy", "seconds"]
+        return own + [short(path) for path in self.config.space.parameters]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a trial: how it ended, last and best accuracy, seconds, its parameters by their short names."""
+        return [
+            {
+                "trial": trial.number, "state": trial.state, "reason": trial.reason, "epochs": trial.epochs,
+                "val_accuracy": trial.accuracies[-1] if trial.epochs else None,
+                "best_val_accuracy": max(trial.accuracies, default=None), "seconds": trial.seconds,
+                **{short(path): value for path, value in trial.sample.items()},
+            }
+            for trial in self.trials
+        ]  # fmt: skip
+
+    def csv(self) -> str:
+        """The rows, numbers in full precision; what a trial does not have is left empty."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows())
+        return file.getvalue()
+
+
+def short(path: str) -> str:
+    """`tau` of `network.tau`; short names are distinct."""
+    return path.rsplit(".", 1)[-1]
+
+
+def epochs_of(trials: Sequence[TrialResult]) -> int:
+    return sum(trial.epochs for trial in trials)
+
+
+def seconds_of(trials: Sequence[TrialResult]) -> float:
+    return sum(trial.seconds for trial in trials)
+
+
+def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
+    end, sealed = trial.end(), trial.sealed_history()
+    history = trial.history() if sealed is None else sealed
+    return TrialResult(
+        number=trial.number,
+        state=end.state if end else "unfinished",
+        reason=end.reason if end else "",
+        detail=end.detail if end else "",
+        sample=config.space.read(trial.config()),
+        accuracies=tuple(epoch.val_accuracy for epoch in history),
+        seconds=sum(epoch.seconds for epoch in history),
+        failures=tuple(trial.failures()),
+    )

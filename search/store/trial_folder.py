@@ -1,0 +1,196 @@
+"""A trial's own folder: that of its training run (`ffsnn.training.run_folder`), and what a search adds to it.
+
+    output.log        what its processes printed
+    failures.jsonl    a line for each of its processes that crashed or hung
+    end.json          how it ended, once it has, sealed with its whole history
+    trial.lock        held by the process that trains it; says which
+
+The process that trains it writes its epochs, the driver its end; either may write a failure.
+"""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import psutil
+
+from ffsnn import atomic
+from ffsnn.training.run_folder import RunFolder
+from ffsnn.training.trainer import EpochMetrics
+from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK
+
+State = Literal["complete", "pruned", "failed"]
+WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a network file system may need 90
+
+
+@dataclass(frozen=True)
+class End:
+    """How a trial ended."""
+
+    state: State
+    reason: str  # finished, asha, time_budget, diverged, or a failure's
+    detail: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """Of the machine or the code, and not for want of time."""
+        return self.state == "failed" and self.reason != "time_budget"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How one of a trial's processes failed; the trial may go on in another."""
+
+    reason: str  # error, out_of_memory, died, hung, node
+    detail: str
+    epoch: int  # epochs done by then
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that trains a trial, or was the last to."""
+
+    pid: int
+    host: str
+    node: str = ""  # of Ray's cluster; on this machine's own Ray: none
+
+
+class TrialFolder(RunFolder):
+    """A run's folder within a search."""
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name)
+
+    def end(self) -> End | None:
+        """How it ended; None while it has not."""
+        sealed = self._sealed()
+        return End(sealed["state"], sealed["reason"], sealed.get("detail", "")) if sealed else None
+
+    def write_end(self, end: End) -> None:
+        """Seal it, with its history; what only a trial that goes on would need is deleted."""
+        history = [epoch.json() for epoch in self.history()]
+        atomic.write(self.path / END_FILE, json.dumps(asdict(end) | {"history": history}))
+        self.drop_checkpoints()
+
+    def sealed_history(self) -> list[EpochMetrics] | None:
+        """The history as it was when the trial ended."""
+        sealed = self._sealed()
+        return [EpochMetrics.parse(epoch) for epoch in sealed["history"]] if sealed and "history" in sealed else None
+
+    def failures(self) -> list[Failure]:
+        try:
+            lines = (self.path / FAILURES_FILE).read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        failures = []
+        for line in lines:
+            try:
+                said = json.loads(line)
+                failures.append(Failure(said["reason"], said["detail"], said["epoch"]))
+            except (ValueError, TypeError, KeyError):  # a torn line
+                continue
+        return failures
+
+    def add_failure(self, reason: str, detail: str) -> None:
+        failure = Failure(reason, " ".join(detail.split())[:500], len(self.history()))
+        with (self.path / FAILURES_FILE).open("a") as file:
+            file.write(json.dumps(asdict(failure)) + "\n")
+
+    def output(self, lines: int) -> str:
+        """The last lines that the trial's processes printed."""
+        try:
+            with (self.path / OUTPUT_FILE).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 2**16))
+                text = file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()[-lines:])
+
+    @contextmanager
+    def occupied(self, node: str = "") -> Iterator[None]:
+        """The right to train this trial, for one process on a node, whose output goes to the folder.
+
+        A process that still has it belongs to a driver that is gone, or has failed, and is ended.
+
+        Raises:
+            RuntimeError: it runs on another machine, and goes on.
+        """
+        with (self.path / TRIAL_LOCK).open("a+") as lock, (self.path / OUTPUT_FILE).open("ab") as output:
+            deadline = time.monotonic() + WAIT
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self.kill(node)
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"another process goes on with trial {self.number}") from None
+                    time.sleep(0.1)
+            lock.truncate(0)
+            lock.write(json.dumps(asdict(Holder(os.getpid(), socket.gethostname(), node))))
+            lock.flush()
+            for stream in (1, 2):
+                os.dup2(output.fileno(), stream)
+            yield
+
+    def holder(self) -> Holder | None:
+        """The process that has it, or had it last."""
+        try:
+            return Holder(**json.loads((self.path / TRIAL_LOCK).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def held(self) -> bool:
+        """Whether a process has it, on whichever machine."""
+        try:
+            with (self.path / TRIAL_LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+
+    def kill(self, node: str = "") -> None:
+        """End the process that trains it at once, if there is one on this machine (on this node of a cluster)."""
+        try:
+            with (self.path / TRIAL_LOCK).open("r+") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has it; what it says is old
+                except BlockingIOError:
+                    holder = Holder(**json.loads(lock.read()))
+                    if (holder.host, holder.node) == (socket.gethostname(), node) and _is_a_trials(holder.pid):
+                        os.kill(holder.pid, signal.SIGKILL)
+        except (OSError, ValueError, TypeError):
+            return
+
+    def _sealed(self) -> dict[str, Any] | None:
+        try:
+            tree: dict[str, Any] = json.loads((self.path / END_FILE).read_text())
+            return tree if {"state", "reason"} <= tree.keys() else None
+        except (FileNotFoundError, ValueError, AttributeError):
+            return None
+
+
+def _is_a_trials(pid: int) -> bool:
+    """Whether a process is one of Ray's workers: the number may have been given to another one since."""
+    try:
+        return any(part.startswith("ray::") for part in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+def by_reason(ends: list[End]) -> str:
+    """`3 died, 1 hung`, the most frequent first."""
+    reasons = [end.reason for end in ends]
+    counts = sorted({(-reasons.count(reason), reason) for reason in reasons})
+    return ", ".join(f"{-count} {reason}" for count, reason in counts)

@@ -1,0 +1,182 @@
+"""Folders -> study: what a fault left torn or lost is made whole, from whichever record has it.
+
+A trial's folder is the truth about the trial, sealed when it ends; the study says which trials exist. So a study that
+lost its end, or all of it, is rebuilt from the folders, and a folder that lost its end has it again from the study.
+Each step can be repeated; each mend is said.
+"""
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ffsnn.config import ConfigError
+from ffsnn.training.run_folder import CONFIG
+from search.config import SearchConfig
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End, State, TrialFolder
+from search.study.sampling import distribution, record
+from search.study.study_store import Say, StudyStore, Unreadable, study_store
+from spaces.space import Space
+
+OPTUNA_STATE: dict[State, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+WORST = 0.0  # an accuracy
+
+
+def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[optuna.Study, list[int]]:
+    """Bring folders and study into step; the study, and the numbers of the trials that have not ended.
+
+    Only for the process that holds the search's lease.
+    """
+    store = study_store(folder, config.storage)
+    try:
+        study = store.opened(say)
+        _repair_all(folder, study.get_trials(deepcopy=False), config, say)
+        _record_lost(folder, config.space, study)
+        damage = "its trials differ from their folders" if _contradicted(folder, config.space, study) else ""
+    except Unreadable as error:
+        _repair_all(folder, [], config, say)
+        damage = str(error)
+
+    def fill(study: optuna.Study) -> None:
+        _add_lost(folder, config.space, study, store, say)
+        _tell_all(folder, study)
+
+    if damage:
+        study = store.replaced(damage, fill, say)
+    else:
+        fill(study)
+    unfinished = [trial.number for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()]
+    return study, unfinished
+
+
+def _tell_all(folder: SearchFolder, study: optuna.Study) -> None:
+    """Tell a study of the trials that have ended without its knowing."""
+    for frozen in study.get_trials(deepcopy=False):
+        if not frozen.state.is_finished() and (trial := folder.trial(frozen.number)).end():
+            tell(study, trial)
+
+
+def tell(study: optuna.Study, trial: TrialFolder) -> None:
+    """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
+    end = trial.end()
+    assert end is not None
+    frozen = study.get_trials(deepcopy=False)[trial.number]
+    if frozen.state.is_finished():
+        return
+    live = optuna.trial.Trial(study, frozen._trial_id)
+    values = study_values(trial, end)
+    for epoch, value in values.items():
+        if epoch not in frozen.intermediate_values:
+            live.report(value, epoch)
+    live.set_user_attr("stop_reason", end.reason)
+    study.tell(trial.number, values[max(values)] if end.state == "complete" else None, OPTUNA_STATE[end.state])
+
+
+def study_values(trial: TrialFolder, end: End) -> dict[int, float]:
+    """What the study is told of a trial, epoch by epoch: its accuracies, and for the epoch in which it diverged 0.
+
+    A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
+    half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
+    """
+    values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
+    return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
+
+
+def _repair_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:
+    """Make the trials' folders whole, with what the study knows of them."""
+    for trial in folder.trials():
+        _repair(trial, known[trial.number] if trial.number < len(known) else None, config, say)
+
+
+def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig, say: Say) -> None:
+    """Make one trial's folder whole."""
+    try:
+        trial.config()
+    except ConfigError:
+        if frozen is None or not _is_whole(frozen, config.space):
+            raise
+        trial.rewrite_config(config.space.apply(frozen.params, config.base))
+        say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
+    if trial.end() is None and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial)):
+        trial.write_end(end)
+        say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
+    else:
+        repair_trial(trial, say)
+
+
+def repair_trial(trial: TrialFolder, say: Say) -> None:
+    """Bring a trial's history into step: with its end, or with the checkpoint that it goes on from."""
+    if trial.end() is None:
+        for remark in trial.mend():
+            say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
+        return
+    sealed = trial.sealed_history()
+    if sealed is not None and trial.write_history(sealed):
+        say(f"trial {trial.number}: its history.jsonl was damaged, and is written anew from end.json")
+    trial.drop_checkpoints()
+
+
+def _end_of(frozen: FrozenTrial, trial: TrialFolder) -> End | None:
+    """How the study says that a trial ended; None where it knows more epochs than the folder."""
+    state = next(state for state, told in OPTUNA_STATE.items() if told == frozen.state)
+    end = End(state, frozen.user_attrs.get("stop_reason", state))
+    return end if study_values(trial, end) == frozen.intermediate_values else None
+
+
+def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
+    """Whether the study has all of a trial's parameters: it may have been stopped while it was asked for."""
+    return all(path in frozen.params for path in space.parameters if space.active(path, frozen.params))
+
+
+def _record_lost(folder: SearchFolder, space: Space, study: optuna.Study) -> None:
+    """Give the study the parameters of trials whose driver was killed before it recorded them all."""
+    for frozen in study.get_trials(deepcopy=False):
+        trial = folder.trial(frozen.number)
+        if not frozen.state.is_finished() and (trial.path / CONFIG).exists():
+            sample = space.read(trial.config())
+            if frozen.params.items() < sample.items():
+                record(space, study, frozen.number, sample)
+
+
+def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bool:
+    """Whether the study says anything of a trial that its folder does not; it might lack what the folder has."""
+    known = study.get_trials(deepcopy=False)
+    for trial in folder.trials():
+        if trial.number >= len(known):
+            continue
+        frozen, end = known[trial.number], trial.end()
+        if frozen.params != space.read(trial.config()):
+            return True
+        if frozen.state.is_finished() and (
+            end is None
+            or OPTUNA_STATE[end.state] != frozen.state
+            or frozen.intermediate_values != study_values(trial, end)
+        ):
+            return True
+    return False
+
+
+def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, store: StudyStore, say: Say) -> None:
+    """Give the study the trials that it lacks: always the last ones, for it numbers them as they come."""
+    lost = 0
+    for trial in folder.trials():
+        known = len(study.get_trials(deepcopy=False))
+        for _ in range(known, trial.number):
+            study.ask()  # one that has no folder yet
+        if trial.number >= known:
+            sample = space.read(trial.config())
+            distributions = {path: distribution(space.parameters[path]) for path in sample}
+            try:
+                lost_one = create_trial(state=TrialState.RUNNING, params=sample, distributions=distributions)
+            except ValueError as error:
+                raise ConfigError(
+                    f"trial {trial.number} is outside of the search's space ({error}): its {CONFIG} is another one's, "
+                    f"or was changed by hand; move {trial.path} away"
+                ) from error
+            study.add_trial(lost_one)
+            lost += 1
+    if lost:
+        say(f"{store.name}: it lacked {lost} trials, which are added from their folders")

@@ -1,0 +1,239 @@
+"""Where a search's study is: in its folder, as Optuna's journal, or in a database that it shares with other searches.
+
+Either can be lost: what the study knows is in the trials' folders too, and `search.study.reconcile` writes it anew.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from ffsnn.config import ConfigError
+from search.names import OWNER
+from search.settings import Unreachable, redacted, without_password
+from search.store.folder import SearchFolder
+
+if TYPE_CHECKING:
+    from search.stop import StopRequest
+
+Say = Callable[[str], None]
+Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
+PATIENCE, EVERY = 600.0, 2.0  # seconds for a database to come back; between two questions
+# A server that is cut off is noticed by the kernel; libpq alone would wait for it for hours.
+POSTGRESQL = {
+    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # fmt: skip
+
+
+class Unreadable(Exception):
+    """A study's records are damaged; says how."""
+
+
+class StudyStore(ABC):
+    """One search's study, wherever it is."""
+
+    name: str  # for a person
+
+    @abstractmethod
+    def opened(self, say: Say) -> optuna.Study:
+        """The study, made where it is missing.
+
+        Raises:
+            Unreadable: it is to be replaced.
+        """
+
+    @abstractmethod
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
+        """Another study in its place, once `fill` has made it whole: until then the old one stays as it is."""
+
+
+class JournalStore(StudyStore):
+    """`study.log` in the search's folder."""
+
+    name = "study.log"
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self.folder, self.file = folder, folder.study_file
+
+    def opened(self, say: Say) -> optuna.Study:
+        """The study, without a last line that a kill tore."""
+        for lock in self.folder.path.glob(f"{self.file.name}.lock*"):  # a killed driver's; ours is the lease
+            lock.unlink()
+        if self.file.exists():
+            whole = self.file.read_bytes()
+            lines = whole[: whole.rfind(b"\n") + 1]
+            if len(lines) < len(whole):
+                say("study.log: its last line was torn, and is left out")
+                os.truncate(self.file, len(lines))
+        try:
+            return open_study(self.folder)
+        except UNREADABLE as error:
+            raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
+
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
+        number = 1
+        while (aside := self.file.with_suffix(f".damaged-{number}")).exists():
+            number += 1
+        say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
+        unfinished = self.file.with_suffix(".unfinished")
+        for left in self.folder.path.glob(f"{unfinished.name}*"):  # by a driver that was killed
+            left.unlink()
+        fill(_in_journal(self.folder.name, unfinished))
+        shutil.copy2(self.file, aside)
+        os.replace(unfinished, self.file)
+        return open_study(self.folder)
+
+
+class DatabaseStore(StudyStore):
+    """A study in a database, named like the search, which it says it belongs to."""
+
+    def __init__(self, folder: SearchFolder, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.name = f"study {folder.name} in {without_password(url)}"
+
+    def opened(self, say: Say) -> optuna.Study:
+        with _translated(self.url):
+            try:
+                study = _named(self.folder.name, _database(self.url))
+                trials = study.get_trials(deepcopy=False)
+                if study.user_attrs.get(OWNER) is None and not trials:
+                    study.set_user_attr(OWNER, self.folder.id)
+            except UNREADABLE as error:
+                raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
+            _ensure_owned(study, self.folder.id, self.url)
+            return study
+
+    def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
+        say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
+        whole = _named(self.folder.name, InMemoryStorage())
+        fill(whole)
+        with _translated(self.url):
+            storage = _database(self.url)
+            optuna.delete_study(study_name=self.folder.name, storage=storage)
+            study = _named(self.folder.name, storage)
+            study.set_user_attr(OWNER, self.folder.id)  # first: one that is not ours is not gone on with
+            study.add_trials(whole.get_trials(deepcopy=False))
+            return study
+
+
+def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
+    """Where the study of a search is that keeps it at an address; None: in its folder."""
+    return DatabaseStore(folder, storage) if storage else JournalStore(folder)
+
+
+def open_study(folder: SearchFolder) -> optuna.Study:
+    """The search's study, in Optuna's journal."""
+    return _in_journal(folder.name, folder.study_file)
+
+
+def ensure_owned(url: str, name: str, owner: str | None) -> None:
+    """Make sure before a search begins that its database answers and has no study of that name, or its own.
+
+    Raises:
+        ConfigError: another search's, or the database does not answer.
+    """
+    with _translated(url):
+        storage = _database(url)
+        try:
+            if name in optuna.get_all_study_names(storage):
+                _ensure_owned(_named(name, storage), owner, url)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def check_reachable(url: str) -> None:
+    """Make sure that a database answers, with Optuna's tables.
+
+    Raises:
+        ConfigError: it does not, with the reason in one line.
+    """
+    with _translated(url):
+        _database(url).engine.dispose()
+
+
+def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
+    """Wait until a database answers, `PATIENCE` seconds at most; whether there was anything to wait for."""
+    said, until = "", time.monotonic() + PATIENCE
+    while not stop.requested:
+        try:
+            check_reachable(url)
+            break
+        except ConfigError as error:
+            if not said:
+                said = str(error)
+                say(f"{said}; waiting for it, {PATIENCE / 60:.0f} minutes at most")
+        if time.monotonic() > until:
+            stop.ask(said, failed=True)
+        time.sleep(EVERY)
+    if said and not stop.requested:
+        say("the study's database answers again")
+    return bool(said)
+
+
+def _in_journal(name: str, file: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(file)))
+    return _named(study_name(storage, name), storage)
+
+
+def study_name(storage: BaseStorage, search: str) -> str:
+    """What a search's study is called in its journal: as the search, or as that was when it began."""
+    names = [study.study_name for study in storage.get_all_studies()]
+    return search if search in names or not names else names[0]
+
+
+def _named(name: str, storage: BaseStorage) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+
+def _database(url: str) -> RDBStorage:
+    """Optuna's tables at an address; of several searches that come to an empty database, one makes them."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("postgresql"):
+        options["connect_args"] = POSTGRESQL
+    for attempt in (1, 2, 3):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except (IntegrityError, ProgrammingError):
+            if attempt == 3:
+                raise
+            time.sleep(1)
+    raise AssertionError
+
+
+def _ensure_owned(study: optuna.Study, owner: str | None, url: str) -> None:
+    if study.user_attrs.get(OWNER) != owner or owner is None:
+        raise ConfigError(
+            f"the study {study.study_name!r} in {without_password(url)} belongs to another search: "
+            f"choose another --name"
+        )
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """What goes wrong with a database, as one line without a password."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{without_password(url)} needs {error.name}: pip install 'ffsnn[cluster]'") from None
+    except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
+        reason = redacted(" ".join(str(error.__cause__ or error).split()))[:200]
+        raise Unreachable(
+            f"the study's database {without_password(url)} cannot be used ({reason}): "
+            f"is --storage right, and its password?"
+        ) from None

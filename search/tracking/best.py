@@ -1,0 +1,144 @@
+"""A search's best configurations: from its folder, or from MLflow alone, where only the tracking address is known.
+
+Both rank by one rule (`search.store.folder.place`). In MLflow a configuration is the run's
+`config.json`, whose values have their types; parameters are text.
+"""
+
+import difflib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.training.run_folder import CONFIG
+from search import environment
+from search.cluster.servers import tracking_store
+from search.names import EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
+from search.settings import elsewhere, redacted, setting
+from search.store.folder import SearchFolder, place
+from search.tracking.store import client_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+PAGE = 1000  # runs
+
+
+@dataclass(frozen=True)
+class Best:
+    """A configuration, and what it reached in the search."""
+
+    search: str
+    trial: int
+    accuracy: float
+    epochs: int
+    config: RunConfig
+
+    def yaml(self) -> str:
+        """What `ffsnn train` takes, below a line that says where it is from."""
+        reached = f"{self.accuracy:.2%} validation after {self.epochs} epochs"
+        return f"# search {self.search}, trial {self.trial}: {reached}\n{self.config.yaml()}"
+
+
+def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callable[[str], None]) -> list[Best]:
+    """The best `top` trials: from the folder, unless it is not there or a tracking address is named.
+
+    Raises:
+        ConfigError: there is no such search, nothing in it has a result, or the address does not answer.
+    """
+    named = elsewhere(setting("tracking_uri", tracking_uri))
+    if named is None or (tracking_uri is None and SearchFolder.exists(home, name)):
+        return from_folder(SearchFolder.open(home, name), top)
+    uri = tracking_store(tracking_uri)
+    assert uri is not None
+    return from_mlflow(uri, name, top, say)
+
+
+def from_folder(folder: SearchFolder, top: int) -> list[Best]:
+    found = [
+        Best(folder.name, trial.number, accuracy, len(trial.history()), trial.config())
+        for accuracy, trial in folder.ranked()[:top]
+    ]
+    if not found:
+        raise ConfigError(f"no trial of {folder.name} has finished an epoch yet; {folder.how_to_go_on()}")
+    return found
+
+
+def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> list[Best]:
+    """From the runs that bear the search's name; one without a configuration is passed over, and said."""
+    environment.prepare()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = client_of(uri)
+        runs = _runs(client, f"tags.`{TAG_SEARCH}` = '{name}'" if "'" not in name else "tags.`-` = '-'")
+        if not runs:
+            raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))
+        return _best_of(client, name, runs, top, say)
+    except MlflowException as error:
+        raise ConfigError(
+            redacted(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}")
+        ) from error
+
+
+def _runs(client: "MlflowClient", query: str) -> list["Run"]:
+    """The runs of our experiment, oldest first."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return []
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id], query, max_results=PAGE,
+            order_by=["attributes.start_time ASC"], page_token=token,
+        )  # fmt: skip
+        runs += page
+        if not (token := page.token):
+            return runs
+
+
+def _unknown(uri: str, name: str, searches: list["Run"]) -> str:
+    known = [run.data.tags.get(TAG_SEARCH, "") for run in searches]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[-3:]
+    hint = f"did you mean {', '.join(near)}?" if near else "it holds no search at all"
+    return f"there is no search {name!r} at {redacted(uri)}: {hint}"
+
+
+def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say: Callable[[str], None]) -> list[Best]:
+    full, scored, seen = 0, [], set[int]()
+    for run in runs:
+        tags, metrics = run.data.tags, run.data.metrics
+        if TAG_TRIAL not in tags:
+            full = int(run.data.params.get("epochs", 0))
+        elif OBJECTIVE in metrics and (number := int(tags[TAG_TRIAL])) not in seen:
+            seen.add(number)
+            scored.append((number, _epochs(client, run), float(metrics[OBJECTIVE]), run))
+    scored.sort(key=lambda item: place(item[0], item[1], item[2], full))
+    found: list[Best] = []
+    for number, epochs, accuracy, run in scored:
+        if len(found) == top:
+            break
+        try:
+            found.append(Best(name, number, accuracy, epochs, _config(client, run)))
+        except Exception as error:  # of the artifact store or the file
+            say(f"trial {number} is passed over: its run has no configuration ({' '.join(str(error).split())[:120]})")
+    if not found:
+        raise ConfigError(f"no run of {name} has both a configuration and a validation accuracy")
+    return found
+
+
+def _epochs(client: "MlflowClient", run: "Run") -> int:
+    """That a trial has done; it says so itself once it has ended."""
+    if (said := run.data.metrics.get("epochs")) is not None:
+        return int(said)
+    return max(int(metric.step) for metric in client.get_metric_history(run.info.run_id, OBJECTIVE))
+
+
+def _config(client: "MlflowClient", run: "Run") -> RunConfig:
+    with tempfile.TemporaryDirectory(prefix="ffsnn-best-") as scratch:
+        file: Any = client.download_artifacts(run.info.run_id, CONFIG, scratch)
+        return RunConfig.load(file)

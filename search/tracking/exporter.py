@@ -1,0 +1,264 @@
+"""Search folder -> MLflow: a projection. What its runs say stands in `search.tracking.runs`; here it is written.
+
+Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are
+added, so that any part can be repeated at any time.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ffsnn.training.run_folder import BEST, CONFIG
+from ffsnn.training.trainer import EpochMetrics
+from search.names import (
+    EPOCHS,
+    MODEL,
+    OBJECTIVE,
+    PICTURES,
+    SEARCH_FILE,
+    TAG_CONFIG_ID,
+    TAG_ID,
+    TAG_KEPT,
+    TAG_KIND,
+    TAG_NAME,
+    TAG_NOTE,
+    TAG_PARENT,
+    TAG_SEARCH,
+    TAG_SEED,
+    TAG_STATE,
+    TAG_TRIAL,
+)  # fmt: skip
+from search.store.folder import SearchFolder
+from search.store.trial_folder import End, TrialFolder
+from search.tracking import runs
+from search.tracking.note import note
+from search.tracking.store import open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric, Run
+
+BATCH = 1000  # runs a page
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+
+
+class Exporter:
+    """Writes one search into an MLflow store; every method can be repeated."""
+
+    name_tag, number_tag = TAG_SEARCH, TAG_TRIAL  # of which search a run is, and of which trial
+
+    def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
+        self.home, self.folder, self.uri = home, folder, uri
+        self.id, self.space, self.tags = self.search.id, self.search.config.space, self._common()
+        self.client, self.experiment = open_store(home, uri)
+        self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
+        self._take_stock()
+        self.parent = self._parent()
+        self.runs: dict[int, str] = {}
+        self.logged: dict[int, int] = {}  # epochs of a trial that the store has
+        self.whole: set[int] = set()  # trials that have ended, of which nothing is missing
+
+    @property
+    def search(self) -> SearchFolder:
+        """The search that the runs are of."""
+        return self.folder
+
+    def sync(self, number: int) -> None:
+        """Bring one trial's run up to date."""
+        trial = self.folder.trial(number)
+        if number in self.whole or not (trial.path / CONFIG).exists():
+            return
+        end, history = trial.end(), trial.history()
+        run = self.runs.get(number) or self._open(trial, end, history)
+        if number in self.whole:
+            return
+        if end and self.logged[number] > len(history):  # it fell back to a checkpoint, and was stopped before it was as
+            self.client.delete_run(run)  # far again; MLflow forgets no single epoch
+            self.there.pop(str(number), None)
+            run = self._open(trial, end, history)
+        for metrics in runs.metrics(trial, history, self.logged[number]):
+            self._write(run, metrics=metrics)  # an epoch a call, so that the store has all of it or nothing
+        self.logged[number] = max(self.logged[number], len(history))
+        if end:
+            self._close(run, trial, end, history)
+            self.whole.add(number)
+
+    def keep(self, number: int) -> None:
+        """Log a trial's best weights, and the pictures drawn with them; once, and again where it has better ones."""
+        self.sync(number)
+        trial, run = self.folder.trial(number), self.runs[number]
+        best = str(trial.best_epoch())
+        if best in (str(None), self.client.get_run(run).data.tags.get(TAG_KEPT)):
+            return
+        from ffsnn.inspection.show import show
+
+        for picture in show(trial.path):
+            self.client.log_artifact(run, str(picture), PICTURES)
+        for file in (CONFIG, BEST):
+            self.client.log_artifact(run, str(trial.path / file), MODEL)
+        self._write(run, tags={TAG_KEPT: best})
+
+    def best(self) -> int | None:
+        """The trial whose weights are kept; None: no one's."""
+        ranked = self.folder.ranked()
+        return ranked[0][1].number if ranked else None
+
+    def close(self, finished: bool) -> None:
+        """End the parent run, and what an interruption left open."""
+        self._close_trials()
+        self._write(self.parent, tags={TAG_NOTE: note(self.search)})
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
+
+    def _close_trials(self) -> None:
+        for number, run in self.runs.items():
+            if number not in self.whole:
+                self.client.set_terminated(run, "KILLED", runs.ended(self.folder.trial(number)))
+
+    def _take_stock(self) -> None:
+        """Find the search's runs. A store that hung may have made one twice: the first stays.
+
+        Runs of a search that was renamed are given its name; those of another one that has, or had, the name are not
+        touched.
+        """
+        for name in (self.search.name, *self.search.former_names):
+            for run in self._named(name):
+                if not self._is_mine(run, name):
+                    continue
+                if name != self.search.name:
+                    self._rename(run, name)
+                of = run.data.tags.get(self.number_tag, "")
+                if of in self.there:
+                    self.client.delete_run(run.info.run_id)
+                else:
+                    self.there[of] = run
+
+    def _named(self, name: str) -> "list[Run]":
+        """The runs of the search, as it is or was called."""
+        runs: list[Run] = []
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs(
+                [self.experiment], self._query(name), max_results=BATCH,
+                order_by=["attributes.start_time ASC"], page_token=token or None,
+            )  # fmt: skip
+            runs += page
+            token = page.token or None
+        return runs
+
+    def _is_mine(self, run: "Run", name: str) -> bool:
+        """Whether a run is this search's; one of an earlier version does not say so itself."""
+        said = run.data.tags.get(TAG_ID)
+        if said is not None:
+            return said == self.id
+        return name == self.search.name or not SearchFolder.exists(self.home, name)
+
+    def _rename(self, run: "Run", before: str) -> None:
+        shown = run.data.tags.get(TAG_NAME, "")
+        tags = {self.name_tag: self.search.name, TAG_NAME: self.search.name + shown.removeprefix(before)}
+        self._write(run.info.run_id, tags=tags)
+
+    def _query(self, name: str) -> str:
+        """The filter that finds the runs of a search by its name."""
+        return f"tags.`{self.name_tag}` = '{name}'"
+
+    def _common(self) -> dict[str, str]:
+        """The tags that all runs bear."""
+        return runs.of_search(self.search)
+
+    def _data(self) -> "list[DatasetInput]":
+        """What they were all trained on."""
+        return [runs.data_set(self.search)]
+
+    def _tags(self, trial: TrialFolder) -> dict[str, str]:
+        """What tells a trial's run from all others."""
+        return {
+            TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(trial.number),
+            TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
+        }  # fmt: skip
+
+    def _parent(self) -> str:
+        config, there = self.search.config, self.there.get("")
+        if there is None:
+            tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
+            begun = runs.span(self.folder)[0]
+            there = self.client.create_run(self.experiment, start_time=begun, tags=tags | {TAG_NOTE: note(self.search)})
+        else:
+            self.client.update_run(there.info.run_id, "RUNNING")
+        run: str = there.info.run_id
+        said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
+        lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
+        self._write(run, parameters=lacking, tags=self.tags)
+        self.client.log_dict(run, config.model_dump(mode="json"), SEARCH_FILE)
+        self.client.log_inputs(run, self._data())
+        return run
+
+    def _open(self, trial: TrialFolder, end: End | None, history: list[EpochMetrics]) -> str:
+        """A trial's run; what of it the store has already is noted."""
+        number, config = trial.number, trial.config()
+        own = {TAG_PARENT: self.parent, TAG_CONFIG_ID: config.id, TAG_SEED: str(config.seed)}
+        tags = self.tags | self._tags(trial) | own
+        there = self.there.get(str(number))
+        if there is None:
+            run: str = self.client.create_run(self.experiment, start_time=runs.began(trial), tags=tags).info.run_id
+        else:
+            run = there.info.run_id
+        self.runs[number], self.logged[number] = run, 0
+        if there is not None:
+            if end and self._is_whole(there, trial, end, history):
+                self.whole.add(number)
+                return run
+            self.client.update_run(run, "RUNNING")
+            self.logged[number] = len({metric.step for metric in self.client.get_metric_history(run, OBJECTIVE)})
+        # a run that a fault left without them has them now; the same again changes nothing
+        self._write(run, parameters=runs.parameters(config, self.space), tags=tags if there else {})
+        self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)
+        self.client.log_inputs(run, self._data())
+        return run
+
+    def _is_whole(self, run: "Run", trial: TrialFolder, end: End, history: list[EpochMetrics]) -> bool:
+        """Whether a run says all that its trial came to, and how it ended, which is written last."""
+        tags, totals = run.data.tags, runs.totals(trial.config(), history)
+        return (
+            run.info.status == STATUS[end.state] and tags.get(TAG_STATE) == end.state
+            and tags.get(TAG_PARENT) == self.parent and run.data.metrics.get(EPOCHS) == len(history)
+            and totals.keys() <= run.data.metrics.keys()
+        )  # fmt: skip
+
+    def _close(self, run: str, trial: TrialFolder, end: End, history: list[EpochMetrics]) -> None:
+        from mlflow.entities import Metric
+
+        totals, when = runs.totals(trial.config(), history), runs.ended(trial)
+        metrics = [Metric(name, value, when, 0) for name, value in totals.items()]
+        self._write(run, metrics=metrics, tags=runs.of_end(trial, end))
+        self.client.set_terminated(run, STATUS[end.state], when)
+
+    def _write(
+        self, run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """All of it in one call."""
+        from mlflow.entities import Param, RunTag
+
+        self.client.log_batch(
+            run, metrics or [], [Param(name, str(value)) for name, value in (parameters or {}).items()],
+            [RunTag(name, value) for name, value in (tags or {}).items()],
+        )  # fmt: skip
+
+
+def sync(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
+    """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
+    exporter = Exporter(home, folder, uri)
+    return project(exporter, lambda: None)
+
+
+def project(exporter: Exporter, alive: Callable[[], None]) -> int:
+    """All trials, the best one's model, the end; `alive` is called after each step."""
+    folder = exporter.folder
+    trials = list(folder.trials())
+    for trial in trials:
+        exporter.sync(trial.number)
+        alive()
+    if (best := exporter.best()) is not None:
+        exporter.keep(best)
+        alive()
+    exporter.close(finished=all(trial.end() for trial in trials))
+    return len(trials)
