@@ -20,7 +20,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES
+from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
 from ffsnn.datasets.fetch import cache_folder, cached
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"

@@ -36,7 +36,7 @@ from ffsnn.datasets import data
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import bytes_per_image
 from ffsnn.kernels.parallel import use_threads
-from ffsnn.labels import uniform_negatives
+from ffsnn.parts.negatives import uniform_negatives
 from ffsnn.training.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results"

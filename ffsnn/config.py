@@ -12,30 +12,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
 from ffsnn.strict_yaml import load_json, load_yaml
 
+if TYPE_CHECKING:
+    from ffsnn.datasets.dataset import DatasetFacts
+
 M = TypeVar("M", bound=BaseModel)
-
-
-class DatasetFacts(NamedTuple):
-    """What the configuration's rules need to know of a data set without opening it."""
-
-    train_images: int
-    side: int
-    classes: int = 10
-
-
-DATASETS = {
-    "mnist": DatasetFacts(60_000, 28),
-    "fashion_mnist": DatasetFacts(60_000, 28),
-    "kmnist": DatasetFacts(60_000, 28),
-    "digits": DatasetFacts(1_437, 8),
-}
 
 
 class ConfigError(ValueError):
@@ -51,13 +39,13 @@ class Config(BaseModel):
 class DataConfig(Config):
     """Which images are trained on. The test files are not reachable from here."""
 
-    dataset: Literal["mnist", "fashion_mnist", "kmnist", "digits"] = "mnist"
+    dataset: Annotated[str, DATASETS] = "mnist"
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
     train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
 
     @property
-    def facts(self) -> DatasetFacts:
-        return DATASETS[self.dataset]
+    def facts(self) -> "DatasetFacts":
+        return DATASETS[self.dataset].facts
 
     @property
     def available(self) -> int:
@@ -83,11 +71,12 @@ class DataConfig(Config):
 
 
 class NetworkConfig(Config):
-    """Fully connected layers of leaky integrate-and-fire neurons, and what goodness means for them."""
+    """Layers of leaky integrate-and-fire neurons, and what goodness means for them."""
 
+    layer: Annotated[str, LAYERS] = Field("dense", description="kind of all layers")
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
     T: int = Field(4, ge=1, description="time steps an image is shown for")
-    encoder: Literal["direct", "poisson", "latency"] = Field(
+    encoder: Annotated[str, ENCODERS] = Field(
         "direct", description="constant current, Bernoulli spikes a step, or one spike, the earlier the brighter"
     )
     label: Literal["in_place", "appended"] = Field(
@@ -98,11 +87,9 @@ class NetworkConfig(Config):
     decay_input: bool = Field(True, description="input charges by 1/tau (True) or by 1 (False) a step")
     reset: Literal["soft", "hard"] = Field("soft", description="after a spike: v - v_threshold, or v = 0")
     detach_reset: bool = Field(False, description="no gradient through the reset")
-    surrogate: Literal["atan", "sigmoid", "piecewise_quadratic", "piecewise_exp", "soft_sign", "super_spike", "erf"] = (
-        Field("atan", description="derivative used for the spike")
-    )
+    surrogate: Annotated[str, SURROGATES] = Field("atan", description="derivative used for the spike")
     surrogate_alpha: float = Field(2.0, gt=0, description="sharpness of the surrogate")
-    goodness: Literal["mean_square", "mean"] = Field("mean_square", description="of the firing rates of a layer")
+    goodness: Annotated[str, GOODNESS] = Field("mean_square", description="of the firing rates of a layer")
     activity: Literal["rate", "count"] = Field("rate", description="what goodness is of: spikes / T, or spikes")
     between: Literal["spikes", "rate"] = Field(
         "spikes", description="what a layer hands on: its spikes as they are, or its rate, encoded again"
@@ -111,9 +98,7 @@ class NetworkConfig(Config):
         True, description="scale the input of every layer, or of each, to a root mean square of 1, every time step"
     )
     label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
-    prediction: Literal["goodness", "goodness_after_first", "largest_rate", "one_pass", "two_pass"] = Field(
-        "goodness", description="how a label is read from the network; see ffsnn/network.py"
-    )
+    prediction: Annotated[str, PREDICTIONS] = Field("goodness", description="how a label is read from the network")
 
     @model_validator(mode="after")
     def _widths_positive(self) -> Self:
@@ -122,9 +107,11 @@ class NetworkConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _latency_has_time(self) -> Self:
-        if self.encoder == "latency" and self.T < 2:
-            raise ValueError(f"encoder='latency' tells intensities by their time and needs T >= 2, but got T={self.T}")
+    def _encoder_has_time(self) -> Self:
+        if (least := ENCODERS[self.encoder].least_T) > self.T:
+            raise ValueError(
+                f"encoder={self.encoder!r} tells intensities by their time and needs T >= {least}, but got T={self.T}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -137,9 +124,12 @@ class NetworkConfig(Config):
 
     @model_validator(mode="after")
     def _prediction_fits(self) -> Self:
-        if self.prediction == "goodness_after_first" and len(self.widths) < 2:
-            raise ValueError(f"prediction='goodness_after_first' needs two layers, but got widths={list(self.widths)}")
-        if self.prediction in ("one_pass", "two_pass") and self.label == "appended":
+        prediction = PREDICTIONS[self.prediction]
+        if prediction.hidden > len(self.widths):
+            raise ValueError(
+                f"prediction={self.prediction!r} needs {_layers(prediction.hidden)}, but got widths={list(self.widths)}"
+            )
+        if prediction.neutral and self.label == "appended":
             raise ValueError(
                 f"prediction={self.prediction!r} shows a neutral label in place, but got label='appended': "
                 "take label='in_place' or another prediction"
@@ -150,14 +140,14 @@ class NetworkConfig(Config):
 class LearningConfig(Config):
     """The local loss of every layer, its negatives, and its optimiser."""
 
-    loss: Literal["threshold", "swish", "symba"] = "swish"
-    theta: float | None = Field(None, gt=0, description="goodness threshold; only the threshold loss has one")
+    loss: Annotated[str, LOSSES] = "swish"
+    theta: float | None = Field(None, gt=0, description="goodness threshold, of a loss that has one")
     alpha: float = Field(60.0, gt=0, description="sharpness of the loss; its scale is one over goodness")
     output: Literal["goodness", "mse"] = Field(
         "goodness",
         description="loss of the last layer: as the others', or squared error of its rates to the true label",
     )
-    negatives: Literal["table", "fresh", "uniform"] = Field(
+    negatives: Annotated[str, NEGATIVES] = Field(
         "table", description="how the wrong label is drawn: by remembered goodness, by fresh goodness, or all alike"
     )
     shift: int = Field(
@@ -178,10 +168,11 @@ class LearningConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _theta_belongs_to_the_threshold_loss(self) -> Self:
-        if self.loss == "threshold" and self.theta is None:
-            raise ValueError("loss='threshold' needs theta, but got theta=None: set learning.theta, e.g. 0.1")
-        if self.loss != "threshold" and self.theta is not None:
+    def _theta_belongs_to_its_loss(self) -> Self:
+        has_theta = LOSSES[self.loss].has_theta
+        if has_theta and self.theta is None:
+            raise ValueError(f"loss={self.loss!r} needs theta, but got theta=None: set learning.theta, e.g. 0.1")
+        if not has_theta and self.theta is not None:
             raise ValueError(
                 f"loss={self.loss!r} compares pairs and has no theta, but got theta={self.theta}: "
                 "leave theta out, or take loss='threshold'"
@@ -201,9 +192,9 @@ class LearningConfig(Config):
 class RunConfig(Config):
     """One training run: data, network, learning; where and with which seed it runs."""
 
-    data: DataConfig = DataConfig()
-    network: NetworkConfig = NetworkConfig()
-    learning: LearningConfig = LearningConfig()
+    data: DataConfig = Field(default_factory=DataConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    learning: LearningConfig = Field(default_factory=LearningConfig)
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
@@ -220,37 +211,32 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _output_layer_fits(self) -> Self:
-        classes, last = self.data.facts.classes, self.network.widths[-1]
-        mse, prediction = self.learning.output == "mse", self.network.prediction
-        if mse and last != classes:
+        classes, widths, name = self.data.facts.classes, list(self.network.widths), self.network.prediction
+        mse, prediction = self.learning.output == "mse", PREDICTIONS[name]
+        hidden = len(widths) - mse  # layers with goodness
+        if mse and widths[-1] != classes:
             raise ValueError(
-                f"output='mse' needs a last layer of {classes} neurons, one a class, "
-                f"but got widths={list(self.network.widths)}"
+                f"output='mse' needs a last layer of {classes} neurons, one a class, but got widths={widths}"
             )
-        if prediction in ("largest_rate", "one_pass", "two_pass") and last != classes:
+        if prediction.one_a_class and widths[-1] != classes:
             raise ValueError(
-                f"prediction={prediction!r} reads one neuron a class and needs a last layer of {classes}, "
-                f"but got widths={list(self.network.widths)}"
+                f"prediction={name!r} reads one neuron a class and needs a last layer of {classes}, "
+                f"but got widths={widths}"
             )
-        if prediction in ("one_pass", "two_pass") and not mse:
+        if prediction.neutral and not mse:
             raise ValueError(
-                f"prediction={prediction!r} reads a trained output layer and needs output='mse', "
+                f"prediction={name!r} reads a trained output layer and needs output='mse', "
                 f"but got output={self.learning.output!r}"
             )
-        if mse and len(self.network.widths) == 1 and prediction in ("goodness", "two_pass"):
+        if prediction.hidden > hidden:
             raise ValueError(
-                f"prediction={prediction!r} sums the goodness of hidden layers, but output='mse' with "
-                f"widths={list(self.network.widths)} has none: add a layer, or take prediction='one_pass'"
+                f"prediction={name!r} with output='mse' sums the goodness of {_layers(prediction.hidden)} before the "
+                f"last, but got widths={widths}: add a layer, or take prediction='one_pass'"
             )
-        if mse and len(self.network.widths) == 1 and self.learning.negatives == "fresh":
+        if not hidden and NEGATIVES[self.learning.negatives].by_goodness:
             raise ValueError(
-                f"negatives='fresh' needs a layer with goodness, but output='mse' with "
-                f"widths={list(self.network.widths)} has none: take negatives='uniform'"
-            )
-        if mse and len(self.network.widths) < 3 and prediction == "goodness_after_first":
-            raise ValueError(
-                "prediction='goodness_after_first' with output='mse' needs two hidden layers, "
-                f"but got widths={list(self.network.widths)}"
+                f"negatives={self.learning.negatives!r} needs a layer with goodness, but output='mse' with "
+                f"widths={widths} has none: take negatives='uniform'"
             )
         return self
 
@@ -306,6 +292,10 @@ class RunConfig(Config):
                     raise ConfigError(f"{path}: there is no such field")
             node[leaf] = value
         return self.parse(tree)
+
+
+def _layers(number: int) -> str:
+    return "one layer" if number == 1 else f"{number} layers"
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ffsnn.config import ConfigError, RunConfig, one_line
+from ffsnn.parts.registry import Registry
 
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
@@ -43,8 +44,10 @@ def field_value(path: str, value: Any) -> Any:
 
 def field_kinds(path: str) -> set[Any]:
     """Kinds of values that a field holds: of `bool`, `int`, `float`, `str`, `tuple`, None; or the texts themselves."""
-    kinds: set[Any] = set()
-    waiting = [_field(path).annotation]
+    info, kinds = _field(path), set[Any]()
+    if registries := [it for it in info.metadata if isinstance(it, Registry)]:
+        return set(registries[0])
+    waiting = [info.annotation]
     while waiting:
         kind = waiting.pop()
         if get_origin(kind) in (Union, UnionType):

@@ -1,17 +1,8 @@
-"""The stack of layers, and how a label is read from it.
-
-    goodness               the label under which the layers' summed goodness is largest (Hinton 2022, section 3.3)
-    goodness_after_first   the same without the first layer
-    largest_rate           the output neuron that fires most, summed over a pass under each label
-    one_pass               the output neuron that fires most under a neutral label (all C inputs at 1/C)
-    two_pass               one_pass proposes two labels, the hidden layers' goodness under each decides
-
-An output layer that reads out (learning.output = mse) has no goodness to speak of and is left out of the sums.
+"""The stack of layers, and the scores from which a label is read (`ffsnn/parts/predictions.py`).
 
 Legend: T time steps, B images, F pixels, C classes, H neurons.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -20,31 +11,29 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import RunConfig
-from ffsnn.encode import ENCODERS
 from ffsnn.labels import clear
 from ffsnn.layer import Input, Layer, LayerOutput
+from ffsnn.parts.predictions import Noise
+from ffsnn.parts.registry import ENCODERS, LAYERS, PREDICTIONS
 from ffsnn.randomness import generator
 from ffsnn.shapes import layer_shapes
 
 MAX_SAMPLES = 4096  # samples (images x labels) predicted at once; bounds the memory of a prediction
 ROOM = 2**29  # bytes of a layer's spikes and currents in a GPU's prediction, which is slow on fewer samples
 
-Noise = Callable[[int], torch.Generator]  # the generator of a layer's encoding noise
-
 
 class Network(nn.Module):
-    """Fully connected spiking layers; each learns alone, so no gradient passes between them."""
+    """Spiking layers; each learns alone, so no gradient passes between them."""
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
-        facts, network = config.data.facts, config.network
+        facts, network, self.config = config.data.facts, config.network, config
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
-        self.encoder = ENCODERS[network.encoder]
+        self.encoder = ENCODERS[network.encoder].encode
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
         self.shapes = layer_shapes(config)
         self.layers = nn.ModuleList(
-            Layer(number, shape.inputs, shape.width, shape.labels, network, config.learning)
-            for number, shape in enumerate(self.shapes)
+            LAYERS[network.layer].build(number, shape, config) for number, shape in enumerate(self.shapes)
         )
         for number, layer in enumerate(self.each_layer):
             layer.initialise(generator(config.seed, "weights", number))
@@ -58,13 +47,13 @@ class Network(nn.Module):
     def prediction_batch(self) -> int:
         """Images that are predicted at once."""
         lanes, (first, *_) = MAX_SAMPLES, self.each_layer
-        if first.weight.is_cuda:
-            lanes = max(lanes, ROOM // (8 * self.T * max(layer.weight.shape[1] for layer in self.each_layer)))
+        if next(first.parameters()).is_cuda:
+            lanes = max(lanes, ROOM // (8 * self.T * max(shape.width for shape in self.shapes)))
         return max(1, lanes // self.classes)
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0."""
-        x = x / torch.tensor(255, dtype=self.each_layer[0].weight.dtype)
+        x = x / torch.tensor(255, dtype=next(self.parameters()).dtype)
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         return self.encoder(x, self.T, noise)
 
@@ -82,7 +71,7 @@ class Network(nn.Module):
     def hand_on(self, answer: LayerOutput, noise: torch.Generator) -> Input:
         """What the next layer sees: spikes as they are, or the rates encoded again."""
         if self.between == "spikes":
-            return Input(answer.spikes, answer.power)
+            return Input(answer.spikes, answer.squared_norm)
         return Input(self.encoder(answer.rates.detach(), self.T, noise))
 
     def answers(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise, rates: bool = False) -> list[LayerOutput]:
@@ -107,21 +96,8 @@ class Network(nn.Module):
 
         Encoding noise is a function of (seed, batch), unless given; the image's is the same under all labels.
         """
-        prediction = prediction or self.prediction
         noise = noise or partial(generator, self.seed, "prediction", batch, device=x.device)
-        if prediction in ("one_pass", "two_pass"):
-            rates = self.answers(x, None, noise, rates=True)[-1].rates
-            if prediction == "one_pass":
-                return rates
-            best = rates.topk(2, 1).indices
-            good = self.goodness(self.answers(x, best.T, noise)).view(2, len(x)).T
-            return good.new_full((len(x), self.classes), float("-inf")).scatter(1, best, good)
-        every = torch.arange(self.classes, device=x.device)[:, None].expand(-1, len(x))
-        if prediction == "largest_rate":
-            rates = self.answers(x, every, noise, rates=True)[-1].rates
-            return rates.view(self.classes, len(x), -1).sum(0)
-        good = self.goodness(self.answers(x, every, noise), 1 if prediction == "goodness_after_first" else 0)
-        return good.view(self.classes, len(x)).T
+        return PREDICTIONS[prediction or self.prediction].scores(self, x, noise)
 
     def predict(self, x: torch.Tensor, prediction: str | None = None) -> torch.Tensor:
         """Labels (B,) of uint8 images (B, F), in batches; by the configured way of reading, or another."""

@@ -13,19 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from spikingjelly.activation_based import functional, surrogate
+from spikingjelly.activation_based import functional
 
 from ffsnn.config import NetworkConfig
-
-SURROGATES = {
-    "atan": surrogate.ATan,
-    "sigmoid": surrogate.Sigmoid,
-    "piecewise_quadratic": surrogate.PiecewiseQuadratic,
-    "piecewise_exp": surrogate.PiecewiseExp,
-    "soft_sign": surrogate.SoftSign,
-    "super_spike": surrogate.SuperSpike,
-    "erf": surrogate.Erf,
-}
+from ffsnn.parts.registry import SURROGATES
 
 
 @dataclass(frozen=True)
@@ -54,8 +45,7 @@ class LIF:
 
     @cached_property
     def surrogate_function(self) -> torch.nn.Module:
-        function: torch.nn.Module = SURROGATES[self.surrogate](alpha=self.surrogate_alpha)
-        return function
+        return SURROGATES[self.surrogate].make(alpha=self.surrogate_alpha)
 
 
 def lif(neuron: LIF, T: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

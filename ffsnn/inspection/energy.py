@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import torch
 
 from ffsnn.config import RunConfig
-from ffsnn.datasets.data import Images
+from ffsnn.datasets.dataset import Images
 from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
+from ffsnn.parts.registry import ENCODERS, PREDICTIONS
 from ffsnn.shapes import layer_shapes
 
 ADDITION_PJ = 0.9
@@ -84,28 +85,15 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
     if not len(images):
         raise ValueError("energy is an average over images and needs one, but got 0")
     labels = network.predict(images.x) if labels is None else labels
-    layers = network.each_layer
-    fired = torch.zeros(len(layers), dtype=torch.float64)
-    arrived = torch.zeros(len(layers), dtype=torch.float64)  # spikes into each layer
+    layers = len(network.shapes)
+    fired = torch.zeros(layers, dtype=torch.float64)
+    arrived = torch.zeros(layers, dtype=torch.float64)  # spikes into each layer
     size = network.prediction_batch  # as `Network.predict` does: an image sees the same encoding noise
     for batch, (x, y) in enumerate(zip(images.x.split(size), labels.split(size), strict=True)):
         for number, seen in enumerate(trace(network, x, y, batch)):
             fired[number] += seen.spikes.sum(dtype=torch.float64).cpu()
             arrived[number] += seen.input.sum(dtype=torch.float64).cpu()
-    additions, multiply_adds = [], []
-    for number, layer in enumerate(layers):
-        width, constant = layer.weight.shape[1], network.shapes[number].constant
-        spikes = 0.0 if constant else arrived[number].item() / len(images)
-        label = 0 if not layer.labels else 1 if constant else network.T
-        additions.append((spikes + label) * width)
-        multiply_adds.append(float((layer.inputs - layer.labels) * width) if constant else 0.0)
-    return Energy(
-        spikes=tuple((fired / len(images)).tolist()),
-        synaptic_operations=tuple(additions),
-        multiply_adds=tuple(multiply_adds),
-        dense_multiply_adds=tuple(layer.weight.numel() for layer in layers),
-        passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, network.classes),
-    )
+    return _energy(network.config, *((sums / len(images)).tolist() for sums in (fired, arrived)))
 
 
 def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> Energy | None:
@@ -118,17 +106,24 @@ def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> 
         rates: each layer's firing rate.
         input_spikes: that an image sends; 0: a constant current.
     """
-    network, facts = config.network, config.data.facts
-    if (config.learning.layers == "greedy" and 0 in rates) or (network.encoder, network.between) == ("latency", "rate"):
+    network = config.network
+    recoded = network.between == "rate" and not ENCODERS[network.encoder].keeps_rate
+    if recoded or (config.learning.layers == "greedy" and 0 in rates):
         return None
-    shapes = layer_shapes(config)
-    fired = [rate * network.T * width for rate, width in zip(rates, network.widths, strict=True)]
-    arrived = [0.0 if shape.constant else sent for shape, sent in zip(shapes, [input_spikes, *fired], strict=False)]
-    arrived[0] += 1 if shapes[0].constant else network.T  # the label
+    fired = [rate * network.T * shape.width for rate, shape in zip(rates, layer_shapes(config), strict=True)]
+    return _energy(config, fired, [input_spikes, *fired[:-1]])
+
+
+def _energy(config: RunConfig, fired: Sequence[float], arrived: Sequence[float]) -> Energy:
+    """The energy of a sample, from the spikes that each layer fires and those that come into it."""
+    T, shapes, additions = config.network.T, layer_shapes(config), []
+    for shape, spikes in zip(shapes, arrived, strict=True):
+        label = 0 if not shape.labels else 1 if shape.constant else T
+        additions.append(((0.0 if shape.constant else spikes) + label) * shape.width)
     return Energy(
         spikes=tuple(fired),
-        synaptic_operations=tuple(came * width for came, width in zip(arrived, network.widths, strict=True)),
+        synaptic_operations=tuple(additions),
         multiply_adds=tuple(float((it.inputs - it.labels) * it.width * it.constant) for it in shapes),
         dense_multiply_adds=tuple(shape.weights for shape in shapes),
-        passes={"one_pass": 1, "two_pass": 3}.get(network.prediction, facts.classes),
+        passes=PREDICTIONS[config.network.prediction].samples(config.data.facts.classes),
     )

@@ -25,11 +25,12 @@ from matplotlib.ticker import MaxNLocator
 
 from ffsnn import atomic
 from ffsnn.config import NetworkConfig
-from ffsnn.datasets.data import Images
-from ffsnn.goodness import GOODNESS
+from ffsnn.datasets.dataset import Images
 from ffsnn.inspection.trace import trace
-from ffsnn.labels import clear, uniform_negatives
+from ffsnn.labels import clear
 from ffsnn.network import Network
+from ffsnn.parts.negatives import uniform_negatives
+from ffsnn.parts.registry import GOODNESS
 from ffsnn.randomness import generator
 
 POSITIVE, NEGATIVE, INK = "#0072B2", "#D55E00", "#333333"
@@ -44,7 +45,7 @@ def raster(network: Network, x: torch.Tensor, y: int) -> Figure:
     figure.suptitle(f"Spikes while one image is shown under label {y}", fontsize=13)
     shown, *panels = figure.subplots(1, 1 + len(seen), width_ratios=[0.9] + [1] * len(seen))
     _draw_sample(shown, network, x, y, POSITIVE)
-    shown.set_title(f"input, {network.each_layer[0].network.encoder} encoding\n(label framed)", fontsize=10)
+    shown.set_title(f"input, {network.config.network.encoder} encoding\n(label framed)", fontsize=10)
     for number, (axes, layer) in enumerate(zip(panels, seen, strict=True)):
         spikes_TH = layer.spikes[:, 0].float().cpu().numpy()
         steps, width = spikes_TH.shape
@@ -85,7 +86,7 @@ def samples(network: Network, images: Images, count: int = 8) -> Figure:
 
 def goodness_histograms(network: Network, images: Images) -> Figure:
     """Goodness of positive and negative samples over the images; a panel for each layer that learns by it."""
-    layers = {number: layer for number, layer in enumerate(network.each_layer) if not layer.reads_out}
+    layers = [number for number, layer in enumerate(network.each_layer) if not layer.reads_out]
     figure = Figure(figsize=(max(6.4, 4.4 * len(layers)), 4.0), layout="constrained")
     figure.suptitle(f"Goodness of {len(images):,} images under the true and a wrong label", fontsize=13)
     if not layers:
@@ -93,7 +94,7 @@ def goodness_histograms(network: Network, images: Images) -> Figure:
         return figure
     goodness_L2N, bars = _goodness(network, images), int(np.clip(2 * len(images) ** 0.5, 12, 50))
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
-    for axes, (number, layer) in zip(panels, layers.items(), strict=True):
+    for axes, number in zip(panels, layers, strict=True):
         good_pos, good_neg = goodness_L2N[number]
         bins = np.histogram_bin_edges(np.concatenate([good_pos, good_neg]), bins=bars)
         axes.hist(good_pos, bins, color=POSITIVE, alpha=0.35, label="positive (true label)")
@@ -107,9 +108,9 @@ def goodness_histograms(network: Network, images: Images) -> Figure:
             linestyle="--",
             label="negative (wrong label)",
         )
-        if layer.learning.theta is not None:
-            axes.axvline(layer.learning.theta, color=INK, linewidth=1.2, linestyle=":", label="threshold θ")
-        axes.set(xlabel=_goodness_axis(layer.network), ylabel="images")
+        if (theta := network.config.learning.theta) is not None:
+            axes.axvline(theta, color=INK, linewidth=1.2, linestyle=":", label="threshold θ")
+        axes.set(xlabel=_goodness_axis(network.config.network), ylabel="images")
         axes.set_title(f"layer {number}: positive above negative for {(good_pos > good_neg).mean():.1%}", fontsize=10)
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
         axes.legend(fontsize=8, framealpha=0.9, edgecolor="none", ncols=2, loc="upper center")
@@ -198,7 +199,7 @@ def _draw_sample(axes: Axes, network: Network, x: torch.Tensor, label: int, colo
     The label's C inputs are framed where they stand in one row, else the label's own pixel.
     """
     side, classes = math.isqrt(len(x)), network.classes
-    amplitude = network.each_layer[0].network.label_amplitude
+    amplitude = network.config.network.label_amplitude
     pixels = x.cpu().float()[None] / 255
     corner, width = (0, 0), classes
     if network.appended:

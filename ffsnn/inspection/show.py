@@ -11,6 +11,7 @@ import torch
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.datasets import data
+from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.fetch import Folder
 from ffsnn.datasets.images import read
 from ffsnn.inspection import pictures
@@ -28,7 +29,7 @@ class Prediction(NamedTuple):
     margin: float  # the best label's score less the second best's, in the units of the configured prediction
 
 
-def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, data.Images]:
+def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]:
     """A run's network and its validation images, both on the CPU.
 
     Raises:

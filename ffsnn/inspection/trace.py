@@ -29,9 +29,8 @@ def trace(network: Network, x: torch.Tensor, y: torch.Tensor, batch: int = 0) ->
     """
     noise = partial(generator, network.seed, "prediction", batch, device=x.device)
     seen, layers = Input(network.encode(x, noise(0))), []
-    for number, layer in enumerate(network.each_layer):
-        inputs, width = layer.weight.shape
+    for number, (layer, shape) in enumerate(zip(network.each_layer, network.shapes, strict=True)):
         answer = layer(seen, y[None], 1)
-        layers.append(Seen(seen.x[..., :inputs], answer.spikes[..., :width], answer.rates))
+        layers.append(Seen(seen.x[..., : shape.inputs], answer.spikes[..., : shape.width], answer.rates))
         seen = network.hand_on(answer, noise(number + 1))
     return layers

@@ -30,13 +30,15 @@ import torch
 from spikingjelly.activation_based import functional
 from torch.nn.functional import linear, mse_loss, one_hot, softplus
 
-from ffsnn.datasets.data import Images
-from ffsnn.encode import poisson
-from ffsnn.goodness import GOODNESS, mean_square
+from ffsnn.datasets.dataset import Images
 from ffsnn.kernels import sparse_input
 from ffsnn.kernels.lif_cpu import SpikingLayer
-from ffsnn.labels import clear, uniform_negatives
+from ffsnn.labels import clear
 from ffsnn.neuron import LIF
+from ffsnn.parts.encoders import poisson
+from ffsnn.parts.goodness import mean_square
+from ffsnn.parts.negatives import uniform_negatives
+from ffsnn.parts.registry import GOODNESS
 from ffsnn.randomness import generator
 
 SIDE, CLASSES = 28, 10

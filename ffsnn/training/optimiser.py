@@ -32,6 +32,9 @@ class Optimiser(ABC):
         else:
             self.lr = lr
 
+    def forget_gradient(self) -> None:
+        self.weight.grad = None
+
     @abstractmethod
     def step(self) -> None:
         """Step by the weights' gradient."""

@@ -19,14 +19,13 @@ from typing import Any
 
 import torch
 
-from ffsnn import encode
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import explain_out_of_memory
 from ffsnn.kernels.cuda_step import CapturedSteps, Random
-from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
 from ffsnn.layer import Input
 from ffsnn.network import Network
+from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
 from ffsnn.training.augment import shifted
 
@@ -92,14 +91,15 @@ class Trainer:
         self.network = Network(config).to(self.device)
         self.layers = self.network.each_layer
         self.optimisers = [layer.optimiser() for layer in self.layers]
-        self.table = GoodnessTable(len(self.train), self.network.classes, self.learning.alpha, self.device)
+        negatives = NEGATIVES[self.learning.negatives]
+        self.negatives = negatives(self.network, self.learning, len(self.train), self.device)
         self.frozen = frozen
         self.epoch = 0  # epochs done
         self.captured: CapturedSteps | None = None
         if self.device.type == "cuda" and self.layers[0].compiled:
             self.captured = CapturedSteps(self.device)
         shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
-        self.input_spikes = encode.spikes(config.network.encoder, shown, config.network.T)
+        self.input_spikes = ENCODERS[config.network.encoder].spikes(shown, config.network.T)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         while self.epoch < self.learning.epochs:
@@ -156,7 +156,7 @@ class Trainer:
         x = images.x
         if self.learning.shift:
             x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
-        wrong = self._wrong_labels(index, x, images.y, random)
+        wrong = self.negatives.draw(index, x, images.y, random)
         seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
         losses, goodness, firing, weights = [], [], [], []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
@@ -165,20 +165,19 @@ class Trainer:
             loss = answer.loss
             assert loss is not None
             if loss.requires_grad:
-                layer.weight.grad = None
+                optimiser.forget_gradient()
                 loss.backward()
                 optimiser.step()
             losses.append(loss.detach())
             goodness.append(answer.goodness.detach())
             firing.append(answer.firing)
-            weights.append(layer.weight.detach().sum())
+            weights.append(layer.weight_sum())
             if number in (learner, len(self.layers) - 1):
                 break
             seen = self.network.hand_on(answer, noise(number + 1))
         good = torch.stack(goodness).unflatten(1, (2, -1))  # (layers, 2, B): of positive and negative samples
-        if self.learning.negatives == "table":
-            fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
-            self.table.write(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
+        fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
+        self.negatives.learn(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
         shown = torch.zeros(5, len(self.layers), device=self.device)
         shown[:, : len(good)] = torch.stack(
             [torch.stack(losses), *good.mean(2).T, torch.stack(firing), torch.stack(weights)]
@@ -189,16 +188,6 @@ class Trainer:
         """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""
         epoch = () if name == "prediction" else (self.epoch,)
         return seed_of(self.config.seed, name, *epoch, batch, *where)
-
-    def _wrong_labels(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor, random: Random) -> torch.Tensor:
-        """The label (B,) of each negative sample."""
-        draw = random("negatives")
-        if self.learning.negatives == "table":
-            return self.table.draw(index, y, draw)
-        if self.learning.negatives == "fresh":
-            scores = self.network.scores(x, prediction="goodness", noise=partial(random, "prediction"))
-            return hard_negatives(self.learning.alpha * scores, y, draw)
-        return uniform_negatives(y, self.network.classes, draw)
 
     def _greedy_layer(self) -> int | None:
         """The layer whose turn it is, where they learn one after another."""
@@ -234,7 +223,7 @@ class Trainer:
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
             state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}
-        return state | {"table": self.table.margins_NC, "epoch": torch.tensor(self.epoch)}
+        return state | self.negatives.state | {"epoch": torch.tensor(self.epoch)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Go on from a `state_dict` of the same configuration."""
@@ -246,5 +235,6 @@ class Trainer:
         for number, optimiser in enumerate(self.optimisers):
             for name, moment in parts.get(f"optimiser.{number}", {}).items():
                 optimiser.state[name].copy_(moment)
-        self.table.margins_NC.copy_(state["table"])
+        for name, value in self.negatives.state.items():
+            value.copy_(state[name])
         self.epoch = int(state["epoch"])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES
+from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
 
 
 def idx(values: torch.Tensor) -> bytes:

@@ -11,7 +11,9 @@ import torch
 
 from ffsnn.config import DataConfig
 from ffsnn.datasets import fetch
-from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES, Images, Split, load, load_test, parse_idx, stratified
+from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES, parse_idx
+from ffsnn.datasets.data import Split, load, load_test
+from ffsnn.datasets.dataset import Images, stratified
 from ffsnn.datasets.fetch import DataError
 from tests.ffsnn.conftest import Mirror, idx
 

@@ -5,9 +5,9 @@ import torch
 from spikingjelly.activation_based.encoding import LatencyEncoder
 
 from ffsnn.config import RunConfig
-from ffsnn.encode import ENCODERS
 from ffsnn.layer import LayerOutput
 from ffsnn.network import Network
+from ffsnn.parts.encoders import ENCODERS
 
 EVERY_ENCODER = pytest.mark.parametrize("name", ENCODERS)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
@@ -25,25 +25,25 @@ def test_contract(name: str, dtype: torch.dtype, T: int) -> None:
     images = torch.rand(5, 7, generator=seeded(0)).to(dtype)
     images[:, 0] = 0
     before = images.clone()
-    encoded = ENCODERS[name](images, T, seeded(1))
+    encoded = ENCODERS[name].encode(images, T, seeded(1))
     assert encoded.shape in {(1, 5, 7), (T, 5, 7)}
     assert encoded.dtype == (dtype if name == "direct" else torch.uint8)
     assert encoded.min() >= 0
     assert encoded.max() <= 1
     assert not encoded[..., 0].any()
     assert torch.equal(images, before)
-    assert torch.equal(encoded, ENCODERS[name](images, T, seeded(1)))
+    assert torch.equal(encoded, ENCODERS[name].encode(images, T, seeded(1)))
 
 
 def test_direct_is_the_image() -> None:
     images = torch.rand(3, 4, generator=seeded(0))
-    assert torch.equal(ENCODERS["direct"](images, 6, seeded(1)), images[None])
+    assert torch.equal(ENCODERS["direct"].encode(images, 6, seeded(1)), images[None])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["compiled", "plain"])
 def test_poisson_spikes_at_the_rate_of_the_intensity(dtype: torch.dtype) -> None:
     intensities = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
-    spikes = ENCODERS["poisson"](intensities.to(dtype).expand(1000, 5), 20, seeded(0)).double()
+    spikes = ENCODERS["poisson"].encode(intensities.to(dtype).expand(1000, 5), 20, seeded(0)).double()
     assert set(spikes.unique().tolist()) == {0.0, 1.0}
     means = spikes.mean((0, 1))
     assert (means - intensities).abs().max() < 5 * 0.5 / 20_000**0.5  # 5 standard deviations at the most
@@ -52,19 +52,21 @@ def test_poisson_spikes_at_the_rate_of_the_intensity(dtype: torch.dtype) -> None
 
 
 def test_poisson_draws_every_step_and_image_afresh() -> None:
-    spikes = ENCODERS["poisson"](torch.full((2, 4000), 0.5), 3, seeded(0)).flatten(0, 1).float()
+    spikes = ENCODERS["poisson"].encode(torch.full((2, 4000), 0.5), 3, seeded(0)).flatten(0, 1).float()
     correlations = torch.corrcoef(spikes) - torch.eye(6)
     assert correlations.abs().max() < 5 / 4000**0.5
 
 
 def test_poisson_of_two_seeds_differs() -> None:
     images = torch.full((2, 50), 0.5)
-    assert not torch.equal(ENCODERS["poisson"](images, 3, seeded(0)), ENCODERS["poisson"](images, 3, seeded(1)))
+    assert not torch.equal(
+        ENCODERS["poisson"].encode(images, 3, seeded(0)), ENCODERS["poisson"].encode(images, 3, seeded(1))
+    )
 
 
 def test_latency_by_hand() -> None:
     """T = 5: white at step 0, then a step later for each quarter less; black never."""
-    spikes = ENCODERS["latency"](torch.tensor([[1.0, 0.75, 0.5, 0.25, 0.01, 0.0]]), 5, seeded(0))[:, 0]
+    spikes = ENCODERS["latency"].encode(torch.tensor([[1.0, 0.75, 0.5, 0.25, 0.01, 0.0]]), 5, seeded(0))[:, 0]
     assert spikes.T.tolist() == [
         [1, 0, 0, 0, 0],
         [0, 1, 0, 0, 0],
@@ -80,7 +82,7 @@ def test_latency_is_spikingjellys_but_for_black(T: int) -> None:
     images = torch.arange(256.0).view(2, 128) / 255
     encoder = LatencyEncoder(T)
     theirs = torch.stack([encoder(images) for _ in range(T)])
-    spikes = ENCODERS["latency"](images, T, seeded(0))
+    spikes = ENCODERS["latency"].encode(images, T, seeded(0))
     assert torch.equal(spikes, theirs * (images > 0))
     assert spikes.sum(0).flatten().tolist() == [0] + [1] * 255
     when = spikes.argmax(0).flatten()[1:]

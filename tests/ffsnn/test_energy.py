@@ -9,11 +9,11 @@ from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCou
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
-from ffsnn.datasets.data import Images
-from ffsnn.encode import spikes as spikes_of
+from ffsnn.datasets.dataset import Images
 from ffsnn.inspection.energy import Energy, measure, of_rates
 from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
+from ffsnn.parts.encoders import spikes as spikes_of
 
 T, WIDTHS, F, C = 5, (24, 16, 12), 64, 10
 

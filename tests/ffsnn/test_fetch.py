@@ -13,7 +13,8 @@ import pytest
 
 from ffsnn.config import ConfigError, DataConfig
 from ffsnn.datasets import fetch
-from ffsnn.datasets.data import TRAIN_FILES, load
+from ffsnn.datasets.builtin import TRAIN_FILES
+from ffsnn.datasets.data import load
 from ffsnn.datasets.fetch import DataError
 from tests.ffsnn.conftest import Mirror, raw_files
 

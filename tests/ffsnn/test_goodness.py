@@ -7,17 +7,12 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig, NetworkConfig
-from ffsnn.goodness import (
-    GOODNESS,
-    mean,
-    mean_square,
-    pair_loss,
-    readout_loss,
-    swish_loss,
-    symba_loss,
-    threshold_loss,
-)
-from ffsnn.layer import LayerOutput, Layer
+from ffsnn.dense import DenseLayer
+from ffsnn.layer import LayerOutput
+from ffsnn.parts.goodness import mean, mean_square
+from ffsnn.parts.losses import pair_loss, readout_loss, swish_loss, symba_loss, threshold_loss
+from ffsnn.parts.registry import GOODNESS
+from ffsnn.shapes import LayerShape
 
 LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
@@ -47,14 +42,14 @@ def test_every_goodness_is_a_share_and_grows_with_each_rate(name: str) -> None:
     assert (torch.autograd.grad(values.sum(), rates)[0] > 0).all()
 
 
-def answer_of(layer: Layer, rates: torch.Tensor) -> LayerOutput:
+def answer_of(layer: DenseLayer, rates: torch.Tensor) -> LayerOutput:
     return LayerOutput(rates, rates, layer.goodness_of(rates), rates.mean())
 
 
 def test_losses_by_hand() -> None:
     good_pos, good_neg = torch.tensor([0.3, 0.1]), torch.tensor([0.1, 0.4])
     expected = [softplus(-1) + softplus(-1), softplus(1) + softplus(2)]  # alpha (theta - g+), alpha (g- - theta)
-    assert threshold_loss(good_pos, good_neg, 0.2, 10.0).item() == pytest.approx(sum(expected) / 2)
+    assert threshold_loss(good_pos, good_neg, 10.0, 0.2).item() == pytest.approx(sum(expected) / 2)
     margins = [-2.0, 3.0]  # alpha (g- - g+)
     swish = [x / (1 + math.exp(-x)) for x in margins]
     assert swish_loss(good_pos, good_neg, 10.0).item() == pytest.approx(sum(swish) / 2)
@@ -69,7 +64,7 @@ def test_goodness_of_counts_is_that_of_rates_times_a_power_of_T(name: str, activ
     network = NetworkConfig(T=4, goodness=name, activity=activity, widths=(3, 3))
     by_hand = {"mean_square": [20 / 3, 11 / 3], "mean": [2.0, 5 / 3]}[name]
     scale = {"rate": 4 ** GOODNESS[name].power, "count": 1}[activity]
-    goodness = Layer(1, 3, 3, 0, network, LearningConfig()).goodness_of(counts / 4)
+    goodness = DenseLayer(1, LayerShape(3, 3, 0, False, 9), network, LearningConfig()).goodness_of(counts / 4)
     assert (scale * goodness).tolist() == pytest.approx(by_hand)
 
 
@@ -85,7 +80,7 @@ def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: Learn
     losses = []
     for activity, learning in (("rate", config), ("count", scaled)):
         network = NetworkConfig(T=T, goodness=name, activity=activity, widths=(2, 2))
-        layer = Layer(1, 2, 2, 0, network, learning)
+        layer = DenseLayer(1, LayerShape(2, 2, 0, False, 4), network, learning)
         losses.append(layer.local_loss(answer_of(layer, rates), y).item())
     assert losses[1] == pytest.approx(losses[0])
 
@@ -135,8 +130,8 @@ def test_the_readout_loss_by_hand() -> None:
     torch.testing.assert_close(rates.grad, torch.tensor([[-1 / 6, 0, 1 / 12], [0, 1 / 3, -1 / 6]]))
 
 
-def output_layer(**learning: Any) -> Layer:
-    return Layer(1, 3, 3, 0, NetworkConfig(widths=(3, 3)), LearningConfig(**learning))
+def output_layer(**learning: Any) -> DenseLayer:
+    return DenseLayer(1, LayerShape(3, 3, 0, False, 9), NetworkConfig(widths=(3, 3)), LearningConfig(**learning))
 
 
 @EVERY_LOSS
@@ -153,5 +148,5 @@ def test_an_output_layer_learns_the_true_label_from_both_samples(config: Learnin
 
 def test_only_the_last_layer_reads_out_and_only_if_asked() -> None:
     network = NetworkConfig(widths=(3, 3))
-    assert not Layer(0, 3, 3, 0, network, LearningConfig(output="mse")).reads_out
+    assert not DenseLayer(0, LayerShape(3, 3, 0, False, 9), network, LearningConfig(output="mse")).reads_out
     assert not output_layer(output="goodness").reads_out

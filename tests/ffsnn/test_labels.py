@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ffsnn.labels import GoodnessTable, clear, embed, hard_negatives, uniform_negatives
+from ffsnn.labels import clear, embed
+from ffsnn.parts.negatives import GoodnessTable, hard_negatives, uniform_negatives
 
 CPU = torch.device("cpu")
 N, C = 20_000, 10

@@ -17,11 +17,12 @@ import torch
 from ffsnn import neuron
 from ffsnn.config import NetworkConfig, RunConfig
 from ffsnn.datasets.data import Split, load
-from ffsnn.goodness import GOODNESS
-from ffsnn.labels import uniform_negatives
-from ffsnn.layer import LayerOutput, Input, Layer
+from ffsnn.dense import DenseLayer
+from ffsnn.layer import Input, LayerOutput
 from ffsnn.network import Network
-from ffsnn.neuron import LIF, SURROGATES
+from ffsnn.neuron import LIF
+from ffsnn.parts.negatives import uniform_negatives
+from ffsnn.parts.registry import GOODNESS, SURROGATES
 from ffsnn.randomness import generator
 from tests.combinations import every_pair_occurs, name_of, pairwise
 
@@ -184,7 +185,7 @@ def split() -> Split:
     return load(RunConfig.parse({"data": {"dataset": "digits"}}).data, 0, device=DEVICE)
 
 
-def with_gradient(layer: Layer, answer: LayerOutput, true: torch.Tensor) -> list[torch.Tensor]:
+def with_gradient(layer: DenseLayer, answer: LayerOutput, true: torch.Tensor) -> list[torch.Tensor]:
     """The answer, and the gradient of the layer's local loss, if there is a pair to lose."""
     seen = [it.detach() for it in (answer.spikes[..., : layer.weight.shape[1]], *answer[1:4])]
     if len(answer.goodness) != 2 * len(true):
@@ -194,7 +195,7 @@ def with_gradient(layer: Layer, answer: LayerOutput, true: torch.Tensor) -> list
 
 @pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
 def test_a_layer_is_the_plain_one(changes: dict[str, Any], kernels: ModuleType, split: Split) -> None:
-    """Layer after layer of a network, under true and wrong labels, all ten, or the neutral one."""
+    """DenseLayer after layer of a network, under true and wrong labels, all ten, or the neutral one."""
     base = {
         "data": {"dataset": "digits"},
         "network": {"widths": [20, 10], "T": 3, "tau": 1.7, "v_threshold": 0.2, "label_amplitude": 1.3},
@@ -234,7 +235,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from ffsnn.kernels import lif_triton
-from ffsnn.neuron import SURROGATES
+from ffsnn.parts.registry import SURROGATES
 
 def build(kernel, numbers, constants):
     types = {name: "i32" for name in ("T", "R", "H", "pieces", "copies")} | {"which": "*i64"}

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig
-from ffsnn.goodness import pair_loss, readout_loss
 from ffsnn.kernels.loss_gradients import LossGradients, PairLoss, ReadoutLoss
+from ffsnn.parts.losses import pair_loss, readout_loss
 
 ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
 EVERY_LOSS = pytest.mark.parametrize(

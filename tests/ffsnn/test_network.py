@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ffsnn.config import RunConfig
-from ffsnn.datasets.data import Images, load
-from ffsnn.goodness import GOODNESS, LOSSES
+from ffsnn.datasets.data import load
+from ffsnn.datasets.dataset import Images
 from ffsnn.network import Network
+from ffsnn.parts.registry import GOODNESS, LOSSES
 from ffsnn.randomness import generator
 from ffsnn.training.trainer import Trainer
 from tests.combinations import every_pair_occurs, name_of, pairwise

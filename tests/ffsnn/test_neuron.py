@@ -16,7 +16,8 @@ from ffsnn.kernels import parallel, sparse_input
 from ffsnn.kernels.lif_cpu import SpikingLayer, from_tiles, in_tiles
 from ffsnn.kernels.lif_kernels import SURROGATES as COMPILED
 from ffsnn.kernels.loss_gradients import LossGradients
-from ffsnn.neuron import LIF, SURROGATES, lif
+from ffsnn.neuron import LIF, lif
+from ffsnn.parts.registry import SURROGATES
 
 BOTH_PATHS = pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain"])
 RESETS = pytest.mark.parametrize("reset", ["soft", "hard"])
@@ -239,7 +240,7 @@ def smoothed(one: LIF) -> Callable[[torch.Tensor], torch.Tensor]:
     """The primitive of the surrogate derivative; SpikingJelly leaves SuperSpike's out."""
     if one.surrogate == "super_spike":
         return lambda x: one.surrogate_alpha * x / (1 + x.abs())
-    function = SURROGATES[one.surrogate](alpha=one.surrogate_alpha)
+    function = SURROGATES[one.surrogate].make(alpha=one.surrogate_alpha)
     function.set_spiking_mode(False)
     return function
 

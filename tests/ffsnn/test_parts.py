@@ -7,18 +7,20 @@ import pytest
 import torch
 from torch.nn.functional import relu
 
-from ffsnn import goodness as parts
 from ffsnn.config import LearningConfig, NetworkConfig
+from ffsnn.dense import DenseLayer
 from ffsnn.fields import field_kinds
-from ffsnn.goodness import GOODNESS, LOSSES, Goodness
-from ffsnn.layer import LayerOutput, Input, Layer
-from ffsnn.neuron import SURROGATES
+from ffsnn.layer import Input, LayerOutput
+from ffsnn.parts.goodness import Goodness
+from ffsnn.parts.losses import Loss
+from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
+from ffsnn.shapes import LayerShape
 from tests.reference import Reference
 
 ROWS, T = 5, 3
 
 
-def layer_of(goodness: str, loss: str, surrogate: str = "atan", activity: str = "rate") -> Layer:
+def layer_of(goodness: str, loss: str, surrogate: str = "atan", activity: str = "rate") -> DenseLayer:
     """The second layer of a small network, whose inputs are spikes."""
     network = NetworkConfig.model_construct(
         **NetworkConfig(widths=(9, 7), T=T, tau=1.7, v_threshold=0.23, activity=activity).model_dump()
@@ -26,12 +28,12 @@ def layer_of(goodness: str, loss: str, surrogate: str = "atan", activity: str = 
     )
     theta = {"theta": 0.2} if loss == "threshold" else {}
     learning = LearningConfig.model_construct(**LearningConfig(alpha=9).model_dump() | {"loss": loss} | theta)
-    layer = Layer(1, 9, 7, 0, network, learning)
+    layer = DenseLayer(1, LayerShape(9, 7, 0, False, 63), network, learning)
     layer.initialise(torch.Generator().manual_seed(1))
     return layer
 
 
-def stepped(layer: Layer, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
+def stepped(layer: DenseLayer, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
     """What a layer answers to positive and negative samples, and the gradient of its loss."""
     layer.fused = fused
     spikes = torch.rand(T, 2 * ROWS, 9, generator=torch.Generator().manual_seed(2)) < 0.4
@@ -40,7 +42,7 @@ def stepped(layer: Layer, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
     return answer, torch.autograd.grad(answer.loss, layer.weight)[0]
 
 
-def assert_paths_agree(layer: Layer) -> None:
+def assert_paths_agree(layer: DenseLayer) -> None:
     (fast, fast_gradient), (slow, slow_gradient) = (stepped(layer, fused) for fused in (True, False))
     assert torch.equal(fast.spikes, slow.spikes)
     assert torch.equal(fast.rates, slow.rates)
@@ -87,14 +89,14 @@ def largest(rate_BF: torch.Tensor) -> torch.Tensor:
     return rate_BF.logsumexp(1)
 
 
-def hinge(config: LearningConfig, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
-    return relu(0.3 - config.alpha * (good_pos - good_neg)).mean()
+def hinge(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float) -> torch.Tensor:
+    return relu(0.3 - alpha * (good_pos - good_neg)).mean()
 
 
 @pytest.fixture
 def more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(parts.GOODNESS, "largest", Goodness(largest))
-    monkeypatch.setitem(parts.LOSSES, "hinge", hinge)  # type: ignore[arg-type]
+    monkeypatch.setitem(GOODNESS._parts, "largest", Goodness(largest))
+    monkeypatch.setitem(LOSSES._parts, "hinge", Loss(hinge))
 
 
 @pytest.mark.parametrize(("goodness", "loss"), [("largest", "swish"), ("largest", "hinge"), ("mean", "hinge")])

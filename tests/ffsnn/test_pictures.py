@@ -11,7 +11,7 @@ from PIL import Image
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
-from ffsnn.datasets.data import Images
+from ffsnn.datasets.dataset import Images
 from ffsnn.inspection import pictures
 from ffsnn.inspection.pictures import confusion, goodness_histograms, raster, samples, save_all
 from ffsnn.inspection.trace import trace

@@ -14,11 +14,11 @@ import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split, load
-from ffsnn.goodness import GOODNESS, LOSSES
-from ffsnn.labels import GoodnessTable, hard_negatives, uniform_negatives
-from ffsnn.layer import LayerOutput, Input, Layer
+from ffsnn.dense import DenseLayer
+from ffsnn.layer import Input, LayerOutput
 from ffsnn.network import Network
-from ffsnn.neuron import SURROGATES
+from ffsnn.parts.negatives import GoodnessTable, hard_negatives, uniform_negatives
+from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
 from ffsnn.randomness import generator
 from ffsnn.training.augment import shifted
 from ffsnn.training.trainer import Trainer
@@ -143,7 +143,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
         assert (layer.weight - weight).abs().max() > 1e-4
 
 
-def gradient(layer: Layer, seen: Input, labels: torch.Tensor, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
+def gradient(layer: DenseLayer, seen: Input, labels: torch.Tensor, fused: bool) -> tuple[LayerOutput, torch.Tensor]:
     """The answer, and the gradient of the layer's local loss."""
     layer.fused = fused
     layer.zero_grad()

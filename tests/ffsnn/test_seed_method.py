@@ -17,7 +17,8 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
 from ffsnn.config import ConfigError, RunConfig
-from ffsnn.datasets.data import TEST_FILES, TRAIN_FILES, Images
+from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
+from ffsnn.datasets.dataset import Images
 from ffsnn.randomness import generator
 from ffsnn.reproduction import method as m
 from ffsnn.reproduction.report import MARKDOWN, render, seed_table_command

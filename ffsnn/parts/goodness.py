@@ -1,0 +1,59 @@
+"""Goodness of a layer's activity: pure functions by name.
+
+A goodness that is a mean over neurons of spike counts, or of their squares, needs one sum a sample, which the compiled
+kernels have. Any other is worked out from the counts of all neurons, and its gradient by autograd: the same result but
+for rounding, at about twice the time of a step.
+
+Of counts instead of rates, goodness grows by T^power. theta is compared with goodness and alpha multiplies it, so both
+mean something only with their goodness and activity: for the same loss, theta grows by that factor and alpha shrinks.
+
+Legend: B samples, F neurons; rates in [0, 1] (spikes / T).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ffsnn.parts.registry import GOODNESS
+
+Formula = Callable[[torch.Tensor], torch.Tensor]  # activity (B, F), rates or counts -> (B,)
+Statistic = Literal["total", "squares", "counts"]
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """A goodness, and what the compiled kernels need to know of it."""
+
+    of: Formula
+    statistic: Statistic = "counts"  # it is a mean of counts, a mean of squared counts, or neither
+    power: int = 1  # it grows by T^power where activity is counts instead of rates
+
+
+def register(name: str, statistic: Statistic = "counts", power: int = 1) -> Callable[[Formula], Formula]:
+    """Make a function from activity (B, F) to goodness (B,) one that a configuration can name.
+
+    Args:
+        name: for `network.goodness`.
+        statistic: leave it out, unless the function is a mean of its argument ("total") or of its squares ("squares").
+        power: how it grows with its argument: of twice the activity it is 2^power as much.
+    """
+
+    def add(function: Formula) -> Formula:
+        GOODNESS.add(name, Goodness(function, statistic, power))
+        return function
+
+    return add
+
+
+@register("mean_square", statistic="squares", power=2)
+def mean_square(rate_BF: torch.Tensor) -> torch.Tensor:
+    """Mean of squared rates (B,): Hinton 2022 (arXiv 2212.13345), section 2, divided by the width."""
+    return rate_BF.square().mean(1)
+
+
+@register("mean", statistic="total")
+def mean(rate_BF: torch.Tensor) -> torch.Tensor:
+    """Mean rate (B,): linear in the spikes."""
+    return rate_BF.mean(1)

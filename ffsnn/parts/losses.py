@@ -1,0 +1,71 @@
+"""Local losses of a layer, from the goodness of positive and negative samples: pure functions by name.
+
+A loss that is not compiled (`ffsnn.kernels.loss_gradients`) has its gradient by autograd.
+
+Legend: B pairs, C classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import mse_loss, one_hot, silu, softplus
+
+from ffsnn.parts.registry import LOSSES
+
+if TYPE_CHECKING:
+    from ffsnn.config import LearningConfig
+
+Formula = Callable[[torch.Tensor, torch.Tensor, float, float], torch.Tensor]  # g+ (B,), g- (B,), alpha, theta -> ()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of pairs."""
+
+    of: Formula
+    has_theta: bool = False  # it compares goodness with a threshold theta; otherwise it is given theta = 0
+
+
+def register(name: str, has_theta: bool = False) -> Callable[[Formula], Formula]:
+    """Make a function (g+ (B,), g- (B,), alpha, theta) -> scalar, a mean over pairs, one that a configuration can name.
+
+    Args:
+        name: for `learning.loss`.
+        has_theta: whether a configuration with this loss must set `learning.theta`.
+    """
+
+    def add(function: Formula) -> Formula:
+        LOSSES.add(name, Loss(function, has_theta))
+        return function
+
+    return add
+
+
+@register("threshold", has_theta=True)
+def threshold_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float) -> torch.Tensor:
+    """softplus(alpha (theta - g+)) + softplus(alpha (g- - theta)), averaged: Hinton 2022, section 2."""
+    return (softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta))).mean()
+
+
+@register("swish")
+def swish_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float = 0.0) -> torch.Tensor:
+    """silu(-alpha (g+ - g-)), averaged: the pairwise loss of Ghader et al. (arXiv 2502.20411)."""
+    return silu(-alpha * (good_pos - good_neg)).mean()
+
+
+@register("symba")
+def symba_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float = 0.0) -> torch.Tensor:
+    """softplus(-alpha (g+ - g-)), averaged: SymBa (Lee & Song 2023, arXiv 2303.08418)."""
+    return softplus(-alpha * (good_pos - good_neg)).mean()
+
+
+def pair_loss(config: "LearningConfig", good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    """The local loss that a configuration names, of the goodness (B,) of positive and negative samples."""
+    return LOSSES[config.loss].of(good_pos, good_neg, config.alpha, config.theta or 0.0)
+
+
+def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of an output layer's rates (B, C) to the one-hot labels (B,)."""
+    return mse_loss(rate_BC, one_hot(y_B, rate_BC.shape[1]).to(rate_BC.dtype))

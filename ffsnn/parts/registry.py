@@ -1,0 +1,94 @@
+"""Parts by name. A kind of part (goodness, losses, encoders, ...) has one registry, which its configuration field asks.
+
+    from ffsnn import goodness
+
+    @goodness.register("max")
+    def largest(rate_BF):
+        return rate_BF.amax(1)
+
+The module that is a registry's home holds the parts that ship with the project; it is imported at the first question,
+so that a configuration can be read without it. A part that is missing there has a name that no configuration takes.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from ffsnn.datasets.dataset import Dataset
+    from ffsnn.layer import LayerKind
+    from ffsnn.parts.encoders import Encoder
+    from ffsnn.parts.goodness import Goodness
+    from ffsnn.parts.losses import Loss
+    from ffsnn.parts.negatives import Negatives
+    from ffsnn.parts.predictions import Prediction
+    from ffsnn.parts.surrogates import Surrogate
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """The parts of one kind; as `Annotated[str, REGISTRY]` the type of the configuration field that names one.
+
+    Args:
+        kind: what a part is called in messages.
+        home: the module that registers the parts of the project.
+    """
+
+    def __init__(self, kind: str, home: str) -> None:
+        self.kind, self.home = kind, home
+        self._parts: dict[str, T] = {}
+
+    def add(self, name: str, part: T) -> None:
+        """Register a part.
+
+        Raises:
+            ValueError: the name is taken, or is none that a configuration file could hold.
+        """
+        if not name.isidentifier():
+            raise ValueError(f"a {self.kind}'s name must have letters, digits and '_' alone, but got {name!r}")
+        if name in self._parts:
+            raise ValueError(f"there is a {self.kind} {name!r} already: choose another name")
+        self._parts[name] = part
+
+    def check(self, name: str) -> str:
+        """The name, if a part has it.
+
+        Raises:
+            ValueError: none has; one line that names those there are.
+        """
+        if name not in self:
+            near = difflib.get_close_matches(name, self, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"there is no {self.kind} {name!r}: {hint}take one of {', '.join(self)}")
+        return name
+
+    def __getitem__(self, name: str) -> T:
+        import_module(self.home)
+        if name not in self._parts:
+            raise KeyError(f"there is no {self.kind} {name!r}")
+        return self._parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        import_module(self.home)
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin")
+ENCODERS: Registry["Encoder"] = Registry("encoder", "ffsnn.parts.encoders")
+GOODNESS: Registry["Goodness"] = Registry("goodness", "ffsnn.parts.goodness")
+LAYERS: Registry["LayerKind"] = Registry("layer", "ffsnn.dense")
+LOSSES: Registry["Loss"] = Registry("loss", "ffsnn.parts.losses")
+NEGATIVES: Registry["type[Negatives]"] = Registry("kind of negatives", "ffsnn.parts.negatives")
+PREDICTIONS: Registry["Prediction"] = Registry("prediction", "ffsnn.parts.predictions")
+SURROGATES: Registry["Surrogate"] = Registry("surrogate", "ffsnn.parts.surrogates")
