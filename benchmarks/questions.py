@@ -154,7 +154,7 @@ def kept() -> dict[str, Answers]:
     except (FileNotFoundError, ValueError):
         return {}
     answers: dict[str, Answers] = found["answers"]
-    return answers if found["base"] == BASE.id else {}
+    return answers if found["base"] in BASE.ids else {}
 
 
 def main() -> None:

@@ -3,15 +3,20 @@
     import ffsnn
     network = ffsnn.load("mlruns/runs/mnist-1a2b3c4d-seed0")    # a run's folder or one of its weight files
 
-`import ffsnn` itself imports nothing heavy: torch comes with the first use of `load`.
+    @ffsnn.goodness.register("max")                             # a part of one's own, by a name of its own
+    def largest(rate_BF): return rate_BF.amax(1)
+
+`import ffsnn` itself imports nothing heavy: torch comes with the first use of a name.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
     from ffsnn.training.run_folder import load
 
-__all__ = ["load"]
+__all__ = ["encoders", "goodness", "load", "losses", "negatives", "predictions", "surrogates"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +24,6 @@ def __getattr__(name: str) -> Any:
         from ffsnn.training.run_folder import load
 
         return load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"ffsnn.parts.{name}")

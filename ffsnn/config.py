@@ -5,12 +5,12 @@ A `RunConfig` is a tree of frozen models. Everything downstream takes its own br
 
     config = RunConfig.load("best.yaml")
     config.network.tau          # LIF membrane time constant, in time steps
-    config.id                   # the same on every machine: sha256 of what defines the method
+    config.id                   # the same on every machine and for ever: sha256 of what is not at its default
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
 M = TypeVar("M", bound=BaseModel)
+
+ID_VERSION = 2  # of configurations' ids: raised when a default changes
+ADDED = ("network.layer",)  # fields since version 1, whose ids were of all fields, defaults too
 
 
 class ConfigError(ValueError):
@@ -230,7 +233,7 @@ class RunConfig(Config):
             )
         if prediction.hidden > hidden:
             raise ValueError(
-                f"prediction={name!r} with output='mse' sums the goodness of {_layers(prediction.hidden)} before the "
+                f"prediction={name!r} with output='mse' needs the goodness of {_layers(prediction.hidden)} before the "
                 f"last, but got widths={widths}: add a layer, or take prediction='one_pass'"
             )
         if not hidden and NEGATIVES[self.learning.negatives].by_goodness:
@@ -251,9 +254,25 @@ class RunConfig(Config):
 
     @property
     def id(self) -> str:
-        """sha256 of the canonical JSON of data, network and learning (not of seed, device and paths)."""
-        method = self.model_dump(mode="json", include={"data", "network", "learning"})
-        return hashlib.sha256(json.dumps(method, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        """sha256 of what data, network and learning have other than their defaults (not of seed, device and paths).
+
+        A field that is added later changes no id, as long as it stands at its default.
+        """
+        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS[path]}
+        return _digest({"version": ID_VERSION} | changed)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id, and those that earlier versions gave to the same configuration."""
+        method, new = self._method(), dict[str, Any]()
+        for path in ADDED:
+            branch, leaf = path.split(".")
+            new[path] = method[branch].pop(leaf)
+        first = () if any(new[path] != _DEFAULTS[path] for path in ADDED) else (_digest(method),)
+        return (self.id, *first)
+
+    def _method(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", include={"data", "network", "learning"})
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any]) -> "RunConfig":
@@ -292,6 +311,27 @@ class RunConfig(Config):
                     raise ConfigError(f"{path}: there is no such field")
             node[leaf] = value
         return self.parse(tree)
+
+
+def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths and values of a tree's leaves."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield path + key, value
+
+
+def _digest(tree: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+_DEFAULTS = dict(_leaves(
+    RunConfig.model_construct(
+        data=DataConfig.model_construct(), network=NetworkConfig.model_construct(),
+        learning=LearningConfig.model_construct(),
+    )._method()
+))  # fmt: skip
 
 
 def _layers(number: int) -> str:

@@ -62,9 +62,10 @@ class Registry(Mapping[str, T], Generic[T]):
             ValueError: none has; one line that names those there are.
         """
         if name not in self:
+            *others, last = map(repr, self)
+            known = f"{', '.join(others)} or {last}" if others else last
             near = difflib.get_close_matches(name, self, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"there is no {self.kind} {name!r}: {hint}take one of {', '.join(self)}")
+            raise ValueError(f"must be {known}, but got {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
         return name
 
     def __getitem__(self, name: str) -> T:

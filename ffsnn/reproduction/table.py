@@ -46,10 +46,11 @@ class Setting:
     recipe: RunConfig | None = None  # the ninth line; None: there is none
     test_images: int | None = None  # None: all of them
 
-    def json(self, line: int) -> dict[str, Any]:
+    def json(self, line: int) -> list[dict[str, Any]]:
+        """How a result names it: as it does now, then as earlier versions did."""
         if self.recipe and line == RECIPE_LINE:
-            return {"recipe": self.recipe.id, "test_images": self.test_images}
-        return {"protocol": asdict(self.protocol), "test_images": self.test_images}
+            return [{"recipe": recipe, "test_images": self.test_images} for recipe in self.recipe.ids]
+        return [{"protocol": asdict(self.protocol), "test_images": self.test_images}]
 
 
 class ProcessDied(RuntimeError):
@@ -69,12 +70,12 @@ class ResultFolder:
         """A task's result; None if it is not there, or was made with another setting."""
         try:
             kept = json.loads(self.file(task).read_text())
-            return ReproductionResult(**kept["result"]) if kept["setting"] == self.setting.json(task.line) else None
+            return ReproductionResult(**kept["result"]) if kept["setting"] in self.setting.json(task.line) else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, task: Task, result: ReproductionResult, seconds: float) -> None:
-        kept = {"setting": self.setting.json(task.line), "result": asdict(result), "seconds": round(seconds, 1)}
+        kept = {"setting": self.setting.json(task.line)[0], "result": asdict(result), "seconds": round(seconds, 1)}
         atomic.write(self.file(task), json.dumps(kept, indent=2))
 
 
@@ -99,7 +100,8 @@ def run_task(task: Task, folder: ResultFolder, train: Images, test: Images, data
 def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) -> ReproductionResult:
     """This project's own method: all the data, the best epoch by validation; the test images are looked at once."""
     split = load(config.data, config.seed, data_dir)
-    run = folder / f"recipe-{config.id[:8]}-seed-{config.seed}"
+    named = [folder / f"recipe-{known[:8]}-seed-{config.seed}" for known in config.ids]
+    run = next((there for there in named if there.exists()), named[0])
     for _ in run_folder.Run(config, split, run):
         pass
     network = run_folder.load(run)

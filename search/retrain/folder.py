@@ -12,7 +12,7 @@ The stem holds a checksum of the plan: the same command finds the same folder, a
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -48,10 +48,12 @@ class Plan(Config):
         turn, rank = divmod(number, len(self.trials))
         return self.configs[rank].replaced({"seed": self.seeds[turn]})
 
-    @property
-    def stem(self) -> str:
-        method = json.dumps([[config.id for config in self.configs], self.seeds])
-        digest = hashlib.sha256(method.encode()).hexdigest()[:8]
+    def stems(self) -> list[str]:
+        """Names of its folder: as it is called now, then as earlier versions called it."""
+        return [self._stem(ids) for ids in zip(*(config.ids for config in self.configs), strict=False)]
+
+    def _stem(self, ids: Sequence[str]) -> str:
+        digest = hashlib.sha256(json.dumps([ids, self.seeds]).encode()).hexdigest()[:8]
         return f"top{len(self.trials)}-seeds{len(self.seeds)}-{digest}"
 
 
@@ -80,7 +82,8 @@ class RetrainFolder(TrialsFolder):
     """One retraining on disk."""
 
     def __init__(self, search: SearchFolder, plan: Plan) -> None:
-        super().__init__(search.path / RETRAIN / plan.stem)
+        named = [search.path / RETRAIN / stem for stem in plan.stems()]
+        super().__init__(next((there for there in named if there.exists()), named[0]))
         self.search, self.plan = search, plan
 
     def create(self) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from ffsnn import config as config_module
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.fields import aliases, fields
 
 DIGITS: dict[str, Any] = {"data": {"dataset": "digits"}, "learning": {"batch_size": 64}}
-DEFAULT_ID = "dc2d5de376c8adfe88a8189d7cb178cf179995d109ecc185a47a030be82670c2"
+DEFAULT_ID = "732322c128ed67841ef5aa42c7cd04ffcd74a61b2d17d710cd502b713d62930d"
+FIRST_ID = "dc2d5de376c8adfe88a8189d7cb178cf179995d109ecc185a47a030be82670c2"  # of version 1, which hashed all fields
 
 # A valid change of every field that defines the method.
 METHOD: dict[str, Any] = {
@@ -90,10 +92,33 @@ def test_yaml_round_trip_is_exact(config: RunConfig, tmp_path: Path) -> None:
 def test_the_id_is_the_same_everywhere_and_always() -> None:
     """Old runs are found by it: a change of this literal orphans them."""
     assert RunConfig().id == DEFAULT_ID
+    assert RunConfig().ids == (DEFAULT_ID, FIRST_ID)
+
+
+def test_ids_of_other_than_defaults_are_the_same_everywhere_and_always() -> None:
+    changed = RunConfig().replaced({"network.tau": 1.5, "network.widths": [300], "data.dataset": "digits"})
+    assert changed.ids == (
+        "72513e6070a7f811559880fe49dc2b42ff629c26551e0b48bd410b6808351060",
+        "1167ca788735f2e12779a46d4422d46ddb80b2284a82bf180cc25cdf85b3c5dd",
+    )
+
+
+def test_a_field_that_is_added_changes_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it stands at its default; without it, an older version gave the same."""
+    before = RunConfig().replaced({"network.tau": 1.5}).id
+    monkeypatch.setitem(config_module._DEFAULTS, "network.later", 7)
+    method = RunConfig._method
+
+    def with_one_more(self: RunConfig) -> dict[str, Any]:
+        tree = method(self)
+        return tree | {"network": tree["network"] | {"later": 7}}
+
+    monkeypatch.setattr(RunConfig, "_method", with_one_more)
+    assert RunConfig().replaced({"network.tau": 1.5}).id == before
 
 
 def test_every_field_is_known_to_belong_to_the_method_or_not() -> None:
-    assert {*METHOD, *NOT_METHOD} == set(fields())
+    assert {*METHOD, *NOT_METHOD, "network.layer"} == set(fields())
 
 
 @pytest.mark.parametrize("path", NOT_METHOD)
@@ -223,18 +248,18 @@ MSE: dict[str, Any] = {"learning.output": "mse"}
         *(
             (
                 MSE | {"network.prediction": prediction, "network.widths": [10]},
-                rf"prediction='{prediction}' .* but output='mse' with widths=\[10\] has none: add a layer, or take",
+                rf"prediction='{prediction}' with output='mse' needs .* one layer .* widths=\[10\]: add a layer",
             )
             for prediction in ("goodness", "two_pass")
         ),
         (
             {"network.prediction": "goodness_after_first", "network.widths": [500]},
-            r"prediction='goodness_after_first' needs two layers, but got widths=\[500\]$",
+            r"prediction='goodness_after_first' needs 2 layers, but got widths=\[500\]$",
         ),
         (
             MSE | {"network.prediction": "goodness_after_first", "network.widths": [500, 10]},
-            r"prediction='goodness_after_first' with output='mse' needs two hidden layers, "
-            r"but got widths=\[500, 10\]$",
+            r"prediction='goodness_after_first' with output='mse' needs the goodness of 2 layers before the last, "
+            r"but got widths=\[500, 10\]: add a layer",
         ),
         (
             MSE | {"network.prediction": "one_pass", "network.widths": [10], "learning.negatives": "fresh"},

@@ -13,7 +13,7 @@ from ffsnn.datasets.dataset import Images
 from ffsnn.inspection.energy import Energy, measure, of_rates
 from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
-from ffsnn.parts.encoders import spikes as spikes_of
+from ffsnn.parts.registry import ENCODERS
 
 T, WIDTHS, F, C = 5, (24, 16, 12), 64, 10
 
@@ -85,7 +85,7 @@ def test_rates_tell_what_looking_does(encoder: str, between: str, label: str, im
     seen = measure(Network(config), images)
     rates = [spikes / (T * width) for spikes, width in zip(seen.spikes, WIDTHS, strict=True)]
     shown = images.x if label == "appended" else images.x[:, C:]
-    told = of_rates(config, rates, spikes_of(encoder, shown, T))
+    told = of_rates(config, rates, ENCODERS[encoder].spikes(shown, T))
     assert told is not None
     close = 0.03 if encoder == "poisson" else 1e-6
     assert told.synaptic_operations == pytest.approx(seen.synaptic_operations, rel=close)

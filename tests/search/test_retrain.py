@@ -59,7 +59,7 @@ def whole(home: Path) -> None:
     """Four trainings, each with every epoch once, and each in MLflow under the search's run."""
     folder, search = folder_of(home), SearchFolder.open(home / "mlruns", "done")
     plan = planned(search, 2, 2, CONFIG.epochs, "cpu", None)
-    assert folder.name == plan.stem
+    assert folder.name == plan.stems()[0]
     client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
     (parent,) = client.search_runs(["1"], "tags.`ffsnn.kind` = 'search'")
     for number in range(4):

@@ -135,7 +135,7 @@ def test_parameters_that_cannot_be_are_refused(parameters, said):
             "when asks for learning.loss=threshold, but it is one of swish or symba: correct the con",
         ),
         ({"loss": ["threshold"]}, "learning.loss=threshold, but it is"),
-        ({"loss": "sbish"}, "learning.loss: input should be 'threshold'"),
+        ({"loss": "sbish"}, "learning.loss: must be 'threshold'"),
         ({"T": 9}, r"network.T=9, but it is in \[2, 4\]"),
         ({"T": 2.5}, "network.T: input should be a valid integer"),
         ({"lr": 0.005}, r"learning.lr=0.005, a real number of \[0.001, 0.01\], which is never just that"),

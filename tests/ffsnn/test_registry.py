@@ -1,0 +1,90 @@
+"""One contract for every registry: its parts, its names, and what a configuration says of a name that is none."""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+import ffsnn
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.datasets.dataset import Dataset
+from ffsnn.fields import field_kinds
+from ffsnn.layer import LayerKind
+from ffsnn.parts import registry
+from ffsnn.parts.encoders import Encoder
+from ffsnn.parts.goodness import Goodness
+from ffsnn.parts.losses import Loss
+from ffsnn.parts.negatives import Negatives
+from ffsnn.parts.predictions import Prediction
+from ffsnn.parts.registry import Registry
+from ffsnn.parts.surrogates import Surrogate
+
+REGISTRIES: dict[str, tuple[Registry[Any], Any]] = {
+    "data.dataset": (registry.DATASETS, Dataset),
+    "network.encoder": (registry.ENCODERS, Encoder),
+    "network.goodness": (registry.GOODNESS, Goodness),
+    "network.layer": (registry.LAYERS, LayerKind),
+    "network.prediction": (registry.PREDICTIONS, Prediction),
+    "network.surrogate": (registry.SURROGATES, Surrogate),
+    "learning.loss": (registry.LOSSES, Loss),
+    "learning.negatives": (registry.NEGATIVES, type),
+}
+EVERY = pytest.mark.parametrize("path", REGISTRIES)
+
+
+def test_none_is_forgotten_here() -> None:
+    there = [value for value in vars(registry).values() if isinstance(value, Registry)]
+    assert sorted(map(id, there)) == sorted(id(known) for known, _ in REGISTRIES.values())
+
+
+@EVERY
+def test_the_field_takes_the_names_of_the_parts_and_no_other(path: str) -> None:
+    parts, kind = REGISTRIES[path]
+    assert field_kinds(path) == set(parts)
+    assert all(isinstance(part, kind) for part in parts.values())
+    one = next(iter(parts))
+    with pytest.raises(ConfigError, match=rf"^{path}: must be .*'{one}'.*, but got '{one}x': did you mean '{one}'\?$"):
+        RunConfig().replaced({path: f"{one}x"})
+
+
+@EVERY
+def test_a_part_that_is_registered_can_be_named_and_once_only(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, _ = REGISTRIES[path]
+    monkeypatch.setattr(parts, "_parts", dict(parts))
+    part = next(iter(parts.values()))
+    with pytest.raises(ValueError, match=f"there is a {parts.kind} '{next(iter(parts))}' already"):
+        parts.add(next(iter(parts)), part)
+    with pytest.raises(ValueError, match="letters, digits"):
+        parts.add("no name", part)
+    parts.add("mine", part)
+    assert field_kinds(path) == set(parts) >= {"mine"}
+    assert TypeAdapter(Annotated[str, parts]).validate_python("mine") == "mine"
+
+
+@EVERY
+def test_the_home_registers_them(path: str) -> None:
+    parts, _ = REGISTRIES[path]
+    assert hasattr(import_module(parts.home), "register")
+    with pytest.raises(KeyError, match="nonesuch"):
+        parts["nonesuch"]
+
+
+def test_a_goodness_is_one_function_and_one_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.GOODNESS, "_parts", dict(registry.GOODNESS))
+
+    @ffsnn.goodness.register("largest")
+    def largest(rate_BF: torch.Tensor) -> torch.Tensor:
+        return rate_BF.amax(1)
+
+    assert RunConfig().replaced({"network.goodness": "largest"}).network.goodness == "largest"
+
+
+def test_kinds_of_negatives_are_classes_of_it() -> None:
+    assert all(issubclass(kind, Negatives) for kind in registry.NEGATIVES.values())
+
+
+def test_a_field_without_a_registry_is_as_it_was() -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Annotated[str, registry.LOSSES]).validate_python(3)
