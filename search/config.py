@@ -4,14 +4,18 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import Config, RunConfig
+from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.settings import redacted, without_password
 from spaces.parameter import Value
 from spaces.space import Space
+
+if TYPE_CHECKING:
+    from search.objectives import Objective
 
 
 class SearchConfig(Config):
@@ -29,8 +33,9 @@ class SearchConfig(Config):
         None, description="auto: by measurement; None: one, where there is a GPU"
     )
     time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
-    sampler: Literal["tpe", "random", "gp"] = "tpe"
-    scheduler: Literal["asha", "none"] = "asha"
+    objective: Annotated[str, OBJECTIVES] = Field("val_accuracy", description="what the search is after")
+    sampler: Annotated[str, SAMPLERS] = Field("tpe", description="how the next point is suggested")
+    scheduler: Annotated[str, SCHEDULERS] = Field("asha", description="how trials are stopped early")
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = "auto"
     data_dir: str | None = None
@@ -93,8 +98,10 @@ class SearchConfig(Config):
     @field_validator("address")
     @classmethod
     def _is_a_cluster(cls, address: str | None) -> str | None:
-        if address and address != "auto" and not re.match(r"(ray://)?(\[.+\]|[^/:\s]+):\d+$", address):
-            raise ValueError(f"must be auto, HOST:PORT, ray://HOST:PORT or local, but got {address}")
+        if address and address.startswith("ray://"):
+            raise ValueError(f"must be auto, HOST:PORT or local, but got {address}: run ffsnn on that host")
+        if address and address != "auto" and not re.match(r"(\[.+\]|[^/:\s]+):\d+$", address):
+            raise ValueError(f"must be auto, HOST:PORT or local, but got {address}")
         return address
 
     @field_serializer("storage", "tracking_uri")
@@ -109,9 +116,13 @@ class SearchConfig(Config):
 
     @property
     def milestones(self) -> list[int]:
-        """The epochs of ASHA's rungs."""
-        first, factor = self.rungs
-        return [first * factor**k for k in range(32) if first * factor**k <= self.epochs]
+        """Epochs at which the scheduler compares trials."""
+        return SCHEDULERS[self.scheduler].milestones(self)
+
+    @property
+    def goal(self) -> "Objective":
+        """The objective that is named."""
+        return OBJECTIVES[self.objective]
 
     def extremes(self) -> Iterator[RunConfig]:
         """Configurations at the ends of the space: the largest trial is among them."""

@@ -1,14 +1,14 @@
 """Every name that leaves this package: metrics, tags, files, environment."""
 
-# What a trial reports to Tune, and the fields of its history.
-EPOCH = "epoch"
-OBJECTIVE = "val_accuracy"
+EPOCH = "epoch"  # what a trial reports to Tune, beside the objective
 
 OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, RUNGS, ON_CLUSTER, EXCLUSIVE = "number", "folder", "threads", "rungs", "on_cluster", "alone"
+NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE = (
+    "number", "folder", "threads", "objective", "rungs", "on_cluster", "exclusive",
+)  # fmt: skip
 
 # A search's folder, and what a trial's has beside its run.
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE, CARD_FILE = (
@@ -25,6 +25,7 @@ REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "rep
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
+TAG_OBJECTIVE = "ffsnn.objective"
 TAG_ID = "ffsnn.search_id"  # a search keeps it when it is renamed; a copy of it has another
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"
@@ -35,7 +36,8 @@ TAG_RETRAIN_OF, TAG_RETRAIN, TAG_RETRAIN_RUN = "ffsnn.retrain_of", "ffsnn.retrai
 TAG_RETRAIN_TRIAL, TAG_RETRAIN_SEED = "ffsnn.retrain_trial", "ffsnn.retrain_seed"
 TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered version: means over seeds
 CHAMPION, TEST = "champion", "test_accuracy"  # an alias; a metric
-BEST, EPOCHS, SECONDS, SPEED = f"best_{OBJECTIVE}", "epochs", "total_seconds", "mean_images_per_second"
+BEST = "best_"  # before the objective's name
+EPOCHS, SECONDS, SPEED = "epochs", "total_seconds", "mean_images_per_second"
 SPIKES, OPERATIONS, ENERGY = "spikes_per_sample", "synaptic_operations_per_sample", "nanojoules_per_sample"
 LOG10 = "_log10"  # after the name of a parameter that is searched over a logarithmic range; MLflow's axes are linear
 VIEW = "mlflow.sharedViewState."  # before the key of a prepared view, among an experiment's tags

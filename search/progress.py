@@ -16,11 +16,11 @@ from search.store.folder import SearchFolder, TrialsFolder, place
 from search.store.trial_folder import End, TrialFolder, by_reason
 
 if TYPE_CHECKING:
-    from search.execution.searcher import TrialEvent
+    from search.execution.session import TrialEvent
 
 
 class ProgressDisplay(threading.Thread):
-    """Counts trials as they change and shows them; the driver calls `news`, the rest happens in this thread.
+    """Counts trials as they change and shows them; the driver calls `on_event`, the rest happens in this thread.
 
     Args:
         folder: the trials'.
@@ -35,38 +35,38 @@ class ProgressDisplay(threading.Thread):
         about: Callable[[TrialFolder], str] | None = None, noun: str = "trial",
     ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
-        self.noun = noun
+        self.noun, self.goal = noun, config.goal
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
         self.started = time.monotonic()
         self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
         self.running: set[int] = set()
-        self.last: dict[int, float] = {}  # each trial's last validation accuracy
+        self.last: dict[int, float] = {}  # each trial's last value of the objective
         self.epochs: dict[int, int] = {}  # of each trial
         self._stop_asked = threading.Event()
         for trial in folder.trials():
-            if history := trial.history():
-                self.epochs[trial.number], self.last[trial.number] = len(history), history[-1].val_accuracy
+            if values := trial.values(config.goal):
+                self.epochs[trial.number], self.last[trial.number] = len(values), values[-1]
             if end := trial.end():
                 self._count(trial.number, end)
         self.epochs_before = sum(self.epochs.values())
 
-    def news(self, news: "TrialEvent") -> None:
+    def on_event(self, event: "TrialEvent") -> None:
         """A trial was handed out, has an epoch more, or has ended."""
-        number = news.number
-        self.epochs[number] = max(news.epoch, self.epochs.get(number, 0))
-        if news.accuracy is not None:
-            self.last[number] = news.accuracy
-        if news.end is None:
+        number = event.number
+        self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
+        if event.value is not None:
+            self.last[number] = event.value
+        if event.end is None:
             self.running.add(number)
             return
-        self._count(number, news.end)
+        self._count(number, event.end)
         if not self.console.is_terminal:
-            score = "no epoch" if news.accuracy is None else f"{news.accuracy:.2%} after {news.epoch} epochs"
-            why = f"  ({news.end.reason}: {news.end.detail})" if news.end.detail else ""
+            score = "no epoch" if event.value is None else f"{self.goal.show(event.value)} after {event.epoch} epochs"
+            why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
             sample = self.about(self.folder.trial(number))
             self.console.print(
-                f"{self.noun} {number:4d}  {news.end.state:8} {score:24} {sample}{why}  |  {self.line()}"
+                f"{self.noun} {number:4d}  {event.end.state:8} {score:24} {sample}{why}  |  {self.line()}"
             )
 
     def _count(self, number: int, end: End) -> None:
@@ -85,10 +85,11 @@ class ProgressDisplay(threading.Thread):
         ]  # fmt: skip
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
+        full = self.config.epochs
         if self.last:
-            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], self.config.epochs))
-            parts.append(f"best {self.last[best]:.2%} ({self.noun} {best})")
-        return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} gone{self._left(ended)}"
+            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, self.goal))
+            parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
+        return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} elapsed{self._left(ended)}"
 
     def _left(self, ended: int) -> str:
         """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""
@@ -140,18 +141,18 @@ def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
         return
     table = Table(title=f"{folder.name}: best {min(best, len(ranked))} of {len(ranked)} trials")
     table.add_column("trial", justify="right")
-    table.add_column("val accuracy", justify="right")
+    table.add_column(config.goal.title, justify="right")
     table.add_column("epochs", justify="right")
     names = list(config.space.parameters)
     for name in names:
         table.add_column(name.rsplit(".", 1)[-1], justify="right")
-    for accuracy, trial in ranked[:best]:
+    for value, trial in ranked[:best]:
         sample = config.space.read(trial.config())
         values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
-        table.add_row(str(trial.number), f"{accuracy:.2%}", str(len(trial.history())), *values)
+        table.add_row(str(trial.number), config.goal.show(value), str(len(trial.history())), *values)
     console.print(table)
-    scores = [accuracy for accuracy, _ in ranked]
+    show, scores = config.goal.show, [value for value, _ in ranked]
     console.print(
-        f"all {len(scores)} at their last epoch: {min(scores):.2%} to {max(scores):.2%}, "
-        f"median {statistics.median(scores):.2%} (validation)"
+        f"all {len(scores)} at their last epoch: {show(min(scores))} to {show(max(scores))}, "
+        f"median {show(statistics.median(scores))} ({config.goal.title})"
     )

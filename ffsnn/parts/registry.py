@@ -37,10 +37,11 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what a part is called in messages.
         home: the module that registers the parts of the project.
+        retired: names that old configurations may have; they can be read, and no more.
     """
 
-    def __init__(self, kind: str, home: str) -> None:
-        self.kind, self.home = kind, home
+    def __init__(self, kind: str, home: str, retired: tuple[str, ...] = ()) -> None:
+        self.kind, self.home, self.retired = kind, home, retired
         self._parts: dict[str, T] = {}
 
     def add(self, name: str, part: T) -> None:
@@ -61,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             ValueError: none has; one line that names those there are.
         """
-        if name not in self:
+        if name not in self and name not in self.retired:
             *others, last = map(repr, self)
             known = f"{', '.join(others)} or {last}" if others else last
             near = difflib.get_close_matches(name, self, n=1)

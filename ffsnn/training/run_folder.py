@@ -29,7 +29,7 @@ from ffsnn.network import Network
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer
 
-EVERY = 10.0  # seconds from checkpoint to checkpoint
+CHECKPOINT_INTERVAL_S = 10.0
 Weights = dict[str, torch.Tensor]
 
 CONFIG, HISTORY = "config.json", "history.jsonl"
@@ -211,8 +211,8 @@ class Run(Iterator[EpochMetrics]):
         config: what to train.
         split: its data, on the training device.
         path: the folder.
-        every: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
-        also: epochs that have a checkpoint in any case, besides the last one.
+        checkpoint_interval_s: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
+        checkpoint_epochs: epochs that have a checkpoint in any case, besides the last one.
 
     Raises:
         ConfigError: the folder holds another run, or cannot be written.
@@ -220,14 +220,20 @@ class Run(Iterator[EpochMetrics]):
     """
 
     def __init__(
-        self, config: RunConfig, split: Split, path: str | Path, every: float = EVERY, also: Collection[int] = ()
+        self,
+        config: RunConfig,
+        split: Split,
+        path: str | Path,
+        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
+        checkpoint_epochs: Collection[int] = (),
     ) -> None:
         self.folder = RunFolder(path)
         self.folder.create(config)
         self.trainer = Trainer(config, split)
         self.history = self.folder.restore(self.trainer)
         self.epochs = iter(self.trainer)
-        self.every, self.also = every, {*also, config.learning.epochs}
+        self.checkpoint_interval_s = checkpoint_interval_s
+        self.checkpoint_epochs = {*checkpoint_epochs, config.learning.epochs}
         self.saved, self.saved_at = len(self.history), time.monotonic()
         self.best: Weights | None = None  # not in the folder yet
 
@@ -236,7 +242,7 @@ class Run(Iterator[EpochMetrics]):
         if metrics.val_accuracy > max((epoch.val_accuracy for epoch in self.history), default=-1.0):
             self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
         self.history.append(metrics)
-        if metrics.epoch in self.also or time.monotonic() - self.saved_at >= self.every:
+        if metrics.epoch in self.checkpoint_epochs or time.monotonic() - self.saved_at >= self.checkpoint_interval_s:
             self.save()
         self.folder.append(metrics)
         return metrics

@@ -352,7 +352,7 @@ def sync(
         if remark := folder.settle():
             console.print(remark)
         reconcile(folder, config, console.print)
-        count = exporter.sync(mlruns, folder, config.tracking_uri)
+        count = exporter.export_search(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
 
 

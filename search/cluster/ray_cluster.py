@@ -7,15 +7,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import ray
-from ray._raylet import Config  # type: ignore[attr-defined]
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import ffsnn
 import search
 import spaces
+from search.cluster import ray_private
 from search.cluster.ray_session import session_folder
 from search.cluster.resources import TrialResources
 from search.names import ENVIRONMENT
@@ -59,7 +58,7 @@ def join(address: str) -> None:
     }
     # Ray listens on all interfaces, and whoever connects runs code. A Ray of this machine alone sees to it by itself.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    Config.initialize("")  # Ray has read its environment when it was imported
+    ray_private.read_settings()
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
     except Exception as error:  # Ray raises whatever its layers do
@@ -89,20 +88,9 @@ def stop() -> None:
     next Ray, aborts the process.
     """
     gc.collect()
-    _spare_waiting()
+    ray_private.kill_at_once()
     ray.shutdown()
     _session.close()
-
-
-def _spare_waiting() -> None:
-    """Let Ray kill its processes at once: it gives each a second for SIGTERM, which does not reach them.
-
-    By names of Ray's own; where they are other ones, it takes those seconds.
-    """
-    node: Any = getattr(ray._private.worker, "_global_node", None)
-    for processes in getattr(node, "all_processes", {}).values():
-        for each in processes:
-            each.process.terminate = each.process.kill
 
 
 def alive(node: str | None = None) -> bool:

@@ -140,7 +140,9 @@ def ray_problem(address: str) -> str:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
     except OSError as error:
         return f"nobody answers at {target} ({error}): is the address right, and has `ray start --head` been run there?"
-    token = _token()
+    from search.cluster import ray_private
+
+    token = ray_private.token()
     if token is None:
         return f"the cluster at {target} needs its token: RAY_AUTH_TOKEN, or the file ~/.ray/auth_token of its head"
     told = _asked(target, token)
@@ -155,23 +157,9 @@ def head_of(address: str) -> str | None:
     """HOST:PORT of a cluster's head; of `auto`, as Ray finds it on this host; None: it does not."""
     if address != "auto":
         return address
-    from ray._private.services import get_ray_address_from_environment
+    from search.cluster import ray_private
 
-    try:
-        found: str | None = get_ray_address_from_environment("auto", None)
-    except (ConnectionError, OSError):
-        return None
-    return found if found and ":" in found else None
-
-
-def _token() -> str | None:
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-
-    loader = AuthenticationTokenLoader.instance()
-    loader.reset_cache()
-    if not loader.has_token(ignore_auth_mode=True):
-        return None
-    return str(loader.get_raw_token(ignore_auth_mode=True))
+    return ray_private.address_of_this_host()
 
 
 def _asked(target: str, token: str | None) -> str:

@@ -1,51 +1,78 @@
-"""ASHA (Li et al. 2020, arXiv 1810.05934) as Tune runs it, with a memory: its rungs come from the trials' folders."""
+"""Schedulers: which trials are stopped early, by name. Ray Tune asks them; what they have seen is in the folders."""
 
-import math
-from typing import Any
-
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
-from search.names import EPOCH, NUMBER, OBJECTIVE
+from search.registries import SCHEDULERS
 from search.store.folder import TrialsFolder
 
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
 
-class FolderASHA(AsyncHyperBandScheduler):
-    """Asynchronous successive halving on epochs, filled with what earlier drivers of the search saw.
 
-    Tune keys its rungs by its own trial ids, which a new driver draws anew; until a trial comes back its entries stand
-    under its number.
-    """
+class Scheduler(ABC):
+    """Stops trials that do not pay."""
 
-    def __init__(self, config: SearchConfig) -> None:
-        grace, factor = config.rungs
-        super().__init__(
-            time_attr=EPOCH, metric=OBJECTIVE, mode="max",
-            max_t=config.epochs, grace_period=grace, reduction_factor=factor,
-        )  # fmt: skip
+    stop_reason: str | None = None  # in the record of the trials that it stops; None: it stops none
 
-    def refill(self, folder: TrialsFolder) -> None:
-        """Record every rung value that was judged: all but the last report of a trial that has not ended."""
-        for trial in folder.trials():
-            history = trial.history()
-            judged = history if trial.end() else history[:-1]
-            for milestone, recorded in self._brackets[0]._rungs:
-                if len(judged) >= milestone:
-                    recorded[str(trial.number)] = judged[int(milestone) - 1].val_accuracy
+    def milestones(self, config: SearchConfig) -> list[int]:
+        """Epochs at which trials are compared; a trial writes a checkpoint at each."""
+        first, factor = config.rungs
+        return [first * factor**k for k in range(32) if first * factor**k <= config.epochs]
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)
-        number = str(trial.config[NUMBER])
-        for _, recorded in self._brackets[0]._rungs:
-            if number in recorded:
-                recorded[trial.trial_id] = recorded.pop(number)
+    @abstractmethod
+    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+        """Tune's scheduler, with all that earlier drivers of the search have seen.
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if not math.isfinite(result[OBJECTIVE]):
-            return str(TrialScheduler.STOP)
-        return str(super().on_trial_result(tune_controller, trial, result))
+        Args:
+            config: of the search.
+            folder: of its trials.
+            on_stop: to be called with the number of each trial that is stopped.
+        """
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """A last report that is no number stays out of the rungs."""
-        if math.isfinite(result.get(OBJECTIVE, math.nan)):
-            super().on_trial_complete(tune_controller, trial, result)
+    @abstractmethod
+    def describe(self, config: SearchConfig) -> str:
+        """What it does, for a report."""
+
+
+def register(name: str) -> Callable[[type[Scheduler]], type[Scheduler]]:
+    """Make a class of `Scheduler` one that a search can name."""
+
+    def add(kind: type[Scheduler]) -> type[Scheduler]:
+        SCHEDULERS.add(name, kind())
+        return kind
+
+    return add
+
+
+@register("asha")
+class Asha(Scheduler):
+    """Asynchronous successive halving (`search.execution.asha`)."""
+
+    stop_reason = "asha"
+
+    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+        from search.execution.asha import FolderASHA
+
+        scheduler = FolderASHA(config, on_stop)
+        scheduler.refill(folder)
+        return scheduler
+
+    def describe(self, config: SearchConfig) -> str:
+        first, factor = config.rungs
+        return f"ASHA, first rung after epoch {first}, about one in {factor} is promoted"
+
+
+@register("none")
+class Unscheduled(Scheduler):
+    """Every trial runs to its end."""
+
+    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+        from ray.tune.schedulers import FIFOScheduler
+
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
+
+    def describe(self, config: SearchConfig) -> str:
+        return "none: every trial runs to its end"

@@ -5,15 +5,13 @@ own number, and goes on from its own checkpoint. One that had too little memory 
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from search.cluster import head_monitor, ray_cluster
-from search.config import SearchConfig
+from search.execution.session import Session, TrialEvent
 from search.names import (
     EPOCH,
     EXCLUSIVE,
@@ -26,49 +24,31 @@ from search.names import (
     RUNGS,
     THREADS,
 )
-from search.stop import StopRequest
-from search.store.folder import TrialsFolder
+from search.registries import SCHEDULERS
 from search.store.trial_folder import End, Holder, TrialFolder, by_reason
 
 EXCLUSIVE_TRIES = 1  # tries of a trial that had too little memory, which cost no retry
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
 
 
-@dataclass(frozen=True)
-class TrialEvent:
-    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
-
-    number: int
-    epoch: int = 0
-    accuracy: float | None = None
-    end: End | None = None
-
-
 class FolderSearcher(Searcher):
-    """Hands out the trials of a folder; single-threaded, in the driver.
+    """Hands out the trials of a session's folder; single-threaded, in the driver.
 
     Args:
-        folder: of the trials.
-        config: what may be spent.
-        threads: CPU threads of a trial.
-        stop: whether it is to stop.
-        news: called with whatever happens to a trial.
-        say: called with what a person should read.
+        session: that it is of.
         waiting: numbers of trials that are to be handed out before any fresh one.
     """
 
-    def __init__(
-        self, folder: TrialsFolder, config: SearchConfig, threads: int, stop: StopRequest,
-        news: Callable[[TrialEvent], None], say: Callable[[str], None], waiting: list[int],
-    ) -> None:  # fmt: skip
-        super().__init__(metric=OBJECTIVE, mode="max")
-        self.folder, self.search, self.threads, self.waiting = folder, config, threads, waiting
-        self.stop, self.news, self.say = stop, news, say
+    def __init__(self, session: Session, waiting: list[int]) -> None:
+        self.objective = session.config.goal
+        super().__init__(metric=self.objective.name, mode=self.objective.mode)
+        self.session, self.folder, self.search = session, session.folder, session.config
+        self.stop, self.say, self.waiting = session.stop, session.say, waiting
         self.live: dict[str, int] = {}  # Tune's trial id -> ours
-        self.alone: set[int] = set()  # live ones that are to have a card for themselves
+        self.exclusive: set[int] = set()  # live ones that are to have a card for themselves
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
         self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
-        self.ended = [end for trial in folder.trials() if (end := trial.end())]
+        self.ended = session.ends()
 
     @abstractmethod
     def prepared(self, number: int) -> TrialFolder:
@@ -78,13 +58,13 @@ class FolderSearcher(Searcher):
         """The number of a trial that never ran; None: there is no more."""
         return None
 
-    def told(self, trial: TrialFolder) -> None:
+    def on_trial_end(self, trial: TrialFolder) -> None:
         """A trial has an end."""
 
     def suggest(self, trial_id: str) -> Any:
         if self.stop.requested:
             return Searcher.FINISHED
-        if any(self._waits(number) for number in self.alone):
+        if any(self._waits(number) for number in self.exclusive):
             return None  # or others would take the shares that its card is to be made of
         number = self.waiting.pop(0) if self.waiting else self.fresh()
         if number is None:
@@ -93,22 +73,22 @@ class FolderSearcher(Searcher):
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
-        if alone := any(failure.reason == OUT_OF_MEMORY for failure in failures):
-            self.alone.add(number)
-        self.news(TrialEvent(number))
+        if exclusive := any(failure.reason == OUT_OF_MEMORY for failure in failures):
+            self.exclusive.add(number)
+        self.session.tell(TrialEvent(number))
         return {
-            NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.threads, RUNGS: self.search.milestones,
-            ON_CLUSTER: self.search.address is not None,
-            EXCLUSIVE: alone,
+            NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.session.resources.cpus,
+            OBJECTIVE: self.objective.name, RUNGS: self.search.milestones,
+            ON_CLUSTER: self.search.address is not None, EXCLUSIVE: exclusive,
         }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if PROBLEM not in result:
-            self.news(TrialEvent(self.live[trial_id], result[EPOCH], result[OBJECTIVE]))
+            self.session.tell(TrialEvent(self.live[trial_id], result[EPOCH], result[self.objective.name]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
-        self.alone.discard(trial.number)
+        self.exclusive.discard(trial.number)
         end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
         if end is not None:
             self._close(trial, end)
@@ -122,10 +102,10 @@ class FolderSearcher(Searcher):
 
     def _close(self, trial: TrialFolder, end: End) -> None:
         trial.write_end(end)
-        self.told(trial)
+        self.on_trial_end(trial)
         self.ended.append(end)
-        history = trial.history()
-        self.news(TrialEvent(trial.number, len(history), history[-1].val_accuracy if history else None, end))
+        values = trial.values(self.objective)
+        self.session.tell(TrialEvent(trial.number, len(values), values[-1] if values else None, end))
         failed = [end for end in self.ended if end.is_failure]
         if len(self.ended) >= AT_LEAST and len(failed) > self.search.max_failed * len(self.ended):
             self.stop.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
@@ -145,7 +125,9 @@ class FolderSearcher(Searcher):
             return None
         if self.stop.out_of_time:
             return End("pruned", "time_budget") if epochs else End("failed", "time_budget", "before its first epoch")
-        return End("pruned", "asha")
+        if trial.number in self.session.stopped and (by := SCHEDULERS[self.search.scheduler].stop_reason):
+            return End("pruned", by)
+        return End("pruned", "stopped", "Ray Tune stopped it without a reason that is known here")
 
     def _failed(self, trial: TrialFolder) -> End | None:
         """After a process of a trial has failed: its end, or None where it may try again."""
@@ -165,7 +147,7 @@ class FolderSearcher(Searcher):
         others = len(failures) - too_large
         if too_large > EXCLUSIVE_TRIES or others > self.search.retries:
             return End("failed", last.reason, last.detail)
-        how = "alone" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
+        how = "exclusive" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
         self.waiting.insert(0, number)
         self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
         return None

@@ -1,16 +1,13 @@
 """Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them."""
 
-from collections.abc import Callable
-
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.training.run_folder import CONFIG
-from search.config import SearchConfig
-from search.execution.searcher import FolderSearcher, TrialEvent
-from search.stop import StopRequest
+from search.execution.searcher import FolderSearcher
+from search.execution.session import Session
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study import samplers, sampling
-from search.study.reconcile import reconcile, tell
+from search.study.reconcile import reconcile, report_to_study
 from spaces.parameter import Sample
 
 ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
@@ -21,12 +18,11 @@ class StudySearcher(FolderSearcher):
 
     folder: SearchFolder
 
-    def __init__(
-        self, folder: SearchFolder, config: SearchConfig, threads: int, stop: StopRequest,
-        news: Callable[[TrialEvent], None], say: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self.study, unfinished = reconcile(folder, config, say)
-        super().__init__(folder, config, threads, stop, news, say, unfinished)
+    def __init__(self, session: Session) -> None:
+        folder, config = session.folder, session.config
+        assert isinstance(folder, SearchFolder)
+        self.study, unfinished = reconcile(folder, config, session.say)
+        super().__init__(session, unfinished)
         self.base = config.base
         self.asked = len(self.study.get_trials(deepcopy=False))
 
@@ -74,5 +70,5 @@ class StudySearcher(FolderSearcher):
         sampler = samplers.build(name, self.search.seed, number, attempt)
         return sampling.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
 
-    def told(self, trial: TrialFolder) -> None:
-        tell(self.study, trial)
+    def on_trial_end(self, trial: TrialFolder) -> None:
+        report_to_study(self.study, trial, self.objective)

@@ -26,6 +26,7 @@ from ffsnn.training.trainer import DivergedError
 from search.cluster import ray_cluster
 from search.cluster.head_monitor import HeadMonitor
 from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, OUT_OF_MEMORY, PROBLEM, RUNGS, THREADS
+from search.registries import OBJECTIVES
 from search.store.trial_folder import TrialFolder
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -47,6 +48,7 @@ class TrialTrainable(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[THREADS])
         self.folder, self.held, self.rungs = TrialFolder(config[FOLDER]), ExitStack(), config[RUNGS]
+        self.objective = OBJECTIVES[config[OBJECTIVE]]
         node = ""
         if config[ON_CLUSTER]:
             node = ray_cluster.here()
@@ -61,7 +63,7 @@ class TrialTrainable(Trainable):
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
         split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
-        run = Run(config, split, self.folder.path, also=self.rungs)
+        run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs)
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
         return run
@@ -92,11 +94,13 @@ class TrialTrainable(Trainable):
                     raise
                 return self._stopped("disk_full", error)
         done = metrics.epoch >= self.run.trainer.learning.epochs
-        return {EPOCH: metrics.epoch, OBJECTIVE: metrics.val_accuracy, "done": done}
+        config = self.run.trainer.config
+        value = self.objective.value(metrics, lambda: config)
+        return {EPOCH: metrics.epoch, self.objective.name: value, "done": done}
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
         self.run = None  # within an epoch, so nothing to be kept
-        return {EPOCH: 0, OBJECTIVE: float("nan"), PROBLEM: f"{reason}: {error}", "done": True}
+        return {EPOCH: 0, self.objective.name: float("nan"), PROBLEM: f"{reason}: {error}", "done": True}
 
     @contextmanager
     def _failure_recorded(self) -> Iterator[None]:

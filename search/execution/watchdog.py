@@ -10,9 +10,8 @@ import ray
 from ray.tune import Callback, Stopper
 
 from search.cluster import ray_cluster
-from search.execution.searcher import FolderSearcher, TrialEvent
-from search.stop import StopRequest
-from search.store.folder import TrialsFolder
+from search.execution.searcher import FolderSearcher
+from search.execution.session import Session, TrialEvent
 
 EVERY = 2.0  # seconds
 SLACK = 10.0  # a trial has hung when an epoch takes so many times its slowest one before,
@@ -40,23 +39,19 @@ class TrialProgress:
 
 
 class Watchdog(Callback):
-    """Told of every trial's news; looks around every two seconds.
+    """Told of every trial's events; looks around every two seconds.
 
     Args:
-        folder: the search.
-        patience: seconds that a trial may take for its first epoch.
-        room: bytes that must stay free for the running trials.
-        stop: what to ask when it must stop.
+        session: that it looks after.
         begun: called when Tune's loop begins.
     """
 
-    def __init__(
-        self, folder: TrialsFolder, patience: float, room: int, stop: StopRequest, begun: Callable[[], None]
-    ) -> None:  # fmt: skip
-        self.folder, self.patience, self.room, self.stop, self.begun = folder, patience, room, stop, begun
+    def __init__(self, session: Session, begun: Callable[[], None]) -> None:
+        self.folder, self.disk, self.stop, self.begun = session.folder, session.disk, session.stop, begun
+        self.patience = session.config.patience * 60  # seconds that a trial may take for its first epoch
         self.searcher: FolderSearcher | None = None
         self.paces: dict[int, TrialProgress] = {}
-        self.spent_before = folder.spent()
+        self.spent_before = self.folder.spent()
         self.next = 0.0
 
     def setup(self, *_: Any, **info: Any) -> None:
@@ -67,13 +62,13 @@ class Watchdog(Callback):
         """Nothing for Tune's snapshots, which are never read."""
         return {}
 
-    def news(self, news: TrialEvent) -> None:
-        if news.end:
-            self.paces.pop(news.number, None)
-        elif news.epoch and news.number in self.paces:
-            self.paces[news.number].epoch_done()
+    def on_event(self, event: TrialEvent) -> None:
+        if event.end:
+            self.paces.pop(event.number, None)
+        elif event.epoch and event.number in self.paces:
+            self.paces[event.number].epoch_done()
         else:
-            self.paces[news.number] = TrialProgress()
+            self.paces[event.number] = TrialProgress()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if time.monotonic() < self.next:
@@ -81,10 +76,10 @@ class Watchdog(Callback):
         self.next = time.monotonic() + EVERY
         self.folder.write_spent(self.spent_before + self.stop.seconds)
         free = shutil.disk_usage(self.folder.path).free
-        if free < self.room:
+        if free < self.disk:
             self.stop.ask(
                 f"the disk is full: {free / 1e6:,.0f} MB are free in {self.folder.path}, "
-                f"but running trials need {self.room / 1e6:,.0f}", failed=True,
+                f"but running trials need {self.disk / 1e6:,.0f}", failed=True,
             )  # fmt: skip
         if not ray_cluster.alive():
             raise RayLost("Ray's node died")
@@ -112,8 +107,8 @@ class Watchdog(Callback):
 class StopAtNextEpoch(Stopper):
     """Stops each trial at its next epoch once the search is to stop, and what is late by force."""
 
-    def __init__(self, stop: StopRequest, folder: TrialsFolder, searcher: FolderSearcher) -> None:
-        self.stop, self.folder, self.searcher = stop, folder, searcher
+    def __init__(self, session: Session, searcher: FolderSearcher) -> None:
+        self.folder, self.stop, self.searcher = session.folder, session.stop, searcher
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self.stop.requested

@@ -6,7 +6,6 @@ from search.config import SearchConfig, difference
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Figures, Section, Table, Text
-from search.report.overview import percent
 from search.report.sections import note
 from search.report.studies import at_epoch, counted
 from search.store.results import Results, epochs_of, seconds_of
@@ -20,6 +19,9 @@ def common_epoch(results: Results, other: Results) -> int | None:
 
 def section(results: Results, other: Results) -> Section:
     epoch = common_epoch(results, other)
+    if results.config.objective != other.config.objective:
+        said = f"{results.name} is after {results.config.objective}, {other.name} after {other.config.objective}"
+        return Section("Comparison", [Text(f"The two searches do not compare: {said}.")])
     here, there = _numbers(results, epoch), _numbers(other, epoch)
     rows = tuple((what, value, there[what]) for what, value in here.items())
     blocks: list[Block] = [*_warnings(results, other), Table(("", results.name, other.name), rows)]
@@ -30,9 +32,9 @@ def section(results: Results, other: Results) -> Section:
     return Section("Comparison", [
         *blocks,
         Figures((figures.best_by_epochs([results, other]),)),
-        note("Counts all trials with a result by their last accuracy, in the order of their numbers."),
-        Figures((figures.distributions(studies),)),
-        note(f"Counts the trials that reached epoch {epoch}, by their accuracy there: {counts}. Each "
+        note("Counts all trials with a result by their last value, in the order of their numbers."),
+        Figures((figures.distributions(studies, results.config.goal),)),
+        note(f"Counts the trials that reached epoch {epoch}, by their value there: {counts}. Each "
              f"search is one draw of its seed: a small difference between two is no evidence that one is the better "
              f"way to search."),
     ])  # fmt: skip
@@ -40,19 +42,20 @@ def section(results: Results, other: Results) -> Section:
 
 def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
     """What is compared, by what it is."""
-    complete = [trial.accuracies[-1] for trial in results.of("complete")]
+    goal = results.config.goal
+    complete = [trial.values[-1] for trial in results.of("complete")]
     rows = {
         "trials with a result": str(len(results.reached(1))),
         "epochs at full length": str(results.config.epochs),
         "trials at full length": str(len(complete)),
-        "best at full length": percent(max(complete, default=None)),
+        "best at full length": goal.show(goal.best(complete) if complete else None),
     }
     if epoch is not None:
         values = [value for trial in results.trials if (value := trial.at(epoch)) is not None]
         rows |= {
             f"trials that reached epoch {epoch}": str(len(values)),
-            f"best at epoch {epoch}": percent(max(values)),
-            f"median at epoch {epoch}": percent(statistics.median(values)),
+            f"best at epoch {epoch}": goal.show(goal.best(values)),
+            f"median at epoch {epoch}": goal.show(statistics.median(values)),
         }
     return rows | {
         "epochs trained": f"{epochs_of(results.trials):,}",
@@ -62,13 +65,13 @@ def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
 
 
 def _warnings(results: Results, other: Results) -> list[Block]:
-    """What must be known before their accuracies are compared."""
+    """What must be known before their values are compared."""
     found: list[Block] = []
     if results.folder.read()["data"] != other.folder.read()["data"]:
         same = results.config.base.data == other.config.base.data
         found.append(Text(
             "Their seeds split the data differently: a part of any difference is that of the validation images."
-            if same else "They were trained on different data: their accuracies do not compare."
+            if same else "They were trained on different data: their values do not compare."
         ))  # fmt: skip
     changed = difference(_unnamed(other.config), _unnamed(results.config))
     found.append(Text(f"From {other.name} to {results.name}: {changed or 'nothing that decides on results differs'}."))

@@ -10,6 +10,8 @@ import yaml
 
 from ffsnn.config import ConfigError
 from search.config import SearchConfig
+from search.objectives import Objective
+from search.registries import SCHEDULERS
 from search.report.document import Block, Code, Section, Table, Text
 from search.store.results import Results, short
 from spaces.parameter import AnyParameter, Choice, Float, Value
@@ -29,7 +31,7 @@ def section(results: Results) -> Section:
         "network": f"{widths} neurons",
         "budget": f"{config.trials} trials of up to {config.epochs} epochs" + _time_budget(config),
         "sampler": f"{config.sampler}, seed {config.seed}",
-        "scheduler": _scheduler(config),
+        "scheduler": SCHEDULERS[config.scheduler].describe(config),
         "device": config.device,
         "commit": tree.get("commit") or "none: the code was in no git repository",
         "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
@@ -58,15 +60,15 @@ def section(results: Results) -> Section:
 
 def standings(results: Results, top: int) -> Table:
     """The best trials, a row each."""
-    parameters = list(results.config.space.parameters)
+    parameters, goal = list(results.config.space.parameters), results.config.goal
     rows = tuple(
         (
-            str(rank), str(trial.number), percent(trial.accuracies[-1]), str(trial.epochs),
+            str(rank), str(trial.number), goal.show(trial.values[-1]), str(trial.epochs),
             *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
         )
         for rank, trial in enumerate(results.ranked()[:top], 1)
     )  # fmt: skip
-    return Table(("", "trial", "accuracy", "epochs", *map(short, parameters)), rows)
+    return Table(("", "trial", _column(goal), "epochs", *map(short, parameters)), rows)
 
 
 def command(config: SearchConfig) -> str:
@@ -74,7 +76,8 @@ def command(config: SearchConfig) -> str:
     words = ["ffsnn", "search", config.space_name if ships(config) else SPACE_FILE]
     words += ["--trials", str(config.trials), "--epochs", str(config.epochs), "--seed", str(config.seed)]
     for name in (
-        "sampler", "scheduler", "concurrency", "gpus_per_trial", "time_budget", "device", "data_dir", "retries",
+        "objective", "sampler", "scheduler", "concurrency", "gpus_per_trial", "time_budget", "device", "data_dir",
+        "retries",
         "max_failed", "patience",
     ):  # fmt: skip
         value = getattr(config, name)
@@ -103,8 +106,9 @@ def without_secrets(text: str) -> str:
     return re.sub(r"(://[^\s?]*)\?\S*", r"\1", re.sub(r"(?<=://)\S*@", "", text))
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _column(goal: Objective) -> str:
+    """Head of a column with the objective's values."""
+    return goal.title.removeprefix("validation ")
 
 
 def shown(value: Value) -> str:
@@ -125,13 +129,6 @@ def _axis(parameter: AnyParameter) -> tuple[str, str, str]:
         for path, wanted in parameter.when.items()
     ]
     return values, scale, " and ".join(conditions)
-
-
-def _scheduler(config: SearchConfig) -> str:
-    if config.scheduler == "none":
-        return "none: every trial runs to its end"
-    first, factor = config.rungs
-    return f"ASHA, first rung after epoch {first}, about one in {factor} goes on"
 
 
 def _time_budget(config: SearchConfig) -> str:

@@ -13,7 +13,6 @@ from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
 from search.report import comparison, overview, sections
 from search.report.document import Document, markdown
-from search.report.overview import percent
 from search.report.page import page
 from search.store.folder import SearchFolder
 from search.store.results import Results, epochs_of
@@ -47,9 +46,9 @@ def report(home: Path, name: str, against: str | None = None) -> list[Path]:
 
 def describe(results: Results, other: Results | None = None) -> Document:
     """What the report says."""
-    ranked = results.ranked()
+    ranked, goal = results.ranked(), results.config.goal
     key_figures = {
-        "best validation accuracy": percent(ranked[0].accuracies[-1] if ranked else None),
+        f"best {goal.title}": goal.show(ranked[0].values[-1] if ranked else None),
         "trials": f"{len(results.trials)} of {results.config.trials}",
         "at full length": str(len(results.of("complete"))),
         "epochs trained": f"{epochs_of(results.trials):,}",

@@ -11,10 +11,12 @@ import optuna
 from optuna.trial import TrialState
 
 from ffsnn.training.run_folder import CONFIG
+from search.objectives import Objective
 from search.progress import clock
+from search.registries import SCHEDULERS
 from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
-from search.report.overview import percent, standings, without_secrets
+from search.report.overview import standings, without_secrets
 from search.report.studies import as_ended, at_epoch, counted, times
 from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of, short
 
@@ -29,7 +31,7 @@ def note(text: str) -> Text:
 
 def best(results: Results) -> Section:
     """The best trials, each with the command that trains it."""
-    ranked = results.ranked()[:TOP]
+    ranked, goal = results.ranked()[:TOP], results.config.goal
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
     table = standings(results, TOP)
@@ -39,7 +41,7 @@ def best(results: Results) -> Section:
     return Section("Best trials", [
         Table((*table.head, "train it"), tuple((*row, code) for row, code in zip(table.rows, train, strict=True))),
         note(
-            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, by validation accuracy after "
+            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, by {goal.title} after "
             f"their last epoch; those at full length ({results.config.epochs} epochs) stand before all others. The "
             f"best of many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
             f"test files once:"
@@ -55,7 +57,7 @@ def history(results: Results) -> Section:
     if not count:
         return Section(title, [Text(f"No trial has reached the full length of {full} epochs.")])
     return Section(title, [
-        Figures((figures.history(study),)),
+        Figures((figures.history(study, results.config.goal),)),
         note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs); the others are left "
              f"out, and stand among the learning curves."),
     ])  # fmt: skip
@@ -64,32 +66,34 @@ def history(results: Results) -> Section:
 def rungs(results: Results) -> Section:
     """How trials came through ASHA's rungs."""
     title = "Rung survival"
-    if results.config.scheduler == "none":
-        return Section(title, [Text("Every trial ran to its end: there were no rungs (--scheduler none).")])
+    if SCHEDULERS[results.config.scheduler].stop_reason is None:
+        return Section(
+            title, [Text(f"Every trial ran to its end: there were no rungs (--scheduler {results.config.scheduler}).")]
+        )
     if not results.reached(1):
         return Section(title, [Text("No trial has finished an epoch.")])
     passed = [rung for rung in results.rungs() if rung.reached]
     blocks: list[Block] = [Table(
-        ("rung", "reached it", "went on", "share", "stopped by ASHA", "other ends", "best", "median"),
-        tuple(_rung(rung) for rung in passed),
+        ("rung", "reached it", "promoted", "share", "stopped", "other outcomes", "best", "median"),
+        tuple(_rung(rung, results.config.goal) for rung in passed),
     )]  # fmt: skip
     if any(rung.promoted or rung.stopped for rung in passed):
-        blocks.append(Figures((figures.rungs(passed),)))
+        blocks.append(Figures((figures.rungs(passed, results.config.goal),)))
     return Section(title, [
         *blocks,
-        note(f"Counts all trials that reached a rung, by their accuracy at its epoch; at the last, the full length, "
-             f"went on means completed. Other ends: diverged, failed, out of time, or still under way. ASHA decides as "
-             f"trials come, without waiting for the rest of a rung: the first ones go on more easily than about one "
-             f"in {results.config.rungs[1]}, and those that went on overlap with those that were stopped."),
+        note(f"Counts all trials that reached a rung, by their value at its epoch; at the last, the full length, "
+             f"promoted means completed. Other outcomes: diverged, failed, out of time, or still under way. ASHA "
+             f"decides as trials come, without waiting for the rest of a rung: the first ones are promoted more easily "
+             f"than about one in {results.config.rungs[1]}, and overlap with those that were stopped."),
     ])  # fmt: skip
 
 
-def _rung(rung: Rung) -> tuple[str, ...]:
+def _rung(rung: Rung, goal: Objective) -> tuple[str, ...]:
     known = rung.promoted + rung.stopped
     return (
         f"epoch {rung.epoch}", str(rung.reached), str(len(rung.promoted)), f"{len(rung.promoted) / rung.reached:.0%}",
         str(len(rung.stopped)), str(rung.other),
-        percent(max(known, default=None)), percent(statistics.median(known) if known else None),
+        goal.show(goal.best(known) if known else None), goal.show(statistics.median(known) if known else None),
     )  # fmt: skip
 
 
@@ -102,10 +106,13 @@ def compared(results: Results) -> list[Section]:
     study = at_epoch(results, epoch)
     names = _varied(study, [short(path) for path in results.config.space.parameters])
     counts = (
-        f"Counts the {counted(study)} of {len(results.trials)} trials that reached epoch {epoch}, by their accuracy "
-        f"there, whether they went on or not"
+        f"Counts the {counted(study)} of {len(results.trials)} trials that reached epoch {epoch}, by their value "
+        f"there, whether they were promoted or not"
     )
-    blocks = (_importance(results, study, counts), _slices(study, names, counts), _parallel(study, names, counts))
+    goal = results.config.goal
+    blocks = (
+        _importance(results, study, counts), _slices(study, names, counts, goal), _parallel(study, names, counts, goal),
+    )  # fmt: skip
     return [Section(title, block) for title, block in zip(titles, blocks, strict=True)]
 
 
@@ -125,7 +132,7 @@ def _importance(results: Results, study: optuna.Study, counts: str) -> list[Bloc
     if len(shares) == 1:
         return [Text("One parameter alone: there is none to compare its importance with.")]
     return [
-        Figures((figures.importance_bars(study),)),
+        Figures((figures.importance_bars(study, results.config.goal),)),
         note(f"{counts}. PED-ANOVA (Watanabe et al. 2023): how differently the best {figures.best_trials(count)} of "
              f"them are distributed over each parameter than all {count}; shares of one. A parameter with a condition "
              f"is judged where it exists. From fewer than about 50 trials the shares are rough."),
@@ -147,16 +154,16 @@ def _importance_by_rung(results: Results, names: list[str]) -> Table:
     )
 
 
-def _slices(study: optuna.Study, names: list[str], counts: str) -> list[Block]:
-    return [Figures(tuple(figures.slices(study, names))), note(f"{counts}; the darker, the later the trial.")]
+def _slices(study: optuna.Study, names: list[str], counts: str, goal: Objective) -> list[Block]:
+    return [Figures(tuple(figures.slices(study, names, goal))), note(f"{counts}; the darker, the later the trial.")]
 
 
-def _parallel(study: optuna.Study, names: list[str], counts: str) -> list[Block]:
+def _parallel(study: optuna.Study, names: list[str], counts: str, goal: Objective) -> list[Block]:
     if len(names) < 2:
         return [Text("One parameter alone: the slice shows all there is.")]
     width = 110 * (len(names) + 1)
     return [
-        Figures((figures.parallel(study, names),), needs=width),
+        Figures((figures.parallel(study, names, goal),), needs=width),
         note(f"{counts}. A line a trial; None where a parameter's condition did not hold."),
     ]
 

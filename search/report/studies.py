@@ -1,7 +1,7 @@
 """A search's trials as Optuna's figures and importances take them: in memory, nothing of the search's own is opened.
 
 They count COMPLETE trials only, and most trials of an ASHA search are pruned. So the same trials stand in studies in
-which they are told differently: as each ended, or all those that reached one epoch with their accuracy there.
+which they are told differently: as each ended, or all those that reached one epoch with their value there.
 """
 
 import json
@@ -29,13 +29,13 @@ def as_ended(results: Results, times: Times | None = None) -> optuna.Study:
 
     def told(trial: TrialResult) -> Told:
         state = TrialState.RUNNING if trial.state == "unfinished" else OPTUNA_STATE[trial.state]
-        return state, trial.accuracies[-1] if state == TrialState.COMPLETE else None
+        return state, trial.values[-1] if state == TrialState.COMPLETE else None
 
     return _study(results, told, times or {})
 
 
 def at_epoch(results: Results, epoch: int) -> optuna.Study:
-    """Those that reached an epoch are COMPLETE, with their accuracy there; all others FAIL."""
+    """Those that reached an epoch are COMPLETE, with their value there; all others FAIL."""
 
     def told(trial: TrialResult) -> Told:
         value = trial.at(epoch)
@@ -57,7 +57,7 @@ def counted(study: optuna.Study) -> int:
 def _study(results: Results, told: Callable[[TrialResult], Told], times: Times) -> optuna.Study:
     """The trials under their own numbers, with parameters' short names."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is missing is said on the page
-    study = optuna.create_study(study_name=results.name, direction="maximize")
+    study = optuna.create_study(study_name=results.name, direction=results.config.goal.direction)
     known = 0
     for trial in results.trials:
         for _ in range(known, trial.number):
@@ -66,7 +66,7 @@ def _study(results: Results, told: Callable[[TrialResult], Told], times: Times) 
         frozen = create_trial(
             state=state, value=value, params={short(path): value for path, value in trial.sample.items()},
             distributions={short(path): distribution(results.config.space.parameters[path]) for path in trial.sample},
-            intermediate_values=dict(enumerate(trial.accuracies, 1)),
+            intermediate_values=dict(enumerate(trial.values, 1)),
         )  # fmt: skip
         begun, ended = times.get(trial.number, (None, None))
         frozen.datetime_start = begun or frozen.datetime_start

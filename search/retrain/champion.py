@@ -33,6 +33,7 @@ from search.names import (
     TAG_TEST,
     TAG_VALIDATION,
 )
+from search.registries import OBJECTIVES
 from search.tracking.store import open_store
 
 if TYPE_CHECKING:
@@ -79,11 +80,11 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
-        its = float(before.tags[TAG_VALIDATION])
-        if mean < its:
+        its, objective = float(before.tags[TAG_VALIDATION]), OBJECTIVES[result.objective]
+        if objective.cost(mean) > objective.cost(its):
             return (
-                f"registered: {said}; version {before.version} stays the champion: {its:.2%} validation, "
-                f"against {mean:.2%} (--force replaces it)"
+                f"registered: {said}; version {before.version} stays the champion: {objective.title} "
+                f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
             )
     client.set_registered_model_alias(name, CHAMPION, mine.version)
     return f"champion: {said}; use it with: ffsnn predict models:/{name}@{CHAMPION} image.png"

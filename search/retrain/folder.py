@@ -106,14 +106,15 @@ class RetrainFolder(TrialsFolder):
         number, seed = self.plan.of(trial.number)
         return f"configuration of trial {number}, seed {seed}"
 
-    def accuracies(self) -> list[list[float | None]]:
-        """Each configuration's last validation accuracy with each seed; None: that training has failed."""
+    def values(self) -> list[list[float | None]]:
+        """The objective at the end, of each configuration with each seed; None: that training has failed."""
+        goal = self.search.config.goal
         found: list[list[float | None]] = [[] for _ in self.plan.trials]
         for number in range(len(self.plan)):
             trial = self.trial(number)
             end = trial.end()
             whole = end is not None and end.state == "complete"
-            found[number % len(self.plan.trials)].append(trial.history()[-1].val_accuracy if whole else None)
+            found[number % len(self.plan.trials)].append(trial.values(goal)[-1] if whole else None)
         return found
 
     def result(self) -> RetrainResult | None:

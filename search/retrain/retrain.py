@@ -5,7 +5,6 @@ handed out differs: a list that is known from the start, with nothing to stop a 
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,20 @@ from ffsnn.datasets import data
 from ffsnn.hardware.device import resolve_device
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import bytes_on_disk
+from search import preflight
 from search.config import SearchConfig
-from search.execution.searcher import FolderSearcher, TrialEvent
-from search.launch import (
-    Outcome,
-    disk_room,
-    measured_card,
-    refuse_a_foreign_ray,
-    run,
-    share_of,
-    start_numerical_threads,
-)
+from search.execution.searcher import FolderSearcher
+from search.execution.session import Session
+from search.launch import Outcome, redacting, run
 from search.progress import ProgressDisplay
 from search.retrain import champion, verdict
 from search.retrain.folder import RetrainFolder, planned
 from search.retrain.runs import RetrainExporter
 from search.retrain.verdict import RetrainResult
-from search.stop import StopRequest
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study.reconcile import repair_trial
-from search.tracking.exporter import project
+from search.tracking.exporter import export_all
 from search.tracking.tracker import Tracker
 
 
@@ -45,14 +37,12 @@ class PlanSearcher(FolderSearcher):
 
     folder: RetrainFolder
 
-    def __init__(
-        self, folder: RetrainFolder, config: SearchConfig, threads: int, stop: StopRequest,
-        news: Callable[[TrialEvent], None], say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    def __init__(self, session: Session) -> None:
+        folder = session.folder
+        assert isinstance(folder, RetrainFolder)
         for trial in folder.trials():
-            repair_trial(trial, say)
-        waiting = [number for number in range(len(folder.plan)) if folder.trial(number).end() is None]
-        super().__init__(folder, config, threads, stop, news, say, waiting)
+            repair_trial(trial, session.say)
+        super().__init__(session, [n for n in range(len(folder.plan)) if folder.trial(n).end() is None])
 
     def prepared(self, number: int) -> TrialFolder:
         return self.folder.prepared(number)
@@ -77,8 +67,8 @@ def retrain(
     Raises:
         ConfigError: before any training starts, or when each has failed.
     """
-    refuse_a_foreign_ray()
-    start_numerical_threads()
+    preflight.refuse_foreign_ray()
+    preflight.start_numerical_threads()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
     config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
@@ -111,29 +101,28 @@ def retrain(
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
     """All trainings of the plan, to their ends."""
     plan, base = folder.plan, config.base
-    measured = measured_card(folder, config, plan.configs, console)
-    if measured:
-        folder.write_card(measured)
-    share = share_of(home, config, console, measured)
+    if packing := preflight.gpu_packing(folder, config, plan.configs, console):
+        folder.write_card(packing)
+    resources = preflight.trial_resources(home, config, console, packing)
     if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():
         console.print(f"the search was run with other versions: {changed}")
     console.print(
         f"retraining {plan.search}: trials {', '.join(map(str, plan.trials))} with seeds "
-        f"{', '.join(map(str, plan.seeds))}, {config.epochs} epochs each, {share}"
+        f"{', '.join(map(str, plan.seeds))}, {config.epochs} epochs each, {resources}"
     )
-    largest = max(plan.configs, key=bytes_on_disk)
-    room = disk_room(home, config, largest, share, console)
-    board = ProgressDisplay(folder, config, console, folder.about, "training")
-    tracker = Tracker(home, folder, config.tracking_uri, console.print, RetrainExporter)
-    return run(folder, config, share, room, board, tracker, PlanSearcher, "the same command")
+    disk = preflight.disk_for_running(home, config, max(plan.configs, key=bytes_on_disk), resources, console)
+    session = Session(folder, config, resources, disk, PlanSearcher, redacting(console))
+    display = ProgressDisplay(folder, config, console, folder.about, "training")
+    tracker = Tracker(home, folder, config.tracking_uri, session.say, RetrainExporter)
+    return run(session, display, tracker, "the same command")
 
 
 def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     """The ranking, and the test set opened for the first of it: here, and nowhere else."""
     plan = folder.plan
-    ranking = verdict.ranked(plan.trials, [config.id for config in plan.configs], folder.accuracies())
+    ranking = verdict.ranked(plan.trials, [it.id for it in plan.configs], folder.values(), config.goal)
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))
@@ -145,7 +134,8 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     ]  # fmt: skip
     return RetrainResult(
         search=plan.search, epochs=config.epochs, seeds=plan.seeds, ranking=tuple(ranking),
-        lead=verdict.lead(ranking), best_seed=verdict.best_seed(winner, plan.seeds),
+        lead=verdict.lead(ranking, config.goal), best_seed=verdict.best_seed(winner, plan.seeds, config.goal),
+        objective=config.objective,
         test=verdict.tested(accuracies, len(images), opened_before),
     )  # fmt: skip
 
@@ -156,7 +146,7 @@ def _published(
     """The test accuracies in MLflow, and the winner's best network as a registered version; each once."""
     try:
         exporter = RetrainExporter(home, folder, uri)
-        project(exporter, lambda: None)
+        export_all(exporter, lambda: None)
         exporter.log_test(result)
         said = champion.register(exporter, result, force)
     except ConfigError:

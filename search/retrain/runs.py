@@ -19,7 +19,7 @@ from search.retrain.folder import RetrainFolder
 from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
-from search.tracking.exporter import Exporter, sync
+from search.tracking.exporter import Exporter, export_search
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -74,7 +74,7 @@ class RetrainExporter(Exporter):
     def _parent(self) -> str:
         """The search's own run; a store that lacks it is given the whole search."""
         if (there := self._searchs()) is None:
-            sync(self.home, self.folder.search, self.uri)
+            export_search(self.home, self.folder.search, self.uri)
             there = self._searchs()
         assert there is not None
         return there

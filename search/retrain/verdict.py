@@ -3,11 +3,14 @@ what the test set gave for it alone."""
 
 import statistics
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 from rich.table import Table
 
 from ffsnn.config import Config, ConfigError
+from search.objectives import Objective
+from search.registries import OBJECTIVES
 from search.retrain.noise import CONFIDENCE, LEVEL, interval, paired
 
 
@@ -16,7 +19,7 @@ class RankedConfig(Config):
 
     trial: int = Field(description="of the search")
     config_id: str
-    values: tuple[float | None, ...] = Field(description="last validation accuracy, a seed; None: it failed")
+    values: tuple[float | None, ...] = Field(description="of the objective at the end, a seed; None: it failed")
     mean: float | None
     low: float | None
     high: float | None
@@ -50,11 +53,12 @@ class RetrainResult(Config):
 
     format: int = 1
     search: str
+    objective: Annotated[str, OBJECTIVES] = "val_accuracy"
     epochs: int
     seeds: tuple[int, ...]
     ranking: tuple[RankedConfig, ...]
     lead: Lead | None = Field(description="None: there is no other configuration to compare with")
-    best_seed: int = Field(description="of the winner, by validation")
+    best_seed: int = Field(description="of the winner, by the objective")
     test: Tested
 
     @property
@@ -63,7 +67,7 @@ class RetrainResult(Config):
 
 
 def ranked(
-    trials: Sequence[int], ids: Sequence[str], accuracies: Sequence[Sequence[float | None]]
+    trials: Sequence[int], ids: Sequence[str], values: Sequence[Sequence[float | None]], objective: Objective
 ) -> list[RankedConfig]:
     """Configurations by their mean; those that failed with a seed stand behind all others.
 
@@ -71,33 +75,39 @@ def ranked(
         ConfigError: not one training came to its end.
     """
     standings = []
-    for trial, id_, values in zip(trials, ids, accuracies, strict=True):
-        there = [value for value in values if value is not None]
+    for trial, id_, own in zip(trials, ids, values, strict=True):
+        there = [value for value in own if value is not None]
         mean, low, high = interval(there) if there else (None, None, None)
         standings.append(
-            RankedConfig(trial=trial, config_id=id_, values=tuple(values), mean=mean, low=low, high=high)
+            RankedConfig(trial=trial, config_id=id_, values=tuple(own), mean=mean, low=low, high=high)
         )  # fmt: skip
-    standings.sort(key=lambda it: (it.mean is None, not it.whole, -(it.mean or 0.0)))
+    standings.sort(key=lambda it: (it.mean is None, not it.whole, objective.cost(it.mean or 0.0)))
     if standings[0].mean is None:
         raise ConfigError("every training has failed: see failures.jsonl and output.log in their folders")
     return standings
 
 
-def lead(ranking: Sequence[RankedConfig]) -> Lead | None:
-    """How the first compares with the second."""
+def lead(ranking: Sequence[RankedConfig], objective: Objective) -> Lead | None:
+    """By how much the first is better than the second."""
     if len(ranking) < 2:
         return None
     first, second = ranking[:2]
-    pairs = [(a, b) for a, b in zip(first.values, second.values, strict=True) if a is not None and b is not None]
+    cost = objective.cost
+    pairs = [
+        (-cost(a), -cost(b))
+        for a, b in zip(first.values, second.values, strict=True)
+        if a is not None and b is not None
+    ]
     if not pairs:
         return None
     found = paired(*zip(*pairs, strict=True))
     return Lead(trial=second.trial, difference=found.difference, p=found.p, noise=found.is_noise)
 
 
-def best_seed(winner: RankedConfig, seeds: Sequence[int]) -> int:
-    """The seed with the winner's highest validation accuracy; the first of several."""
-    return max(zip(winner.values, seeds, strict=True), key=lambda pair: -1.0 if pair[0] is None else pair[0])[1]
+def best_seed(winner: RankedConfig, seeds: Sequence[int], objective: Objective) -> int:
+    """The seed with which the winner is best; the first of several."""
+    there = [(value, seed) for value, seed in zip(winner.values, seeds, strict=True) if value is not None]
+    return min(there, key=lambda pair: objective.cost(pair[0]))[1]
 
 
 def tested(accuracies: Sequence[float | None], images: int, opened_before: int) -> Tested:
@@ -111,16 +121,18 @@ def tested(accuracies: Sequence[float | None], images: int, opened_before: int) 
 
 def table(result: RetrainResult) -> Table:
     """The ranking, a row a configuration."""
+    objective = OBJECTIVES[result.objective]
     drawn = Table(title=f"{result.search}: {len(result.ranking)} configurations, {len(result.seeds)} seeds each, "
-                        f"{result.epochs} epochs; validation accuracy")  # fmt: skip
+                        f"{result.epochs} epochs; {objective.title}")  # fmt: skip
     for head in ("rank", "trial", "mean", f"{CONFIDENCE:.0%} interval", *(f"seed {seed}" for seed in result.seeds)):
         drawn.add_column(head, justify="right")
     for rank, it in enumerate(result.ranking, 1):
-        mean = "-" if it.mean is None else f"{it.mean:.2%}"
-        span = "-" if it.low is None or it.high is None else f"{max(it.low, 0):.2%} to {min(it.high, 1):.2%}"
-        drawn.add_row(
-            str(rank), str(it.trial), mean, span, *("failed" if v is None else f"{v:.2%}" for v in it.values)
-        )  # fmt: skip
+        span = "-"
+        if it.low is not None and it.high is not None:
+            low, high = (max(it.low, 0), min(it.high, 1)) if objective.is_share else (it.low, it.high)
+            span = f"{objective.show(low)} to {objective.show(high)}"
+        values = ("failed" if value is None else objective.show(value) for value in it.values)
+        drawn.add_row(str(rank), str(it.trial), objective.show(it.mean), span, *values)
     return drawn
 
 
@@ -128,7 +140,9 @@ def words(result: RetrainResult) -> list[str]:
     """Whether the winner is really first, and what the test set gave."""
     said, winner, test = [], result.winner, result.test
     if (second := result.lead) is not None:
-        ahead = f"trial {winner.trial} is {100 * second.difference:.2f} points ahead of trial {second.trial}"
+        share = OBJECTIVES[result.objective].is_share
+        by = f"{100 * second.difference:.2f} points" if share else f"{second.difference:.4g}"
+        ahead = f"trial {winner.trial} is {by} ahead of trial {second.trial}"
         if second.p is None:
             said.append(f"{ahead}; from so few seeds nothing can be said of chance: take more --seeds")
         elif second.noise:

@@ -31,6 +31,7 @@ from ffsnn.config import ConfigError, parse
 from ffsnn.training.run_folder import CONFIG
 from search.config import SearchConfig, problem_of_name
 from search.names import CARD_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
+from search.objectives import Objective
 from search.store.packing import PackingResult
 from search.store.trial_folder import TrialFolder
 
@@ -257,11 +258,11 @@ class SearchFolder(TrialsFolder):
         return parse(SearchConfig, self.read()["config"] | {"name": self.name})
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
-        """Trials with a result, by their last validation accuracy; those at full length before all others."""
-        scored = [(trial, history[-1]) for trial in self.trials() if (history := trial.history())]
-        full = self.config.epochs
-        scored.sort(key=lambda item: place(item[0].number, item[1].epoch, item[1].val_accuracy, full))
-        return [(last.val_accuracy, trial) for trial, last in scored]
+        """Trials with a result, by the objective after their last epoch; those at full length before all others."""
+        config = self.config
+        scored = [(values, trial) for trial in self.trials() if (values := trial.values(config.goal))]
+        scored.sort(key=lambda item: place(item[1].number, len(item[0]), item[0][-1], config.epochs, config.goal))
+        return [(values[-1], trial) for values, trial in scored]
 
 
 def _commit() -> str | None:
@@ -274,9 +275,9 @@ def _commit() -> str | None:
     return said.stdout.strip() or None if said.returncode == 0 else None
 
 
-def place(number: int, epochs: int, accuracy: float, full: int) -> tuple[bool, float, int]:
-    """Where a trial stands among others, the best first: by its last accuracy, once at full length; then the rest."""
-    return epochs < full, -accuracy, number
+def place(number: int, epochs: int, value: float, full: int, objective: Objective) -> tuple[bool, float, int]:
+    """Where a trial stands among others, the best first: those at full length by the objective, then the rest by it."""
+    return epochs < full, objective.cost(value), number
 
 
 def free_name(home: Path, stem: str) -> str:

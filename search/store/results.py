@@ -1,6 +1,6 @@
 """What a search has come to, read once from its folder: a snapshot, of a running search too; nothing is written.
 
-Accuracies are of validation. Trials that ASHA stopped at different epochs are compared at one that enough reached.
+Values are the objective's. Trials that were stopped at different epochs are compared at one that enough reached.
 """
 
 import csv
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from search.config import SearchConfig
+from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder, place
 from search.store.trial_folder import Failure, State, TrialFolder
 from spaces.parameter import Sample
@@ -27,26 +28,26 @@ class TrialResult:
     reason: str  # finished, asha, diverged, died, ...; empty while it has not ended
     detail: str
     sample: Sample
-    accuracies: tuple[float, ...]  # an epoch
+    values: tuple[float, ...]  # of the objective, an epoch
     seconds: float  # of training and validation
     failures: tuple[Failure, ...]  # of its processes
 
     @property
     def epochs(self) -> int:
-        return len(self.accuracies)
+        return len(self.values)
 
     def at(self, epoch: int) -> float | None:
-        """Its accuracy after that epoch; None: it did not get there."""
-        return self.accuracies[epoch - 1] if epoch <= self.epochs else None
+        """Its value after that epoch; None: it did not get there."""
+        return self.values[epoch - 1] if epoch <= self.epochs else None
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One of ASHA's rungs, or the full length."""
+    """One of the scheduler's rungs, or the full length."""
 
     epoch: int
-    promoted: list[float]  # accuracies at that epoch
-    stopped: list[float]  # by ASHA, there
+    promoted: list[float]  # values at that epoch
+    stopped: list[float]  # by the scheduler, there
     other: int  # trials that got there and no further, for another reason or not yet
 
     @property
@@ -74,8 +75,8 @@ class Results:
 
     def ranked(self) -> list[TrialResult]:
         """Those with a result, as `SearchFolder.ranked` has them."""
-        full = self.config.epochs
-        return sorted(self.reached(1), key=lambda t: place(t.number, t.epochs, t.accuracies[-1], full))
+        full, goal = self.config.epochs, self.config.goal
+        return sorted(self.reached(1), key=lambda t: place(t.number, t.epochs, t.values[-1], full, goal))
 
     def common_epoch(self) -> int | None:
         """The last rung that enough trials have reached, before the first rung the last epoch; None: no result yet."""
@@ -87,35 +88,37 @@ class Results:
 
     @property
     def milestones(self) -> list[int]:
-        """ASHA's rungs, and the full length."""
+        """The scheduler's rungs, and the full length."""
         return sorted({*self.config.milestones, self.config.epochs})
 
     def rungs(self) -> list[Rung]:
-        """How the trials came through ASHA's rungs; the last is the full length."""
-        rungs = []
+        """How the trials came through the rungs; the last is the full length."""
+        rungs, reason = [], SCHEDULERS[self.config.scheduler].stop_reason
         for epoch in self.milestones:
             reached = self.reached(epoch)
             promoted = [trial for trial in reached if trial.epochs > epoch or trial.state == "complete"]
-            stopped = [trial for trial in reached if trial.epochs == epoch and trial.reason == "asha"]
+            stopped = [trial for trial in reached if trial.epochs == epoch and trial.reason == reason]
             rungs.append(Rung(
-                epoch, [trial.accuracies[epoch - 1] for trial in promoted],
-                [trial.accuracies[epoch - 1] for trial in stopped], len(reached) - len(promoted) - len(stopped),
+                epoch, [trial.values[epoch - 1] for trial in promoted],
+                [trial.values[epoch - 1] for trial in stopped], len(reached) - len(promoted) - len(stopped),
             ))  # fmt: skip
         return rungs
 
     @property
     def columns(self) -> list[str]:
         """Of `rows`."""
-        own = ["trial", "state", "reason", "epochs", "val_accuracy", "best_val_accuracy", "seconds"]
+        objective = self.config.objective
+        own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", "seconds"]
         return own + [short(path) for path in self.config.space.parameters]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a trial: how it ended, last and best accuracy, seconds, its parameters by their short names."""
+        """A row a trial: how it ended, last and best value, seconds, its parameters by their short names."""
+        goal = self.config.goal
         return [
             {
                 "trial": trial.number, "state": trial.state, "reason": trial.reason, "epochs": trial.epochs,
-                "val_accuracy": trial.accuracies[-1] if trial.epochs else None,
-                "best_val_accuracy": max(trial.accuracies, default=None), "seconds": trial.seconds,
+                goal.name: trial.values[-1] if trial.epochs else None,
+                f"best_{goal.name}": goal.best(list(trial.values)) if trial.epochs else None, "seconds": trial.seconds,
                 **{short(path): value for path, value in trial.sample.items()},
             }
             for trial in self.trials
@@ -152,7 +155,7 @@ def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
         reason=end.reason if end else "",
         detail=end.detail if end else "",
         sample=config.space.read(trial.config()),
-        accuracies=tuple(epoch.val_accuracy for epoch in history),
+        values=tuple(trial.values(config.goal, history)),
         seconds=sum(epoch.seconds for epoch in history),
         failures=tuple(trial.failures()),
     )

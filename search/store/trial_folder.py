@@ -18,7 +18,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
@@ -26,6 +27,9 @@ from ffsnn import atomic
 from ffsnn.training.run_folder import RunFolder
 from ffsnn.training.trainer import EpochMetrics
 from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK
+
+if TYPE_CHECKING:
+    from search.objectives import Objective
 
 State = Literal["complete", "pruned", "failed"]
 WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a network file system may need 90
@@ -36,7 +40,7 @@ class End:
     """How a trial ended."""
 
     state: State
-    reason: str  # finished, asha, time_budget, diverged, or a failure's
+    reason: str  # finished, a scheduler's (asha), time_budget, diverged, or a failure's
     detail: str = ""
 
     @property
@@ -85,6 +89,12 @@ class TrialFolder(RunFolder):
         """The history as it was when the trial ended."""
         sealed = self._sealed()
         return [EpochMetrics.parse(epoch) for epoch in sealed["history"]] if sealed and "history" in sealed else None
+
+    def values(self, objective: "Objective", history: list[EpochMetrics] | None = None) -> list[float]:
+        """The objective after each epoch of its history, or of another one."""
+        history = self.history() if history is None else history
+        config = cache(self.config)
+        return [objective.value(epoch, config) for epoch in history]
 
     def failures(self) -> list[Failure]:
         try:

@@ -11,8 +11,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ffsnn.config import ConfigError
 from ffsnn.training.run_folder import CONFIG
 from search.config import SearchConfig
+from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, State, TrialFolder
+from search.study import optuna_private
 from search.study.sampling import distribution, record
 from search.study.study_store import Say, StudyStore, Unreadable, study_store
 from spaces.space import Space
@@ -22,7 +24,6 @@ OPTUNA_STATE: dict[State, TrialState] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
-WORST = 0.0  # an accuracy
 
 
 def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[optuna.Study, list[int]]:
@@ -35,14 +36,14 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
         study = store.opened(say)
         _repair_all(folder, study.get_trials(deepcopy=False), config, say)
         _record_lost(folder, config.space, study)
-        damage = "its trials differ from their folders" if _contradicted(folder, config.space, study) else ""
+        damage = "its trials differ from their folders" if _contradicted(folder, config, study) else ""
     except Unreadable as error:
         _repair_all(folder, [], config, say)
         damage = str(error)
 
     def fill(study: optuna.Study) -> None:
         _add_lost(folder, config.space, study, store, say)
-        _tell_all(folder, study)
+        _report_all(folder, study, config.goal)
 
     if damage:
         study = store.replaced(damage, fill, say)
@@ -52,22 +53,22 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
     return study, unfinished
 
 
-def _tell_all(folder: SearchFolder, study: optuna.Study) -> None:
+def _report_all(folder: SearchFolder, study: optuna.Study, objective: Objective) -> None:
     """Tell a study of the trials that have ended without its knowing."""
     for frozen in study.get_trials(deepcopy=False):
         if not frozen.state.is_finished() and (trial := folder.trial(frozen.number)).end():
-            tell(study, trial)
+            report_to_study(study, trial, objective)
 
 
-def tell(study: optuna.Study, trial: TrialFolder) -> None:
+def report_to_study(study: optuna.Study, trial: TrialFolder, objective: Objective) -> None:
     """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
     end = trial.end()
     assert end is not None
     frozen = study.get_trials(deepcopy=False)[trial.number]
     if frozen.state.is_finished():
         return
-    live = optuna.trial.Trial(study, frozen._trial_id)
-    values = study_values(trial, end)
+    live = optuna_private.live_trial(study, frozen)
+    values = study_values(trial, end, objective)
     for epoch, value in values.items():
         if epoch not in frozen.intermediate_values:
             live.report(value, epoch)
@@ -75,14 +76,14 @@ def tell(study: optuna.Study, trial: TrialFolder) -> None:
     study.tell(trial.number, values[max(values)] if end.state == "complete" else None, OPTUNA_STATE[end.state])
 
 
-def study_values(trial: TrialFolder, end: End) -> dict[int, float]:
-    """What the study is told of a trial, epoch by epoch: its accuracies, and for the epoch in which it diverged 0.
+def study_values(trial: TrialFolder, end: End, objective: Objective) -> dict[int, float]:
+    """What the study is told of a trial, epoch by epoch: its values, and for the epoch in which it diverged the worst.
 
     A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
     half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
     """
-    values = {epoch.epoch: epoch.val_accuracy for epoch in trial.history()}
-    return values | {len(values) + 1: WORST} if end.reason == "diverged" else values
+    values = dict(enumerate(trial.values(objective), 1))
+    return values | {len(values) + 1: objective.worst} if end.reason == "diverged" else values
 
 
 def _repair_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:
@@ -100,7 +101,7 @@ def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig
             raise
         trial.rewrite_config(config.space.apply(frozen.params, config.base))
         say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
-    if trial.end() is None and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial)):
+    if trial.end() is None and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial, config.goal)):
         trial.write_end(end)
         say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
     else:
@@ -119,11 +120,11 @@ def repair_trial(trial: TrialFolder, say: Say) -> None:
     trial.drop_checkpoints()
 
 
-def _end_of(frozen: FrozenTrial, trial: TrialFolder) -> End | None:
+def _end_of(frozen: FrozenTrial, trial: TrialFolder, objective: Objective) -> End | None:
     """How the study says that a trial ended; None where it knows more epochs than the folder."""
     state = next(state for state, told in OPTUNA_STATE.items() if told == frozen.state)
     end = End(state, frozen.user_attrs.get("stop_reason", state))
-    return end if study_values(trial, end) == frozen.intermediate_values else None
+    return end if study_values(trial, end, objective) == frozen.intermediate_values else None
 
 
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
@@ -141,19 +142,19 @@ def _record_lost(folder: SearchFolder, space: Space, study: optuna.Study) -> Non
                 record(space, study, frozen.number, sample)
 
 
-def _contradicted(folder: SearchFolder, space: Space, study: optuna.Study) -> bool:
+def _contradicted(folder: SearchFolder, config: SearchConfig, study: optuna.Study) -> bool:
     """Whether the study says anything of a trial that its folder does not; it might lack what the folder has."""
     known = study.get_trials(deepcopy=False)
     for trial in folder.trials():
         if trial.number >= len(known):
             continue
         frozen, end = known[trial.number], trial.end()
-        if frozen.params != space.read(trial.config()):
+        if frozen.params != config.space.read(trial.config()):
             return True
         if frozen.state.is_finished() and (
             end is None
             or OPTUNA_STATE[end.state] != frozen.state
-            or frozen.intermediate_values != study_values(trial, end)
+            or frozen.intermediate_values != study_values(trial, end, config.goal)
         ):
             return True
     return False

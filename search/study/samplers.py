@@ -1,4 +1,4 @@
-"""Optuna's samplers for a search space, and what each cannot do with conditions.
+"""Samplers: how the next point is suggested, by name; Optuna's, each with what it cannot do.
 
 A sampler is built anew for every trial, from the search's seed and the trial's number, so that what it suggests is a
 function of these and of the study alone: a search that was stopped and resumed asks for the same points.
@@ -7,13 +7,67 @@ function of these and of the study alone: a search that was stopped and resumed 
 import hashlib
 import warnings
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import optuna
-from optuna.samplers import BaseSampler
-
-from search.study.subset import StudySubset
+from ffsnn.config import ConfigError
+from search.registries import SAMPLERS
 from spaces.space import Space
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.samplers import BaseSampler
+
+Make = Callable[[int], "BaseSampler"]  # of a seed
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler, and what follows from it."""
+
+    make: Make
+    looks_at: int | None = None  # trials, because its time grows with them (`search.study.subset`); None: at all
+    conditions: bool = True  # it models parameters that only some trials have; otherwise these are drawn at random
+
+
+def register(name: str, *, looks_at: int | None = None, conditions: bool = True) -> Callable[[Make], Make]:
+    """Make a function from a seed to an Optuna sampler one that a search can name.
+
+    Args:
+        name: for `--sampler`.
+        looks_at, conditions: see `Sampler`.
+    """
+
+    def add(make: Make) -> Make:
+        SAMPLERS.add(name, Sampler(make, looks_at, conditions))
+        return make
+
+    return add
+
+
+@register("tpe", looks_at=300)
+def tpe(seed: int) -> "BaseSampler":
+    """Tree-structured Parzen estimators (Bergstra et al. 2011), over all active parameters jointly, in groups where
+    conditions make them differ."""
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+@register("random")
+def random(seed: int) -> "BaseSampler":
+    """Each point independent of all others."""
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=seed)
+
+
+@register("gp", looks_at=200, conditions=False)
+def gp(seed: int) -> "BaseSampler":
+    """A Gaussian process with expected improvement, over the parameters that all trials have."""
+    from optuna.samplers import GPSampler, RandomSampler
+
+    return GPSampler(seed=seed, independent_sampler=RandomSampler(seed=seed))
 
 
 def seed_of(seed: int, number: int, attempt: int = 0) -> int:
@@ -23,42 +77,36 @@ def seed_of(seed: int, number: int, attempt: int = 0) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
-def _tpe(seed: int, own: int, number: int) -> BaseSampler:
-    """Over all active parameters jointly, in groups where conditions make them differ."""
-    return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, constant_liar=True)
-
-
-def _random(seed: int, own: int, number: int) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=own)
-
-
-def _gp(seed: int, own: int, number: int) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=own, independent_sampler=optuna.samplers.RandomSampler(seed=own))
-
-
-SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
-    "tpe": _tpe, "random": _random, "gp": _gp,
-}  # fmt: skip
-# Trials that a sampler looks at: the time of a suggestion grows with them, for TPE linearly, for GP with their cube.
-SUBSET_SIZES = {"tpe": 300, "gp": 200}
-WITHOUT_CONDITIONS = ("gp",)
-
-
-def build(name: str, seed: int, number: int, attempt: int = 0) -> BaseSampler:
+def build(name: str, seed: int, number: int, attempt: int = 0) -> "BaseSampler":
     """The sampler for trial `number` of a search; `attempt`: how many points for it broke a rule."""
+    from optuna.exceptions import ExperimentalWarning
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[name](seed, seed_of(seed, number, attempt), number)
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[name].make(seed_of(seed, number, attempt))
 
 
-def seen_by(name: str, study: optuna.Study) -> Any:
+def seen_by(name: str, study: "optuna.Study") -> Any:
     """The study, or as much of it as the sampler looks at."""
-    return StudySubset(study, SUBSET_SIZES[name]) if name in SUBSET_SIZES else study
+    from search.study.optuna_private import can_be_narrowed
+    from search.study.subset import StudySubset
+
+    limit = SAMPLERS[name].looks_at
+    return study if limit is None or not can_be_narrowed(study) else StudySubset(study, limit)
 
 
 def limits(name: str, space: Space) -> str | None:
-    """What the sampler leaves to chance in this space; None: nothing."""
-    if name not in WITHOUT_CONDITIONS:
+    """What the sampler leaves to chance in this space; None: nothing.
+
+    Raises:
+        ConfigError: the sampler is none any more.
+    """
+    if name in SAMPLERS.retired:
+        raise ConfigError(
+            f"the sampler {name} is gone, for it drew choices at random: search under another --name, with --sampler "
+            f"{', '.join(SAMPLERS)}"
+        )
+    if SAMPLERS[name].conditions:
         return None
     left = [path.rsplit(".", 1)[-1] for path, parameter in space.parameters.items() if parameter.when]
     if not left:

@@ -6,6 +6,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
+from search.study.optuna_private import live_trial
 from spaces.parameter import AnyParameter, Float, Int, Sample
 from spaces.space import Space
 
@@ -52,7 +53,7 @@ class _Given(BaseSampler):
 def record(space: Space, study: optuna.Study, number: int, sample: Sample) -> None:
     """Give a trial of the study the parameters of a sample; those that it has stay."""
     study.sampler = _Given(sample)
-    suggest(space, optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id))
+    suggest(space, live_trial(study, study.get_trials(deepcopy=False)[number]))
 
 
 def suggest(space: Space, trial: optuna.Trial) -> Sample:

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from search.stop import StopRequest
 
 Say = Callable[[str], None]
+Direction = Literal["maximize", "minimize"]
 Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
 PATIENCE, EVERY = 600.0, 2.0  # seconds for a database to come back; between two questions
@@ -62,8 +63,8 @@ class JournalStore(StudyStore):
 
     name = "study.log"
 
-    def __init__(self, folder: SearchFolder) -> None:
-        self.folder, self.file = folder, folder.study_file
+    def __init__(self, folder: SearchFolder, direction: Direction) -> None:
+        self.folder, self.direction, self.file = folder, direction, folder.study_file
 
     def opened(self, say: Say) -> optuna.Study:
         """The study, without a last line that a kill tore."""
@@ -76,7 +77,7 @@ class JournalStore(StudyStore):
                 say("study.log: its last line was torn, and is left out")
                 os.truncate(self.file, len(lines))
         try:
-            return open_study(self.folder)
+            return _in_journal(self.folder.name, self.file, self.direction)
         except UNREADABLE as error:
             raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
 
@@ -88,23 +89,23 @@ class JournalStore(StudyStore):
         unfinished = self.file.with_suffix(".unfinished")
         for left in self.folder.path.glob(f"{unfinished.name}*"):  # by a driver that was killed
             left.unlink()
-        fill(_in_journal(self.folder.name, unfinished))
+        fill(_in_journal(self.folder.name, unfinished, self.direction))
         shutil.copy2(self.file, aside)
         os.replace(unfinished, self.file)
-        return open_study(self.folder)
+        return _in_journal(self.folder.name, self.file, self.direction)
 
 
 class DatabaseStore(StudyStore):
     """A study in a database, named like the search, which it says it belongs to."""
 
-    def __init__(self, folder: SearchFolder, url: str) -> None:
-        self.folder, self.url = folder, url
+    def __init__(self, folder: SearchFolder, direction: Direction, url: str) -> None:
+        self.folder, self.direction, self.url = folder, direction, url
         self.name = f"study {folder.name} in {without_password(url)}"
 
     def opened(self, say: Say) -> optuna.Study:
         with _translated(self.url):
             try:
-                study = _named(self.folder.name, _database(self.url))
+                study = _named(self.folder.name, _database(self.url), self.direction)
                 trials = study.get_trials(deepcopy=False)
                 if study.user_attrs.get(OWNER) is None and not trials:
                     study.set_user_attr(OWNER, self.folder.id)
@@ -115,12 +116,12 @@ class DatabaseStore(StudyStore):
 
     def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
         say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
-        whole = _named(self.folder.name, InMemoryStorage())
+        whole = _named(self.folder.name, InMemoryStorage(), self.direction)
         fill(whole)
         with _translated(self.url):
             storage = _database(self.url)
             optuna.delete_study(study_name=self.folder.name, storage=storage)
-            study = _named(self.folder.name, storage)
+            study = _named(self.folder.name, storage, self.direction)
             study.set_user_attr(OWNER, self.folder.id)  # first: one that is not ours is not gone on with
             study.add_trials(whole.get_trials(deepcopy=False))
             return study
@@ -128,12 +129,13 @@ class DatabaseStore(StudyStore):
 
 def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
     """Where the study of a search is that keeps it at an address; None: in its folder."""
-    return DatabaseStore(folder, storage) if storage else JournalStore(folder)
+    direction = folder.config.goal.direction
+    return DatabaseStore(folder, direction, storage) if storage else JournalStore(folder, direction)
 
 
 def open_study(folder: SearchFolder) -> optuna.Study:
     """The search's study, in Optuna's journal."""
-    return _in_journal(folder.name, folder.study_file)
+    return _in_journal(folder.name, folder.study_file, folder.config.goal.direction)
 
 
 def ensure_owned(url: str, name: str, owner: str | None) -> None:
@@ -146,7 +148,7 @@ def ensure_owned(url: str, name: str, owner: str | None) -> None:
         storage = _database(url)
         try:
             if name in optuna.get_all_study_names(storage):
-                _ensure_owned(_named(name, storage), owner, url)
+                _ensure_owned(optuna.load_study(study_name=name, storage=storage), owner, url)
         finally:
             storage.remove_session()
             storage.engine.dispose()
@@ -181,9 +183,9 @@ def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
     return bool(said)
 
 
-def _in_journal(name: str, file: Path) -> optuna.Study:
+def _in_journal(name: str, file: Path, direction: Direction) -> optuna.Study:
     storage = JournalStorage(JournalFileBackend(str(file)))
-    return _named(study_name(storage, name), storage)
+    return _named(study_name(storage, name), storage, direction)
 
 
 def study_name(storage: BaseStorage, search: str) -> str:
@@ -192,9 +194,9 @@ def study_name(storage: BaseStorage, search: str) -> str:
     return search if search in names or not names else names[0]
 
 
-def _named(name: str, storage: BaseStorage) -> optuna.Study:
+def _named(name: str, storage: BaseStorage, direction: Direction) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
 
 
 def _database(url: str) -> RDBStorage:

@@ -1,13 +1,15 @@
 """What of a long study a sampler looks at, so that a suggestion costs no more late in a search than early."""
 
 import copy
+import math
 from collections.abc import Container
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-BEST = 50  # TPE models the best 25 as good, however many there are
+BEST_KEPT = 50  # TPE models the best 25 as good, however many there are
 
 
 class StudySubset:
@@ -20,7 +22,7 @@ class StudySubset:
     def __init__(self, study: optuna.Study, limit: int) -> None:
         self.study = study
         trials = study.get_trials(deepcopy=False)
-        left_out = beyond(trials, limit)
+        left_out = beyond(trials, limit, -1 if study.direction == StudyDirection.MINIMIZE else 1)
         self.trials = [trial for trial in trials if trial.number not in left_out] if left_out else trials
 
     def __getattr__(self, name: str) -> Any:
@@ -34,24 +36,24 @@ class StudySubset:
         return copy.deepcopy(wanted) if deepcopy else wanted
 
 
-def beyond(trials: list[FrozenTrial], limit: int) -> set[int]:
-    """The numbers of the ended trials that are left out, so that `limit` are left."""
+def beyond(trials: list[FrozenTrial], limit: int, sign: int = 1) -> set[int]:
+    """The numbers of the ended trials that are left out, so that `limit` are left; `sign`: 1 if more is better."""
     ended = [trial for trial in trials if trial.state.is_finished()]
     if len(ended) <= limit:
         return set()
-    best_first = sorted(ended, key=_merit, reverse=True)
-    rest = sorted(trial.number for trial in best_first[BEST:])
-    count = limit - BEST
+    best_first = sorted(ended, key=lambda trial: _merit(trial, sign), reverse=True)
+    rest = sorted(trial.number for trial in best_first[BEST_KEPT:])
+    count = limit - BEST_KEPT
     return set(rest) - {rest[i * len(rest) // count] for i in range(count)}
 
 
-def _merit(trial: FrozenTrial) -> tuple[int, int, float, int]:
+def _merit(trial: FrozenTrial, sign: int) -> tuple[int, int, float, int]:
     """As TPE ranks them: complete ones by their value, then stopped ones by how far they came; failed ones last.
 
     A stopped trial has a value, too: its last one.
     """
     if trial.state == TrialState.COMPLETE and trial.value is not None:
-        return 2, 0, trial.value, -trial.number
+        return 2, 0, sign * trial.value, -trial.number
     told = trial.intermediate_values
     last = max(told, default=-1)
-    return int(trial.state == TrialState.PRUNED), last, told.get(last, float("-inf")), -trial.number
+    return int(trial.state == TrialState.PRUNED), last, sign * told.get(last, -sign * math.inf), -trial.number

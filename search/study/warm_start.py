@@ -6,12 +6,14 @@ is good here, and the sampler learns from the new trials as from any others.
 
 from pathlib import Path
 
+from optuna.trial import TrialState, create_trial
+
 from search.store.folder import SearchFolder
 from search.study.sampling import distribution
 from spaces.parameter import Sample
 from spaces.space import Space
 
-BEST = 5  # points taken from each search
+POINTS = 5  # taken from each search
 
 
 def points(home: Path, names: tuple[str, ...], space: Space) -> tuple[list[Sample], str]:
@@ -23,7 +25,7 @@ def points(home: Path, names: tuple[str, ...], space: Space) -> tuple[list[Sampl
     taken: list[Sample] = []
     outside = 0
     for name in names:
-        left = BEST
+        left = POINTS
         for _, trial in SearchFolder.open(home, name).ranked():
             if not left:
                 break
@@ -38,11 +40,9 @@ def points(home: Path, names: tuple[str, ...], space: Space) -> tuple[list[Sampl
 
 
 def _lies_in(space: Space, sample: Sample) -> bool:
-    for path, value in sample.items():
-        allowed = distribution(space.parameters[path])
-        try:
-            if not allowed._contains(allowed.to_internal_repr(value)):
-                return False
-        except (ValueError, TypeError):  # no number, or none of the choices
-            return False
+    try:
+        allowed = {path: distribution(space.parameters[path]) for path in sample}
+        create_trial(state=TrialState.RUNNING, params=dict(sample), distributions=allowed)  # which makes sure of it
+    except (ValueError, TypeError):  # out of range, no number, or none of the choices
+        return False
     return True

@@ -15,7 +15,9 @@ from ffsnn.config import ConfigError, RunConfig
 from ffsnn.training.run_folder import CONFIG
 from search import environment
 from search.cluster.servers import tracking_store
-from search.names import EXPERIMENT, OBJECTIVE, TAG_KIND, TAG_SEARCH, TAG_TRIAL
+from search.names import EXPERIMENT, TAG_KIND, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
+from search.objectives import Objective
+from search.registries import OBJECTIVES
 from search.settings import elsewhere, redacted, setting
 from search.store.folder import SearchFolder, place
 from search.tracking.store import client_of
@@ -33,13 +35,14 @@ class Best:
 
     search: str
     trial: int
-    accuracy: float
+    value: float  # of the objective
     epochs: int
+    objective: Objective
     config: RunConfig
 
     def yaml(self) -> str:
         """What `ffsnn train` takes, below a line that says where it is from."""
-        reached = f"{self.accuracy:.2%} validation after {self.epochs} epochs"
+        reached = f"{self.objective.title} {self.objective.show(self.value)} after {self.epochs} epochs"
         return f"# search {self.search}, trial {self.trial}: {reached}\n{self.config.yaml()}"
 
 
@@ -59,8 +62,8 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
 
 def from_folder(folder: SearchFolder, top: int) -> list[Best]:
     found = [
-        Best(folder.name, trial.number, accuracy, len(trial.history()), trial.config())
-        for accuracy, trial in folder.ranked()[:top]
+        Best(folder.name, trial.number, value, len(trial.history()), folder.config.goal, trial.config())
+        for value, trial in folder.ranked()[:top]
     ]
     if not found:
         raise ConfigError(f"no trial of {folder.name} has finished an epoch yet; {folder.how_to_go_on()}")
@@ -109,33 +112,34 @@ def _unknown(uri: str, name: str, searches: list["Run"]) -> str:
 
 
 def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say: Callable[[str], None]) -> list[Best]:
-    full, scored, seen = 0, [], set[int]()
+    search = next((run for run in runs if TAG_TRIAL not in run.data.tags), None)
+    full = int(search.data.params.get("epochs", 0)) if search else 0
+    named = search.data.tags.get(TAG_OBJECTIVE, "val_accuracy") if search else "val_accuracy"
+    objective, scored, seen = OBJECTIVES[OBJECTIVES.check(named)], [], set[int]()
     for run in runs:
         tags, metrics = run.data.tags, run.data.metrics
-        if TAG_TRIAL not in tags:
-            full = int(run.data.params.get("epochs", 0))
-        elif OBJECTIVE in metrics and (number := int(tags[TAG_TRIAL])) not in seen:
+        if objective.name in metrics and TAG_TRIAL in tags and (number := int(tags[TAG_TRIAL])) not in seen:
             seen.add(number)
-            scored.append((number, _epochs(client, run), float(metrics[OBJECTIVE]), run))
-    scored.sort(key=lambda item: place(item[0], item[1], item[2], full))
+            scored.append((number, _epochs(client, run, objective), float(metrics[objective.name]), run))
+    scored.sort(key=lambda item: place(item[0], item[1], item[2], full, objective))
     found: list[Best] = []
-    for number, epochs, accuracy, run in scored:
+    for number, epochs, value, run in scored:
         if len(found) == top:
             break
         try:
-            found.append(Best(name, number, accuracy, epochs, _config(client, run)))
+            found.append(Best(name, number, value, epochs, objective, _config(client, run)))
         except Exception as error:  # of the artifact store or the file
             say(f"trial {number} is passed over: its run has no configuration ({' '.join(str(error).split())[:120]})")
     if not found:
-        raise ConfigError(f"no run of {name} has both a configuration and a validation accuracy")
+        raise ConfigError(f"no run of {name} has both a configuration and a value of {objective.name}")
     return found
 
 
-def _epochs(client: "MlflowClient", run: "Run") -> int:
+def _epochs(client: "MlflowClient", run: "Run", objective: Objective) -> int:
     """That a trial has done; it says so itself once it has ended."""
     if (said := run.data.metrics.get("epochs")) is not None:
         return int(said)
-    return max(int(metric.step) for metric in client.get_metric_history(run.info.run_id, OBJECTIVE))
+    return max(int(metric.step) for metric in client.get_metric_history(run.info.run_id, objective.name))
 
 
 def _config(client: "MlflowClient", run: "Run") -> RunConfig:

@@ -13,7 +13,6 @@ from ffsnn.training.trainer import EpochMetrics
 from search.names import (
     EPOCHS,
     MODEL,
-    OBJECTIVE,
     PICTURES,
     SEARCH_FILE,
     TAG_CONFIG_ID,
@@ -48,7 +47,8 @@ class Exporter:
 
     def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
         self.home, self.folder, self.uri = home, folder, uri
-        self.id, self.space, self.tags = self.search.id, self.search.config.space, self._common()
+        config = self.search.config
+        self.id, self.space, self.objective, self.tags = self.search.id, config.space, config.goal, self._common()
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
         self._take_stock()
@@ -62,7 +62,7 @@ class Exporter:
         """The search that the runs are of."""
         return self.folder
 
-    def sync(self, number: int) -> None:
+    def export_trial(self, number: int) -> None:
         """Bring one trial's run up to date."""
         trial = self.folder.trial(number)
         if number in self.whole or not (trial.path / CONFIG).exists():
@@ -75,7 +75,7 @@ class Exporter:
             self.client.delete_run(run)  # far again; MLflow forgets no single epoch
             self.there.pop(str(number), None)
             run = self._open(trial, end, history)
-        for metrics in runs.metrics(trial, history, self.logged[number]):
+        for metrics in runs.metrics(trial, history, self.logged[number], self.objective):
             self._write(run, metrics=metrics)  # an epoch a call, so that the store has all of it or nothing
         self.logged[number] = max(self.logged[number], len(history))
         if end:
@@ -84,7 +84,7 @@ class Exporter:
 
     def keep(self, number: int) -> None:
         """Log a trial's best weights, and the pictures drawn with them; once, and again where it has better ones."""
-        self.sync(number)
+        self.export_trial(number)
         trial, run = self.folder.trial(number), self.runs[number]
         best = str(trial.best_epoch())
         if best in (str(None), self.client.get_run(run).data.tags.get(TAG_KEPT)):
@@ -207,7 +207,8 @@ class Exporter:
                 self.whole.add(number)
                 return run
             self.client.update_run(run, "RUNNING")
-            self.logged[number] = len({metric.step for metric in self.client.get_metric_history(run, OBJECTIVE)})
+            there_already = self.client.get_metric_history(run, self.objective.name)
+            self.logged[number] = len({metric.step for metric in there_already})
         # a run that a fault left without them has them now; the same again changes nothing
         self._write(run, parameters=runs.parameters(config, self.space), tags=tags if there else {})
         self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)
@@ -216,7 +217,7 @@ class Exporter:
 
     def _is_whole(self, run: "Run", trial: TrialFolder, end: End, history: list[EpochMetrics]) -> bool:
         """Whether a run says all that its trial came to, and how it ended, which is written last."""
-        tags, totals = run.data.tags, runs.totals(trial.config(), history)
+        tags, totals = run.data.tags, runs.totals(trial, history, self.objective)
         return (
             run.info.status == STATUS[end.state] and tags.get(TAG_STATE) == end.state
             and tags.get(TAG_PARENT) == self.parent and run.data.metrics.get(EPOCHS) == len(history)
@@ -226,7 +227,7 @@ class Exporter:
     def _close(self, run: str, trial: TrialFolder, end: End, history: list[EpochMetrics]) -> None:
         from mlflow.entities import Metric
 
-        totals, when = runs.totals(trial.config(), history), runs.ended(trial)
+        totals, when = runs.totals(trial, history, self.objective), runs.ended(trial)
         metrics = [Metric(name, value, when, 0) for name, value in totals.items()]
         self._write(run, metrics=metrics, tags=runs.of_end(trial, end))
         self.client.set_terminated(run, STATUS[end.state], when)
@@ -244,18 +245,18 @@ class Exporter:
         )  # fmt: skip
 
 
-def sync(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
+def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
     """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
     exporter = Exporter(home, folder, uri)
-    return project(exporter, lambda: None)
+    return export_all(exporter, lambda: None)
 
 
-def project(exporter: Exporter, alive: Callable[[], None]) -> int:
+def export_all(exporter: Exporter, alive: Callable[[], None]) -> int:
     """All trials, the best one's model, the end; `alive` is called after each step."""
     folder = exporter.folder
     trials = list(folder.trials())
     for trial in trials:
-        exporter.sync(trial.number)
+        exporter.export_trial(trial.number)
         alive()
     if (best := exporter.best()) is not None:
         exporter.keep(best)

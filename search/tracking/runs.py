@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import Config, RunConfig
 from ffsnn.inspection.energy import of_rates
+from ffsnn.shapes import layer_shapes
 from ffsnn.training.run_folder import CONFIG, HISTORY
 from ffsnn.training.trainer import EpochMetrics
 from search.names import (
@@ -21,7 +22,6 @@ from search.names import (
     ENERGY,
     EPOCHS,
     LOG10,
-    OBJECTIVE,
     OPERATIONS,
     SECONDS,
     SPEED,
@@ -31,11 +31,13 @@ from search.names import (
     TAG_DATASET,
     TAG_ID,
     TAG_NOTE,
+    TAG_OBJECTIVE,
     TAG_SEED,
     TAG_SPACE,
     TAG_STATE,
     TAG_STOP_REASON,
 )  # fmt: skip
+from search.objectives import Objective
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 from spaces.parameter import Float, Int
@@ -70,12 +72,12 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if value is not None}
 
 
-def points(epoch: EpochMetrics) -> dict[str, float]:
+def flat_metrics(epoch: EpochMetrics, objective: tuple[str, float]) -> dict[str, float]:
     """An epoch's metrics by name; a layer's have its number behind them.
 
     The objective comes first: MLflow's page of runs side by side draws the first metric that it finds.
     """
-    values: dict[str, float] = {OBJECTIVE: epoch.val_accuracy}
+    values: dict[str, float] = dict([objective])
     for name, value in epoch.json().items():
         if isinstance(value, tuple | list):
             values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
@@ -84,17 +86,17 @@ def points(epoch: EpochMetrics) -> dict[str, float]:
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def totals(config: RunConfig, history: list[EpochMetrics]) -> dict[str, float]:
+def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective) -> dict[str, float]:
     """What a trial comes to when it has ended; spikes and energy are those of a sample in its last epoch."""
     values: dict[str, float] = {EPOCHS: len(history)}
     if not history:
         return values
-    rates = history[-1].firing_rate
+    config, rates = trial.config(), history[-1].firing_rate
     values |= {
-        BEST: max(epoch.val_accuracy for epoch in history),
+        BEST + objective.name: objective.best(trial.values(objective, history)),
         SECONDS: sum(epoch.seconds for epoch in history),
         SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
-        SPIKES: sum(r * config.network.T * w for r, w in zip(rates, config.network.widths, strict=True)),
+        SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),
     }
     if (energy := of_rates(config, rates, history[-1].input_spikes)) is not None:
         values |= {OPERATIONS: sum(energy.synaptic_operations), ENERGY: energy.picojoules / 1000}
@@ -105,7 +107,7 @@ def of_search(search: SearchFolder) -> dict[str, str]:
     """The tags that all runs of a search bear."""
     config, tree = search.config, search.read()
     tags = {
-        TAG_ID: search.id, TAG_SPACE: config.space_name, TAG_SEED: str(config.seed),
+        TAG_ID: search.id, TAG_OBJECTIVE: config.objective, TAG_SPACE: config.space_name, TAG_SEED: str(config.seed),
         TAG_DATASET: config.base.data.dataset, TAG_DATA: tree["data"], TAG_COMMIT: tree.get("commit"),
     }  # fmt: skip
     return {name: value for name, value in tags.items() if value}
@@ -152,15 +154,18 @@ def span(folder: TrialsFolder) -> tuple[int, int]:
     return min(map(began, trials), default=now), max(map(ended, trials), default=now)
 
 
-def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int) -> list[list["Metric"]]:
+def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int, objective: Objective) -> list[list["Metric"]]:
     """Those of each epoch after the first `known`, at the time that it would have ended at without a pause."""
     from mlflow.entities import Metric
 
     start = began(trial)
     times = [start + int(1000 * seconds) for seconds in accumulate(epoch.seconds for epoch in history)]
     return [
-        [Metric(name, value, when, epoch.epoch) for name, value in points(epoch).items()]
-        for epoch, when in list(zip(history, times, strict=True))[known:]
+        [
+            Metric(name, number, when, epoch.epoch)
+            for name, number in flat_metrics(epoch, (objective.name, value)).items()
+        ]
+        for epoch, value, when in list(zip(history, trial.values(objective, history), times, strict=True))[known:]
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search.settings import origins
 from search.store.folder import TrialsFolder
-from search.tracking.exporter import Exporter, project
+from search.tracking.exporter import Exporter, export_all
 
 SWITCH = (
     0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
@@ -64,13 +64,13 @@ class Tracker(threading.Thread):
             try:
                 exporter = exporter or self.exporter(self.home, self.folder, self.uri)
                 for number in sorted(late):
-                    exporter.sync(number)
+                    exporter.export_trial(number)
                     late.discard(number)
                     self._answers()
                 if self.spare.is_set() and not closing:
                     self._keep_early(exporter)
                 if closing:
-                    project(exporter, self._answers)
+                    export_all(exporter, self._answers)
                     self.done = True
             except Exception as error:  # whatever a store may raise: the search goes on
                 exporter = None

@@ -18,7 +18,6 @@ from search.names import (
     ENERGY,
     EPOCHS,
     LOG10,
-    OBJECTIVE,
     SECONDS,
     SPIKES,
     TAG_KIND,
@@ -28,6 +27,7 @@ from search.names import (
     TAG_TRIAL,
     VIEW,
 )  # fmt: skip
+from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.store import open_store, store_uri
@@ -56,7 +56,8 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
         mend = search.how_to_go_on() if search.runner() else f"bring it there by ffsnn sync {name}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
     when = runs.span(search)[0]
-    state = base64.b64encode(zlib.compress(json.dumps(view(name, search.config.space, layers(search))).encode()))
+    shown = view(name, search.config.space, layers(search), search.config.goal)
+    state = base64.b64encode(zlib.compress(json.dumps(shown).encode()))
     envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}
     client.set_experiment_tag(experiment, VIEW + name, json.dumps(envelope))
     page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}&compareRunsMode="
@@ -73,12 +74,12 @@ def layers(search: SearchFolder) -> int:
     return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
 
 
-def view(name: str, space: Space, layers: int) -> dict[str, Any]:
+def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any]:
     """The state of MLflow's page: trials by the objective, all of them shown."""
     sections: list[tuple[str, int, int, list[Card]]] = [
-        ("What pays", 1, 420, [_parallel(axes) for axes in _axes(space)]),
-        ("Learning curves", 2, 420, [_curve(OBJECTIVE), _curve("loss_0")]),
-        ("Cost", 2, 360, [_scatter(ENERGY, OBJECTIVE), _scatter(SECONDS, OBJECTIVE)]),
+        ("What pays", 1, 420, [_parallel(axes, goal.name) for axes in _axes(space)]),
+        ("Learning curves", 2, 420, [_curve(goal.name), _curve("loss_0")]),
+        ("Cost", 2, 360, [_scatter(ENERGY, goal.name), _scatter(SECONDS, goal.name)]),
         ("Layers", 3, 300, [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
     ]
     cards = [
@@ -88,9 +89,10 @@ def view(name: str, space: Space, layers: int) -> dict[str, Any]:
     ]
     return {
         "searchFilter": f"tags.`{TAG_SEARCH}` = '{name}' AND tags.`{TAG_KIND}` = 'trial'",
-        "orderByKey": f"metrics.`{OBJECTIVE}`", "orderByAsc": False, "startTime": "ALL", "lifecycleFilter": "Active",
+        "orderByKey": f"metrics.`{goal.name}`", "orderByAsc": goal.direction == "minimize",
+        "startTime": "ALL", "lifecycleFilter": "Active",
         "datasetsFilter": [], "modelVersionFilter": "All Runs",
-        "selectedColumns": _columns(space), "columnOrder": [*FIRST, *_columns(space)],
+        "selectedColumns": _columns(space, goal), "columnOrder": [*FIRST, *_columns(space, goal)],
         "runsHiddenMode": "SHOW_ALL", "hideEmptyCharts": True,
         "compareRunCharts": cards, "isAccordionReordered": True,
         "compareRunSections": [
@@ -100,8 +102,8 @@ def view(name: str, space: Space, layers: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _columns(space: Space) -> list[str]:
-    metrics = [OBJECTIVE, BEST, EPOCHS, SECONDS, SPIKES, ENERGY]
+def _columns(space: Space, goal: Objective) -> list[str]:
+    metrics = [goal.name, BEST + goal.name, EPOCHS, SECONDS, SPIKES, ENERGY]
     return [
         *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in (TAG_STATE, TAG_STOP_REASON)),
         *(f"params.`{path.rsplit('.', 1)[-1]}`" for path in space.parameters),
@@ -120,8 +122,8 @@ def _axes(space: Space) -> list[list[str]]:
     return [common, *(common + more for more in groups.values())]
 
 
-def _parallel(axes: list[str]) -> Card:
-    return {"type": "PARALLEL", "selectedParams": axes, "selectedMetrics": [OBJECTIVE], "showAllRuns": True}
+def _parallel(axes: list[str], metric: str) -> Card:
+    return {"type": "PARALLEL", "selectedParams": axes, "selectedMetrics": [metric], "showAllRuns": True}
 
 
 def _curve(metric: str) -> Card:

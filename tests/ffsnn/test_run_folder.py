@@ -28,13 +28,13 @@ def split():
 def calm(split, tmp_path_factory):
     """The folder of a run that nothing happened to."""
     path = tmp_path_factory.mktemp("calm")
-    assert [epoch.epoch for epoch in Run(RUN, split, path, every=0)] == [1, 2, 3, 4]
+    assert [epoch.epoch for epoch in Run(RUN, split, path, checkpoint_interval_s=0)] == [1, 2, 3, 4]
     return path
 
 
 def stopped(path: Path, split, epochs: int) -> Path:
     """The folder of a run that was stopped after some epochs."""
-    run = Run(RUN, split, path, every=0)
+    run = Run(RUN, split, path, checkpoint_interval_s=0)
     for _ in range(epochs):
         next(run)
     return path
@@ -57,7 +57,7 @@ def test_a_torn_history_line(split, calm, tmp_path):
     with (tmp_path / HISTORY).open("a") as file:
         file.write('{"epoch": 3, "loss": [0.1')
     assert [epoch.epoch for epoch in RunFolder(tmp_path).history()] == [1, 2]
-    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=0)] == [3, 4]
+    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=0)] == [3, 4]
     same(tmp_path, calm)
 
 
@@ -65,7 +65,7 @@ def test_killed_between_checkpoint_and_history(split, calm, tmp_path):
     stopped(tmp_path, split, 2)
     lines = (tmp_path / HISTORY).read_text().splitlines(keepends=True)
     (tmp_path / HISTORY).write_text(lines[0])
-    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=0)] == [3, 4]
+    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=0)] == [3, 4]
     same(tmp_path, calm)
 
 
@@ -76,7 +76,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(split, calm, tmp_path
         last.unlink()
     else:
         last.write_bytes(last.read_bytes()[:1000] if harm == "truncated" else b"x" * 1000)
-    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=0)] == [3, 4]
+    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=0)] == [3, 4]
     same(tmp_path, calm)
 
 
@@ -84,17 +84,17 @@ def test_both_checkpoints_lost_starts_over(split, calm, tmp_path):
     stopped(tmp_path, split, 3)
     (tmp_path / LAST).unlink()
     (tmp_path / PREVIOUS).unlink()
-    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=0)] == [1, 2, 3, 4]
+    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=0)] == [1, 2, 3, 4]
     same(tmp_path, calm)
 
 
 def test_a_finished_run_trains_nothing_more(split, calm):
-    assert list(Run(RUN, split, calm, every=0)) == []
+    assert list(Run(RUN, split, calm, checkpoint_interval_s=0)) == []
 
 
 def test_another_configuration_is_refused(split, calm):
     with pytest.raises(ConfigError, match="holds a run of another configuration"):
-        next(Run(RUN.replaced({"network.tau": 3.0}), split, calm, every=0))
+        next(Run(RUN.replaced({"network.tau": 3.0}), split, calm, checkpoint_interval_s=0))
 
 
 def test_load_rebuilds_the_network(split, calm):
@@ -116,7 +116,7 @@ def test_load_refuses_what_is_no_checkpoint(calm, tmp_path):
 
 def test_checkpoints_are_spaced_by_time(split, calm, tmp_path):
     """An epoch may take milliseconds; what is repeated after a stop has the same bits."""
-    run = Run(RUN, split, tmp_path, every=3600, also=[2])
+    run = Run(RUN, split, tmp_path, every=3600, checkpoint_epochs=[2])
     assert [next(run).epoch for _ in range(3)] == [1, 2, 3]
     assert len(RunFolder(tmp_path).history()) == 3
     again = Run(RUN, split, tmp_path, every=3600)
@@ -129,7 +129,7 @@ def test_checkpoints_are_spaced_by_time(split, calm, tmp_path):
 
 @pytest.mark.parametrize("place", ["history", "checkpoint"])
 def test_what_a_newer_version_wrote_is_refused_and_left_as_it_is(place: str, tmp_path: Path, split) -> None:
-    next(Run(RUN, split, tmp_path, every=0))
+    next(Run(RUN, split, tmp_path, checkpoint_interval_s=0))
     newer = json.loads((tmp_path / "history.jsonl").read_text()) | {"spikes_saved": 3}
     if place == "history":
         (tmp_path / "history.jsonl").write_text(json.dumps(newer) + "\n")

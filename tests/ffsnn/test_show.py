@@ -26,7 +26,7 @@ RUN = RunConfig.parse({
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run")
-    assert len(list(Run(RUN, data.load(RUN.data, RUN.seed), path, every=0))) == 2
+    assert len(list(Run(RUN, data.load(RUN.data, RUN.seed), path, checkpoint_interval_s=0))) == 2
     return path
 
 

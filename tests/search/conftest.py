@@ -4,12 +4,18 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TextIO
 
 import pytest
+
+from search.config import SearchConfig
+from search.execution.session import Session
+from search.stop import StopRequest
+from search.store.folder import SearchFolder
 
 FFSNN = str(Path(sys.executable).parent / "ffsnn")
 
@@ -57,3 +63,14 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     home = tmp_path_factory.mktemp("home")
     (home / "mlruns").mkdir()
     return home, ffsnn("search", "digits_smoke", "--name", "smoke", home=home)
+
+
+def session_of(
+    folder: SearchFolder, config: SearchConfig, stop: StopRequest | None = None, say: Callable[[str], None] = print
+) -> Session:
+    """A session in this process, with a CPU a trial, and without a Ray."""
+    from search.execution.study_searcher import StudySearcher
+
+    session = Session(folder, config, SimpleNamespace(cpus=1), 0, StudySearcher, say)
+    session.stop = stop or StopRequest()
+    return session

@@ -7,8 +7,8 @@ from pathlib import Path
 from ffsnn.config import RunConfig
 from ffsnn.training.trainer import EpochMetrics
 from search.config import SearchConfig
-from search.execution.schedulers import FolderASHA
-from search.names import EPOCH, NUMBER, OBJECTIVE
+from search.execution.asha import FolderASHA
+from search.names import EPOCH, NUMBER
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End
 from spaces.space import Space
@@ -42,18 +42,18 @@ def test_rungs_are_filled_from_the_folder_and_a_returning_trial_is_judged_again(
     write(folder, 0, [0.5, 0.6, 0.7, 0.8], ended=True)
     write(folder, 1, [0.9], ended=True)
     write(folder, 2, [0.1, 0.2, 0.3], ended=False)  # its report at the rung of 3 may not have been judged
-    scheduler = FolderASHA(CONFIG)
+    scheduler = FolderASHA(CONFIG, print)
     scheduler.refill(folder)
     assert rungs(scheduler) == {9: {}, 3: {"0": 0.7}, 1: {"0": 0.5, "1": 0.9, "2": 0.1}}
     again = Trial("tune-id", {NUMBER: 2})
     scheduler.on_trial_add(None, again)
-    assert scheduler.on_trial_result(None, again, {EPOCH: 3, OBJECTIVE: 0.3}) == "STOP"
+    assert scheduler.on_trial_result(None, again, {EPOCH: 3, "val_accuracy": 0.3}) == "STOP"
     assert rungs(scheduler) == {9: {}, 3: {"0": 0.7, "tune-id": 0.3}, 1: {"0": 0.5, "1": 0.9, "tune-id": 0.1}}
 
 
 def test_what_is_no_number_stays_out_of_the_rungs(tmp_path: Path):
-    scheduler = FolderASHA(CONFIG)
+    scheduler = FolderASHA(CONFIG, print)
     trial = Trial("tune-id", {NUMBER: 0})
     scheduler.on_trial_add(None, trial)
-    scheduler.on_trial_complete(None, trial, {EPOCH: 1, OBJECTIVE: float("nan")})
+    scheduler.on_trial_complete(None, trial, {EPOCH: 1, "val_accuracy": float("nan")})
     assert rungs(scheduler) == {9: {}, 3: {}, 1: {}}

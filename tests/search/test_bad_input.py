@@ -112,7 +112,7 @@ def test_room_on_the_disk_is_for_the_largest_trial(home, tmp_path, monkeypatch):
     from collections import namedtuple
 
     disk = namedtuple("disk", "total used free")
-    monkeypatch.setattr("search.launch.shutil.disk_usage", lambda path: disk(10**9, 0, 60_000_000))
+    monkeypatch.setattr("search.preflight.shutil.disk_usage", lambda path: disk(10**9, 0, 60_000_000))
     space = tmp_path / "space.yaml"
     space.write_text(SPACE.format(parameters="widths: {choice: [[10], [2000, 2000]]}"))
     said = refused("search", str(space), "--trials", "1", home=home)

@@ -55,7 +55,7 @@ return close !== null
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    exporter.sync(home / "mlruns", finished(home / "mlruns", CONFIG))
+    exporter.export_search(home / "mlruns", finished(home / "mlruns", CONFIG))
     return home
 
 

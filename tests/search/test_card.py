@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.hardware.memory import OutOfMemory
-from search import launch
+from search import preflight
 from search.cluster import gpu_packing
 from search.cluster.gpu_packing import PackingResult, chosen, fit, largest, measure, refuse_full
 from search.cluster.packing_worker import Endless
@@ -184,27 +184,27 @@ def test_a_process_that_fails():
 def test_a_search_measures_once_and_keeps_it(device, tmp_path: Path, monkeypatch, capsys):
     """With real processes; on a CPU, which stands in for a card of the memory of this machine."""
     monkeypatch.setattr(gpu_packing, "SECONDS", 0.05)
-    monkeypatch.setattr(launch, "this_machine", lambda device: Node("", "", 2, 1))
-    monkeypatch.setattr(launch, "gpus", list)
+    monkeypatch.setattr(preflight, "this_machine", lambda device: Node("", "", 2, 1))
+    monkeypatch.setattr(preflight, "gpus", list)
     config = SearchConfig(name="s", space=SPACE, trials=2, epochs=1, gpus_per_trial="auto", device="auto")
     folder = TrialsFolder(tmp_path)
     configs = [TINY.model_copy(update={"device": device})]
-    found = launch.measured_card(folder, config, configs, Console())
+    found = preflight.gpu_packing(folder, config, configs, Console())
     assert sorted(found.rates) == [1, 2]
     assert found.needed > 50e6  # PyTorch alone takes more
     assert found.free <= found.total
     assert "MB a trial at most" in capsys.readouterr().out.replace("\n", " ")
     folder.write_card(found)
-    assert launch.measured_card(folder, config, configs, Console()) == found
+    assert preflight.gpu_packing(folder, config, configs, Console()) == found
 
 
 def test_nothing_is_measured_unless_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "gpus", list)
+    monkeypatch.setattr(preflight, "gpus", list)
     folder, console = TrialsFolder(tmp_path), Console()
 
     def found(cards: int, **asked):
-        monkeypatch.setattr(launch, "this_machine", lambda device: Node("", "", 8, cards))
-        return launch.measured_card(
+        monkeypatch.setattr(preflight, "this_machine", lambda device: Node("", "", 8, cards))
+        return preflight.gpu_packing(
             folder, SearchConfig(name="s", space=SPACE, trials=9, epochs=1, **asked), [], console
         )
 
@@ -220,11 +220,11 @@ def test_nothing_is_measured_unless_it_is_asked_for(tmp_path, monkeypatch):
     [(16, 1, {}, 9), (16, 2, {}, 5), (4, 1, {}, 4), (16, 1, {"concurrency": 3}, 3), (1, 2, {}, 1)],
 )
 def test_never_more_than_cpus_or_trials(cpus, cards, asked, most, tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "gpus", list)
-    monkeypatch.setattr(launch, "this_machine", lambda device: Node("", "", cpus, cards))
-    monkeypatch.setattr(launch, "measure", lambda config, most, before: MEASURED.model_copy(update={"free": most}))
+    monkeypatch.setattr(preflight, "gpus", list)
+    monkeypatch.setattr(preflight, "this_machine", lambda device: Node("", "", cpus, cards))
+    monkeypatch.setattr(preflight, "measure", lambda config, most, before: MEASURED.model_copy(update={"free": most}))
     config = SearchConfig(name="s", space=SPACE, trials=9, epochs=1, gpus_per_trial="auto", **asked)
-    assert launch.measured_card(TrialsFolder(tmp_path), config, [TINY], Console(quiet=True)).free == most
+    assert preflight.gpu_packing(TrialsFolder(tmp_path), config, [TINY], Console(quiet=True)).free == most
 
 
 @pytest.mark.parametrize("epochs", [3, 5])

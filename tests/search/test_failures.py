@@ -23,7 +23,7 @@ from search.store.folder import SearchFolder
 from search.store.trial_folder import End
 from search.study.study_store import open_study
 from spaces.space import Space
-from tests.search.conftest import FFSNN, refused
+from tests.search.conftest import FFSNN, refused, session_of
 
 SPACE = Space.load("digits_smoke")
 
@@ -79,7 +79,7 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
 def searcher(home: Path, **settings) -> StudySearcher:
     config = SearchConfig(**{"name": "s", "space": SPACE, "epochs": 3, "device": "cpu", **settings})
     folder = SearchFolder.create(home, config, "")
-    return StudySearcher(folder, config, 1, StopRequest(), lambda news: None, print)
+    return StudySearcher(session_of(folder, config))
 
 
 @pytest.fixture
@@ -113,13 +113,13 @@ def test_a_space_without_a_point_ends_the_search_and_blames_the_space(tmp_path: 
     folder, stop = SearchFolder.create(tmp_path, config, ""), StopRequest()
 
     def looped(*arguments: object) -> StudySearcher:
-        found = StudySearcher(folder, config, 1, stop, lambda news: None, print)
+        found = StudySearcher(session_of(folder, config, stop))
         found.suggest("a")
         return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.execution.driver._tune", looped)
-        drive(folder, config, None, 0, stop, print, print, looped)  # type: ignore[arg-type]
+        drive(session_of(folder, config, stop))
     assert re.match(r"each of 100 points of the space breaks a rule .*T >= 2.*: correct the space", stop.reason)
     assert (stop.failed, stop.for_good) == (True, True)
 
@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_no_broken_rule(
     monkeypatch.setattr("ffsnn.atomic.write", full)
     monkeypatch.setattr("search.execution.driver._tune", looped)
     stop = StopRequest()
-    drive(hurt.folder, hurt.search, None, 0, stop, print, print, looped)  # type: ignore[arg-type]
+    drive(session_of(hurt.folder, hurt.search, stop))
     assert re.match(said, stop.reason)
     assert (stop.failed, stop.for_good) == (True, for_good)
 
@@ -164,27 +164,27 @@ def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: N
     told = open_study(hurt.folder).get_trials()
     assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "FAIL", "PRUNED", "FAIL"]
     assert told[1].intermediate_values == {1: 0.0}  # the sampler is to keep away from there
-    assert StudySearcher(hurt.folder, hurt.search, 1, StopRequest(), print, print).waiting == []
+    assert StudySearcher(session_of(hurt.folder, hurt.search)).waiting == []
 
 
 def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None, capsys):
     """Whatever else the trial may have had; and a new driver knows it."""
     small = searcher(tmp_path, trials=4, retries=1)
     trial = small.folder.trial(0)
-    assert small.suggest("a")["alone"] is False
+    assert small.suggest("a")["exclusive"] is False
     trial.add_failure("died", "its process was killed")
     small.on_trial_complete("a", error=True)
-    assert small.suggest("b")["alone"] is False
+    assert small.suggest("b")["exclusive"] is False
     trial.add_failure("out_of_memory", "a batch did not fit")
     small.on_trial_complete("b", error=True)
     assert trial.end() is None
-    assert "trial 0: out_of_memory, a batch did not fit; it goes on from epoch 0 (alone)" in capsys.readouterr().out
-    again = StudySearcher(small.folder, small.search, 1, StopRequest(), lambda news: None, print)
+    assert "trial 0: out_of_memory, a batch did not fit; it goes on from epoch 0 (exclusive)" in capsys.readouterr().out
+    again = StudySearcher(session_of(small.folder, small.search))
     handed_out = again.suggest("c")
-    assert (handed_out["number"], handed_out["alone"]) == (0, True)
+    assert (handed_out["number"], handed_out["exclusive"]) == (0, True)
     assert again.suggest("d") is None  # until it has its card
     (trial.path / "trial.lock").write_text('{"pid": 1, "host": "there"}')
-    assert again.suggest("d")["alone"] is False
+    assert again.suggest("d")["exclusive"] is False
     trial.add_failure("out_of_memory", "a batch did not fit, again")
     again.on_trial_complete("c", error=True)
     assert trial.end() == End("failed", "out_of_memory", "a batch did not fit, again")
@@ -228,7 +228,7 @@ def test_a_trial_without_memory_gets_the_machine_for_itself_once(refusals: int, 
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "trial 1: out_of_memory, no room; it goes on from epoch 0 (alone)" in done.stdout
+    assert "trial 1: out_of_memory, no room; it goes on from epoch 0 (exclusive)" in done.stdout
     trials = tmp_path / "mlruns" / "searches" / "large" / "trials"
     ends = [json.loads((trials / f"{n:04d}" / "end.json").read_text()) for n in range(4)]
     assert [end["state"] for end in ends] == ["complete", state, "complete", "complete"]
@@ -257,7 +257,7 @@ def test_when_time_runs_out_every_trial_has_an_end(tmp_path: Path):
     late = searcher(tmp_path, trials=4)
     late.suggest("a")
     late.study.ask()
-    again = StudySearcher(late.folder, late.search, 1, StopRequest(budget=0), lambda news: None, print)
+    again = StudySearcher(session_of(late.folder, late.search, StopRequest(budget=0)))
     assert again.suggest("b") == "FINISHED"
     again.end_all()
     assert [trial.end() for trial in late.folder.trials()] == [

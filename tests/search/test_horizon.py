@@ -1,13 +1,16 @@
 """What of a long study a sampler looks at."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from search.registries import SAMPLERS
 from search.study import samplers, sampling
-from search.study.subset import BEST, StudySubset, beyond
+from search.study.subset import BEST_KEPT as BEST
+from search.study.subset import StudySubset, beyond
 from spaces.space import Space
 
 SPACE = Space.parse({"parameters": {"tau": {"float": [1.1, 5]}, "T": {"int": [2, 16]}}})
@@ -67,7 +70,8 @@ def test_stopped_trials_are_ranked_by_how_far_they_came():
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_a_sampler_takes_it_for_the_study(sampler, monkeypatch):
     """And sees no more than that."""
-    monkeypatch.setitem(samplers.SUBSET_SIZES, sampler, BEST + 10)
+    part = replace(SAMPLERS[sampler], looks_at=BEST + 10)
+    monkeypatch.setitem(SAMPLERS._parts, sampler, part)
     study = optuna.create_study(direction="maximize")
     for number in range(BEST + 30):
         study.ask()

@@ -16,7 +16,7 @@ from search.config import SearchConfig
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, TrialFolder
 from search.study import samplers
-from search.study.reconcile import reconcile, tell
+from search.study.reconcile import reconcile, report_to_study
 from search.study.sampling import _Given, suggest
 from search.study.study_store import open_study
 from spaces.space import Space
@@ -38,12 +38,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number == 4:
             break
         trial.create(CONFIG.space.apply(suggest(CONFIG.space, live), CONFIG.base))
-        epochs = Run(trial.config(), split, trial.path, every=0)
+        epochs = Run(trial.config(), split, trial.path, checkpoint_interval_s=0)
         for _ in range(3 if number == 0 else 2):
             next(epochs)
         if number in ENDS:
             trial.write_end(ENDS[number])
-            tell(study, trial)
+            report_to_study(study, trial, CONFIG.goal)
     return home
 
 
@@ -160,7 +160,7 @@ def test_a_search_whose_space_had_numbers_as_text_is_mended(tmp_path):
         trial = folder.trial(number)
         trial.create(config.space.apply({"learning.lr": text}, config.base))
         trial.write_end(End("failed", "died"))
-        tell(study, trial)
+        report_to_study(study, trial, CONFIG.goal)
     said: list[str] = []
     for _ in range(2):
         study, _ = reconcile(folder, config, said.append)
@@ -238,14 +238,14 @@ def test_an_end_is_sealed_with_its_history(folder):
 def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(folder):
     from mlflow.tracking import MlflowClient
 
-    from search.tracking.exporter import Exporter, sync
+    from search.tracking.exporter import Exporter, export_search
 
     home, trial = folder.path.parents[1], folder.trial(3)
-    Exporter(home, folder).sync(3)  # two epochs
+    Exporter(home, folder).export_trial(3)  # two epochs
     trial.write_history(trial.history()[:1])
     trial.write_end(End("pruned", "asha"))
     for _ in range(2):
-        sync(home, folder)
+        export_search(home, folder)
         client = MlflowClient(f"sqlite:///{home}/mlflow.db")
         (run,) = client.search_runs(["1"], "tags.`ffsnn.trial` = '3'")
         assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_accuracy")] == [1]

@@ -152,7 +152,7 @@ def test_importances_count_the_common_epoch(tmp_path):
     shares = figures.importances(at_epoch(results, 1))
     assert sum(shares.values()) == pytest.approx(1)
     assert {row[0].replace("\\", "") for row in table(text)} == shares.keys()
-    bars = figures.importance_bars(at_epoch(results, 1)).data[0]
+    bars = figures.importance_bars(at_epoch(results, 1), results.config.goal).data[0]
     assert dict(zip(bars.y, bars.x, strict=True)) == shares
 
 
@@ -165,10 +165,10 @@ def test_figures_show_the_trials_they_say(tmp_path):
     curves = {trace.name: trace for trace in figures.curves(results).data}
     assert curves.keys() == {"pruned", "at full length", "best"}
     assert len([y for y in curves["at full length"].y if y is not None]) == 4 * 9
-    assert [y for y in curves["best"].y if y is not None] == list(results.trials[9].accuracies)
-    (slice_,) = figures.slices(at_epoch(results, 1), ["tau"])
+    assert [y for y in curves["best"].y if y is not None] == list(results.trials[9].values)
+    (slice_,) = figures.slices(at_epoch(results, 1), ["tau"], results.config.goal)
     assert sorted(slice_.data[0].x) == sorted(trial.sample["network.tau"] for trial in results.trials)
-    *lines, _ = figures.parallel(at_epoch(results, 3), ["tau", "T"]).data
+    *lines, _ = figures.parallel(at_epoch(results, 3), ["tau", "T"], results.config.goal).data
     assert len(lines) == 4
     best = figures.best_by_epochs([results]).data[0]
     assert list(best.x)[:4] == [9, 10, 11, 20]

@@ -19,10 +19,10 @@ from search.report.studies import as_ended, as_pruned, at_epoch, counted, times
 from search.store.folder import SearchFolder
 from search.store.results import Results, Rung, epochs_of, seconds_of
 from search.store.trial_folder import End
-from search.study.reconcile import tell
+from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.study.study_store import open_study
-from search.tracking.exporter import sync
+from search.tracking.exporter import export_search
 from search.tracking.store import open_store
 from search.tracking.view import _best
 from spaces.space import Space
@@ -166,7 +166,7 @@ def test_times_are_the_studys_and_nothing_is_written(tmp_path):
     study = open_study(folder)
     for trial in folder.trials():
         suggest(folder.config.space, study.ask())
-        tell(study, trial)
+        report_to_study(study, trial, folder.config.goal)
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     begun_and_ended = times(folder)
     assert list(begun_and_ended) == [0, 1, 2, 3]
@@ -198,7 +198,7 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     order = [trial.number for _, trial in folder.ranked()]
     assert order[:2] == [0, 2]  # 85 % at full length, 95 % after three epochs of nine
     assert "best 85.00% (trial 0)" in ProgressDisplay(folder, folder.config, Console()).line()
-    sync(tmp_path, folder)
+    export_search(tmp_path, folder)
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
     assert [int(runs[run].data.tags["ffsnn.trial"]) for run in _best(client, experiment, folder)] == order

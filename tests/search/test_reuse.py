@@ -18,7 +18,7 @@ from ffsnn.training.run_folder import Run
 from search.config import SearchConfig
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End
-from search.study.reconcile import tell
+from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.study.study_store import open_study
 from search.tracking import exporter
@@ -38,10 +38,10 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
         live, trial = study.ask(), folder.trial(number)
         trial.create(config.space.apply(suggest(config.space, live), config.base))
         epochs = 1 if number == config.trials - 1 else config.epochs
-        for _, _ in zip(range(epochs), Run(trial.config(), split, trial.path, every=0), strict=False):
+        for _, _ in zip(range(epochs), Run(trial.config(), split, trial.path, checkpoint_interval_s=0), strict=False):
             pass
         trial.write_end(End("pruned", "asha") if epochs < config.epochs else End("complete", "finished"))
-        tell(study, trial)
+        report_to_study(study, trial, CONFIG.goal)
     return folder
 
 
@@ -49,7 +49,7 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     folder = finished(home / "mlruns")
-    exporter.sync(home / "mlruns", folder)
+    exporter.export_search(home / "mlruns", folder)
     return home
 
 

@@ -77,7 +77,7 @@ def test_a_trial_that_is_to_be_alone_gets_a_card_or_a_node(monkeypatch, nodes, a
     got = share(*nodes, **asked)
     monkeypatch.setattr(resources, "living", lambda: got.nodes)
     for is_alone, (cpus, gpus) in ((False, usual), (True, alone)):
-        (bundle,) = got.resources({"alone": is_alone}).bundles
+        (bundle,) = got.resources({"exclusive": is_alone}).bundles
         assert (bundle["CPU"], bundle.get("GPU", 0)) == (cpus, gpus)
 
 
@@ -85,8 +85,8 @@ def test_on_this_machine_a_trial_is_a_cpu_to_ray_and_all_of_them_alone(monkeypat
     monkeypatch.setattr("search.cluster.resources.this_machine", lambda _: Node("", "this machine", 8, 0))
     got = TrialResources(SearchConfig(name="s", space=SPACE, trials=100, epochs=1, concurrency=2))
     assert (got.concurrency, got.cpus) == (2, 4)
-    assert got.resources({"alone": False}).bundles == [{"CPU": 1}]
-    assert got.resources({"alone": True}).bundles == [{"CPU": 2}]
+    assert got.resources({"exclusive": False}).bundles == [{"CPU": 1}]
+    assert got.resources({"exclusive": True}).bundles == [{"CPU": 2}]
 
 
 def test_a_trial_that_is_to_be_alone_gets_a_node_that_is_still_there(monkeypatch):
@@ -94,7 +94,7 @@ def test_a_trial_that_is_to_be_alone_gets_a_node_that_is_still_there(monkeypatch
     large, small = got.nodes
     for there, cpus in (([large, small], 8), ([small], 4), ([], 8)):
         monkeypatch.setattr(resources, "living", lambda there=there: there)
-        assert got.resources({"alone": True}).bundles == [{"CPU": cpus}]
+        assert got.resources({"exclusive": True}).bundles == [{"CPU": cpus}]
 
 
 @pytest.mark.parametrize("asked", ["half", -1, 1.5, 0.001])

@@ -10,9 +10,9 @@ from ray import tune
 from ray.tune.execution.class_cache import _ActorClassCache
 
 from search.cluster import ray_cluster
+from search.cluster.ray_private import quick_start
 from search.cluster.resources import TrialResources
 from search.config import SearchConfig
-from search.execution.ray_patches import ray_patches
 from spaces.space import Space
 
 
@@ -23,7 +23,7 @@ class Born(tune.Trainable):
 
 def test_trials_ask_for_no_environment_of_their_own_but_on_a_cluster():
     def asked(**options):
-        with ray_patches(**options):
+        with quick_start(**options):
             return _ActorClassCache().get(Born)._default_options.get("runtime_env")
 
     assert not asked(prestarted=True)
@@ -40,7 +40,7 @@ def test_a_trial_takes_a_process_that_was_there(tmp_path: Path):
             assert time.monotonic() < until
             time.sleep(0.1)
         begun = time.time()
-        with ray_patches(prestarted=True):
+        with quick_start(prestarted=True):
             ran = tune.Tuner(Born, run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0)).fit()
         assert ran[0].metrics["born"] < begun
     finally:
@@ -52,8 +52,8 @@ def test_callbacks_are_not_counted():
 import sys
 from ray.air._internal import usage
 from ray.tune import Callback
-from search.execution.ray_patches import ray_patches
-with ray_patches(prestarted=True):
+from search.cluster.ray_private import quick_start
+with quick_start(prestarted=True):
     usage.tag_callbacks([Callback()])
 print("mlflow" in sys.modules)
 """

@@ -16,6 +16,7 @@ from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
 from search.study.study_store import ensure_owned, study_store, wait_for
 from spaces.space import Space
+from tests.search.conftest import session_of
 
 SPACE = Space.load("digits_smoke")
 
@@ -29,7 +30,7 @@ def searched(home: Path, url: str) -> tuple[SearchFolder, SearchConfig]:
     """A search with a trial that has ended and one that has not."""
     config = SearchConfig(name="s", space=SPACE, trials=4, epochs=3, storage=url, device="cpu")
     folder = SearchFolder.create(home, config, "")
-    searcher = StudySearcher(folder, config, 1, StopRequest(), lambda news: None, print)
+    searcher = StudySearcher(session_of(folder, config))
     searcher.suggest("a")
     searcher.suggest("b")
     searcher.on_trial_complete("a", {"problem": "diverged: layer 0 diverged"})

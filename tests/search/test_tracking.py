@@ -48,7 +48,7 @@ def said(home: Path) -> dict[str, tuple]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    exporter.sync(home / "mlruns", finished(home / "mlruns"))
+    exporter.export_search(home / "mlruns", finished(home / "mlruns"))
     return home
 
 
@@ -148,12 +148,12 @@ def test_the_search_describes_itself(home):
 def test_again_changes_nothing(copy):
     open_store(copy / "mlruns")  # which points it to where it is now
     before = dump(copy)
-    exporter.sync(copy / "mlruns", folder_of(copy))
+    exporter.export_search(copy / "mlruns", folder_of(copy))
     assert dump(copy) == before
 
 
 def test_a_lost_store_is_rebuilt(home, anew):
-    exporter.sync(anew / "mlruns", folder_of(anew))
+    exporter.export_search(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 
@@ -178,8 +178,8 @@ def test_a_store_that_fails_at_any_call_is_completed(home, anew, call, monkeypat
         for name in writing:
             patched.setattr(MlflowClient, name, failing(getattr(MlflowClient, name)))
         with pytest.raises(OSError, match="no more"):
-            exporter.sync(anew / "mlruns", folder_of(anew))
-    exporter.sync(anew / "mlruns", folder_of(anew))
+            exporter.export_search(anew / "mlruns", folder_of(anew))
+    exporter.export_search(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 

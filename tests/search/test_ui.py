@@ -32,14 +32,14 @@ def test_a_view_is_written_once_and_holds_no_run(home):
     open_store(mlruns)
     with pytest.raises(ConfigError, match="has no trial of 'done' yet: bring it there by ffsnn sync done"):
         prepare(mlruns, "done", None)
-    exporter.sync(mlruns, SearchFolder.open(mlruns, "done"))
+    exporter.export_search(mlruns, SearchFolder.open(mlruns, "done"))
     pages = prepare(mlruns, "done", None)
     tags = MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     assert pages == prepare(mlruns, "done", None)
     assert tags == MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     envelope = json.loads(tags["mlflow.sharedViewState.done"])
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
-    assert state == view("done", CONFIG.space, 2)
+    assert state == view("done", CONFIG.space, 2, OBJECTIVES["val_accuracy"])
     assert list(pages) == ["charts", "table", "best 4"]
 
 
@@ -50,7 +50,7 @@ def test_axes_that_only_some_trials_have_stand_apart():
         "theta": {"float": [0.02, 0.5], "log": True, "when": {"loss": "threshold"}},
         "alpha": {"float": [1, 60], "when": {"loss": ["swish", "symba"]}},
     }
-    state = view("any", Space.parse({"parameters": parameters}), 3)
+    state = view("any", Space.parse({"parameters": parameters}), 3, OBJECTIVES["val_accuracy"])
     plots = [card["selectedParams"] for card in state["compareRunCharts"] if card["type"] == "PARALLEL"]
     common = ["T_log10", "loss"]
     assert plots == [common, [*common, "theta_log10"], [*common, "alpha"]]
@@ -64,7 +64,7 @@ def test_a_server_that_runs_already_is_taken(home, tmp_path):
     server = Server(tmp_path / "server").start()
     try:
         folder = SearchFolder.open(home / "mlruns", "done")
-        exporter.sync(home / "mlruns", folder, server.address)
+        exporter.export_search(home / "mlruns", folder, server.address)
         said = ffsnn("ui", "done", "--tracking-uri", server.address, home=home)
         assert said.returncode == 0, said.stderr
         client = MlflowClient(server.address)

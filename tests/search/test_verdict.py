@@ -3,13 +3,16 @@
 import pytest
 
 from ffsnn.config import ConfigError
+from search.registries import OBJECTIVES
 from search.retrain import verdict
 from search.retrain.verdict import RetrainResult
+
+GOAL = OBJECTIVES["val_accuracy"]
 
 
 def ranked(*accuracies):
     numbers = range(10, 10 + len(accuracies))
-    return verdict.ranked(list(numbers), [f"id{n}" for n in numbers], accuracies)
+    return verdict.ranked(list(numbers), [f"id{n}" for n in numbers], accuracies, GOAL)
 
 
 def test_the_mean_decides_and_a_failed_seed_counts_against():
@@ -20,11 +23,11 @@ def test_the_mean_decides_and_a_failed_seed_counts_against():
 
 def test_the_first_is_compared_with_the_next_over_the_seeds_that_both_have():
     first = ranked([0.9, 0.92, 0.94], [0.8, 0.83, None])
-    lead = verdict.lead(first)
+    lead = verdict.lead(first, GOAL)
     assert (lead.trial, lead.noise) == (11, False)
     assert lead.difference == pytest.approx(0.095)
-    assert verdict.lead(ranked([0.9, 0.8])) is None
-    assert verdict.best_seed(first[0], [5, 6, 7]) == 7
+    assert verdict.lead(ranked([0.9, 0.8]), GOAL) is None
+    assert verdict.best_seed(first[0], [5, 6, 7], GOAL) == 7
 
 
 def test_all_failed():
@@ -44,7 +47,7 @@ def test_words(accuracies, said):
     ranking = ranked(*accuracies)
     seeds = tuple(range(len(ranking[0].values)))
     result = RetrainResult(
-        search="s", epochs=1, seeds=seeds, ranking=tuple(ranking), lead=verdict.lead(ranking), best_seed=0,
+        search="s", epochs=1, seeds=seeds, ranking=tuple(ranking), lead=verdict.lead(ranking, GOAL), best_seed=0,
         test=verdict.tested(ranking[0].values, 360, 1),
     )  # fmt: skip
     words = verdict.words(result)

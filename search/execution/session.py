@@ -1,0 +1,72 @@
+"""A running search, or retraining: one object that all its parts share, in the driver's process."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from search.config import SearchConfig
+from search.stop import StopRequest
+from search.store.folder import TrialsFolder
+from search.store.trial_folder import End
+
+if TYPE_CHECKING:
+    from search.cluster.resources import TrialResources
+    from search.execution.searcher import FolderSearcher
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrialEvent:
+    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
+
+    number: int
+    epoch: int = 0
+    value: float | None = None  # of the objective
+    end: End | None = None
+
+
+@dataclass
+class Session:
+    """What runs, on what, until when, and who is told.
+
+    Args:
+        folder: of the trials, leased.
+        config: what they may spend.
+        resources: of a trial.
+        disk: bytes of disk that running trials need.
+        make_searcher: makes what hands out the folder's trials; anew where Ray Tune's loop is begun again.
+        say: called with what a person should read.
+    """
+
+    folder: TrialsFolder
+    config: SearchConfig
+    resources: "TrialResources"
+    disk: int
+    make_searcher: "Callable[[Session], FolderSearcher]"
+    say: Say
+    stop: StopRequest = field(init=False)
+    stopped: set[int] = field(default_factory=set)  # trials that the scheduler has stopped
+    listeners: list[Callable[[TrialEvent], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        budget = self.config.time_budget
+        self.stop = StopRequest(budget * 60 - self.folder.spent() if budget else None)
+
+    def tell(self, event: TrialEvent) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+    @contextmanager
+    def listening(self, listener: Callable[[TrialEvent], None]) -> Iterator[None]:
+        """Have a listener told first, for as long as the block."""
+        self.listeners.insert(0, listener)
+        try:
+            yield
+        finally:
+            self.listeners.remove(listener)
+
+    def ends(self) -> list[End]:
+        """How trials have ended, those that have."""
+        return [end for trial in self.folder.trials() if (end := trial.end())]

@@ -1,0 +1,74 @@
+"""Objectives: what a search is after, by name; a function of an epoch of a trial's history."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from search.registries import OBJECTIVES
+
+if TYPE_CHECKING:
+    from ffsnn.config import RunConfig
+    from ffsnn.training.trainer import EpochMetrics
+
+Value = Callable[["EpochMetrics", Callable[[], "RunConfig"]], float]  # an epoch, the trial's configuration if asked
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number an epoch, and which way is better."""
+
+    name: str  # of the metric, wherever it is reported: Tune, MLflow, tables
+    title: str  # for a person, in a sentence
+    direction: Literal["maximize", "minimize"]
+    worst: float  # what a sampler is told of a trial that diverged
+    value: Value
+    is_share: bool = False  # shown as a percentage
+
+    @property
+    def mode(self) -> str:
+        """The direction as Ray Tune calls it."""
+        return self.direction[:3]
+
+    def cost(self, value: float) -> float:
+        """The value turned so that less is better: to sort by."""
+        return -value if self.direction == "maximize" else value
+
+    def best(self, values: list[float]) -> float:
+        return min(values, key=self.cost)
+
+    def show(self, value: float | None) -> str:
+        if value is None:
+            return "-"
+        return f"{value:.2%}" if self.is_share else f"{value:.5g}"
+
+
+def register(
+    name: str, title: str, direction: Literal["maximize", "minimize"], worst: float, *, is_share: bool = False
+) -> Callable[[Value], Value]:
+    """Make a function (epoch, configuration) -> number one that a search can name in `objective`.
+
+    Args:
+        name: of the objective and of its metric in MLflow.
+        title, direction, worst, is_share: see `Objective`.
+    """
+
+    def add(value: Value) -> Value:
+        OBJECTIVES.add(name, Objective(name, title, direction, worst, value, is_share))
+        return value
+
+    return add
+
+
+@register("val_accuracy", "validation accuracy", "maximize", 0.0, is_share=True)
+def val_accuracy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
+    """Share of the validation images that are predicted rightly."""
+    return epoch.val_accuracy
+
+
+@register("nanojoules_per_sample", "energy estimate of a sample (nJ)", "minimize", 1e12)
+def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
+    """Estimated energy of a sample (`ffsnn.inspection.energy`); of no use alone: a silent network takes least."""
+    from ffsnn.inspection.energy import of_rates
+
+    found = of_rates(config(), epoch.firing_rate, epoch.input_spikes)
+    return 1e12 if found is None else found.picojoules / 1000

@@ -1,0 +1,135 @@
+"""What is made sure of before a search begins: Ray, servers, GPUs, nodes and the disk; each refusal is one line."""
+
+import math
+import shutil
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ffsnn.config import ConfigError, RunConfig
+from ffsnn.training.run_folder import bytes_on_disk
+from search.cluster.gpu_packing import INSTEAD, largest, measure, refuse_full
+from search.cluster.node_report import gpus
+from search.cluster.nodes import this_machine
+from search.cluster.resources import TrialResources
+from search.config import SearchConfig
+from search.signals import held_back
+from search.store.folder import SearchFolder, TrialsFolder
+from search.store.packing import PackingResult
+
+SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
+
+
+def start_numerical_threads() -> None:
+    """Have numerical libraries start their threads now, with signals held back from them.
+
+    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it.
+    """
+    with held_back():
+        import_module("sklearn.datasets")
+        torch.ones(2**20).sum()
+
+
+def refuse_foreign_ray() -> None:
+    """Make sure that this process has no Ray of its user's: a search starts one of its own, and takes it down.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        raise ConfigError(
+            "Ray is up in this process already, and a search has a Ray of its own, which it takes down in the end: "
+            "call ray.shutdown() before it, or run it in a process of its own (ffsnn search)"
+        )
+
+
+def check_servers(home: Path, config: SearchConfig, resume: bool) -> None:
+    """Make sure that the study's database and the MLflow server take this search; one that is silent is waited for."""
+    from search.cluster import servers
+    from search.study.study_store import ensure_owned
+
+    if config.storage:
+        owner = SearchFolder.open(home, config.name).id if resume else None
+        ensure_owned(config.storage, config.name, owner)
+    if config.tracking_uri and (wrong := servers.tracking_problem(config.tracking_uri)) and servers.SILENT not in wrong:
+        raise ConfigError(wrong)
+
+
+def gpu_packing(
+    folder: TrialsFolder, config: SearchConfig, configs: Iterable[RunConfig], console: Console
+) -> PackingResult | None:
+    """What a trial takes of this machine's card; measured once a folder and card. None: nothing has to be measured.
+
+    Args:
+        folder: which knows what was measured before; it need not be there yet.
+        config: what is asked for.
+        configs: among which the largest trial is.
+        console: where the figures go.
+
+    Raises:
+        ConfigError: the cards are full or differ, not one trial fits, or it is a cluster's cards that are asked for.
+    """
+    auto = config.gpus_per_trial == "auto"
+    if config.address:
+        if auto:
+            raise ConfigError(f"gpus_per_trial=auto measures this machine's cards, not a cluster's: {INSTEAD}")
+        return None
+    here = this_machine(config.device)
+    if not here.gpus or config.gpus_per_trial == 0:
+        return None
+    refuse_full(gpus())
+    if not auto:
+        return None
+    console.print("measuring how many trials share a card: half a minute or more, once a search")
+    cards, trials = int(here.gpus), min(config.trials, config.concurrency or config.trials)
+    most = max(1, min(math.ceil(trials / cards), here.cpus // cards))
+    measured = measure(largest(configs), most, folder.card())
+    console.print(str(measured))
+    return measured
+
+
+def trial_resources(
+    home: Path, config: SearchConfig, console: Console, measured: PackingResult | None
+) -> TrialResources:
+    """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
+
+    Raises:
+        ConfigError: something on a node of the cluster is wrong; a table says what is right.
+    """
+    if not config.address:
+        return TrialResources(config, per_card=measured.trials if measured else None)
+    from search.cluster import doctor
+
+    lines, nodes = doctor.nodes(home, config)
+    if wrong := doctor.refusal(lines):
+        doctor.show(lines, console)
+        raise ConfigError(wrong)
+    console.print(f"doctor: {len(nodes)} nodes, all is well")
+    return TrialResources(config, nodes)
+
+
+def disk_for_running(
+    home: Path, config: SearchConfig, largest: RunConfig, resources: TrialResources, console: Console
+) -> int:
+    """Bytes that the running trials need on the disk, after making sure that all trials have theirs.
+
+    Args:
+        largest: the trial that takes most; others may take less.
+    """
+    running, kept = bytes_on_disk(largest)
+    needed, free = resources.concurrency * running + config.trials * kept + SPARE_BYTES, shutil.disk_usage(home).free
+    console.print(
+        f"on disk: {kept / 1e6:.2g} MB a trial, {running / 1e6:.2g} MB while it runs, {needed / 1e6:,.0f} MB in all; "
+        f"{free / 1e9:,.1f} GB are free"
+    )
+    if free < needed:
+        raise ConfigError(
+            f"the search may need {needed / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free in {home}: make room, "
+            f"lower --trials, or name another folder with --home"
+        )
+    return int(resources.concurrency * running + SPARE_BYTES / 2)

@@ -1,0 +1,43 @@
+"""Every private name of Optuna that the project uses, each guarded: where one is missing, the public way is taken."""
+
+import warnings
+from functools import cache
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+NAMES = ("optuna.trial.FrozenTrial._trial_id", "optuna.Study._get_trials", "optuna.Study._storage")
+READS_TRIALS = "_get_trials"  # the method by which Optuna's samplers read a study
+
+
+def live_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.trial.Trial:
+    """A trial of the study that can be given parameters and values; by its number, Optuna gives none."""
+    identity: int | None = getattr(frozen, "_trial_id", None)
+    if identity is None:
+        storage = study._storage
+        of = storage.get_study_id_from_name(study.study_name)
+        identity = storage.get_trial_id_from_study_id_trial_number(of, frozen.number)
+    return optuna.trial.Trial(study, identity)
+
+
+def can_be_narrowed(study: optuna.Study) -> bool:
+    """Whether a sampler can be shown a part of a study alone; if not, says once what that costs."""
+    if hasattr(study, READS_TRIALS):
+        return True
+    missing(READS_TRIALS, "samplers look at all trials, and are slower late in a long search")
+    return False
+
+
+@cache
+def missing(name: str, cost: str) -> None:
+    warnings.warn(f"Optuna {optuna.__version__} has no {name}: {cost}", stacklevel=3)
+
+
+def is_there(name: str) -> bool:
+    """Whether this Optuna has a name of `NAMES`."""
+    _, kind, leaf = name.rsplit(".", 2)
+    if kind == "FrozenTrial":
+        return hasattr(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL), leaf)
+    owner: Any = optuna.create_study()
+    return hasattr(owner, leaf)
