@@ -10,6 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import ConfigError
+from search.registries import OBJECTIVES
 from search.store.folder import SearchFolder
 from search.tracking import exporter
 from search.tracking.store import open_store
