@@ -1,7 +1,9 @@
 """The rules of the house, read from the source files without importing them.
 
-`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"); nothing is unpickled; Ray Tune executes but does not
-remember; no file leads to another host, such as a package registry, or is named for being useful.
+`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"), within `search` store <- study <- cluster <- execution,
+and no files in a circle; nothing is unpickled; Ray Tune executes but does not remember, and what is private of Ray and
+of Optuna is named in one file each; no file leads to another host, such as a package registry, or is named for being
+useful; no folder is crowded.
 """
 
 import ast
@@ -23,6 +25,10 @@ PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "she
 # The search folder is the one truth. Each of these would keep a second one.
 FORBIDDEN_IN_SEARCH = {"OptunaSearch", "MLflowLoggerCallback", "Tuner.restore"}
 NAMELESS = {"util", "utils", "helper", "helpers", "manager"}
+FLOORS = ("store", "study", "cluster", "execution")  # of search/: each imports from those before it
+TOP = {"search.api", "search.launch", "search.preflight", "search.progress", "search.resolve"}  # no floor imports these
+PRIVATE = {"ray": "search/cluster/ray_private.py", "optuna": "search/study/optuna_private.py"}
+CROWD = 15  # Python files of a folder at most
 
 ADDRESS = re.compile(r"https?://([\w-]+(?:\.[\w-]+)+)")
 
@@ -41,9 +47,21 @@ class Source(NamedTuple):
     references: list[Use]
 
 
+class _Running(ast.NodeTransformer):
+    """Leaves out what is behind `if TYPE_CHECKING`."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return None
+        return self.generic_visit(node)
+
+
 def read(source: str, package: str = "") -> Source:
-    """Find imports (also in functions, relative ones, and by `import_module("...")`) and references."""
-    tree = ast.parse(source)
+    """Find imports (also in functions, relative ones, and by `import_module("...")`) and references.
+
+    What only a type checker imports is left out.
+    """
+    tree = _Running().visit(ast.parse(source))
     imports: list[Use] = []
     meaning: dict[str, str] = {}  # local name -> full dotted name
     for node in ast.walk(tree):
@@ -108,6 +126,66 @@ def test_imports_go_one_way(package: str) -> None:
         for path, source in python_files(package)
         for use in source.imports
         if use.name.split(".")[0] in FORBIDDEN_IMPORTS[package]
+    ]
+    assert wrong == []
+
+
+def modules() -> dict[str, set[str]]:
+    """The files of the packages as modules, and which of each other they import."""
+    files = {
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): source
+        for path, source in python_files("ffsnn", "spaces", "search")
+    }
+    folders = {name.rpartition(".")[0] for name in files}
+    found: dict[str, set[str]] = {}
+    for name, source in files.items():
+        names = {use.name if use.name in files else use.name.rpartition(".")[0] for use in source.imports}
+        found[name] = (names & files.keys()) - folders - {name}
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    left = modules()
+    while free := {name for name, imported in left.items() if not imported & left.keys()}:
+        left = {name: imported for name, imported in left.items() if name not in free}
+    assert {name: sorted(imported & left.keys()) for name, imported in left.items()} == {}
+
+
+def test_the_floors_of_search_import_downwards() -> None:
+    wrong = []
+    for name, imported in modules().items():
+        floor = name.split(".")[1] if name.startswith("search.") else ""
+        if floor not in FLOORS:
+            continue
+        allowed = FLOORS[: FLOORS.index(floor) + 1]
+        for other in imported:
+            package, *rest = other.split(".")
+            if package == "search" and (other in TOP or (len(rest) > 1 and rest[0] not in allowed)):
+                wrong.append(f"{name} imports {other}")
+    assert wrong == []
+
+
+def test_folders_are_not_crowded() -> None:
+    folders = {path.parent for path, _ in python_files("ffsnn", "spaces", "search")}
+    counts = {str(folder): len(list((ROOT / folder).glob("*.py"))) for folder in folders}
+    assert {folder: count for folder, count in counts.items() if count > CROWD} == {}
+
+
+@pytest.mark.parametrize("library", PRIVATE)
+def test_what_is_private_of_a_library_is_named_in_one_file(library: str) -> None:
+    wrong = [
+        f"{path}:{use.line} uses {use.name}"
+        for path, source in python_files("search")
+        if str(path) != PRIVATE[library]
+        for use in (*source.imports, *source.references)
+        if use.name.split(".")[0] == library and any(part.startswith("_") for part in use.name.split("."))
+    ]
+    own = r"\._(trial_id|study_id|storage|brackets|rungs|get_trials|contains)\b"
+    wrong += [
+        f"{path} uses {found[0]}"
+        for path, _ in python_files("search")
+        if str(path) not in PRIVATE.values()
+        and (found := re.search(own, re.sub(r"self\._\w+", "", (ROOT / path).read_text())))
     ]
     assert wrong == []
 
