@@ -24,28 +24,34 @@ class SearchConfig(Config):
     name: str
     space: Space
     space_name: str = ""
-    trials: int = Field(ge=1)
-    epochs: int = Field(ge=1)
-    concurrency: int | None = Field(
-        None, ge=1, description="trials at once; None: as many as there are CPUs or GPU shares"
-    )
+    trials: int = Field(ge=1, description="trials in all; left out: the space's")
+    epochs: int = Field(ge=1, description="epochs of a trial at full length; left out: the space's")
+    concurrency: int | None = Field(None, ge=1, description="trials at once; left out: one a CPU, or a share of a GPU")
     gpus_per_trial: float | Literal["auto"] | None = Field(
-        None, description="auto: by measurement; None: one, where there is a GPU"
+        None, description="share of a GPU, e.g. 0.25; auto: measured, as many as fit and pay; left out: a whole one"
     )
-    time_budget: float | None = Field(None, gt=0, description="minutes, counted over resumes")
+    time_budget: float | None = Field(
+        None, gt=0, description="minutes after which no trial goes on, counted over resumes"
+    )
     objective: Annotated[str, OBJECTIVES] = Field("val_accuracy", description="what the search is after")
     sampler: Annotated[str, SAMPLERS] = Field("tpe", description="how the next point is suggested")
     scheduler: Annotated[str, SCHEDULERS] = Field("asha", description="how trials are stopped early")
-    seed: int = Field(0, ge=0, lt=2**31)
-    device: str = "auto"
-    data_dir: str | None = None
-    address: str | None = Field(None, description="of a Ray cluster; None: this machine")
-    storage: str | None = Field(None, repr=False, description="database of the study; None: study.log")
-    tracking_uri: str | None = Field(None, repr=False, description="of an MLflow server; None: the store in mlruns/")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the sampler and of every trial")
+    device: str = Field("auto", description="auto, cpu or cuda")
+    data_dir: str | None = Field(None, description="where data sets are kept")
+    address: str | None = Field(None, description="of a Ray cluster, auto or HOST:PORT; left out: this machine")
+    storage: str | None = Field(
+        None, repr=False, description="database of the study, postgresql://...; left out: a file"
+    )
+    tracking_uri: str | None = Field(
+        None, repr=False, description="of an MLflow server; left out: the store in mlruns/"
+    )
     retries: int = Field(2, ge=0, description="of a trial whose process crashed or hung, before it is failed")
-    max_failed: float = Field(0.5, ge=0, le=1, description="share of the ended trials that may have failed")
+    max_failed: float = Field(
+        0.5, ge=0, le=1, description="share of the ended trials that may have failed; with more the search stops"
+    )
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
-    warm_start: tuple[str, ...] = Field((), description="earlier searches")
+    warm_start: tuple[str, ...] = Field((), description="earlier searches, whose best points are tried first")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
 
     @field_validator("name")

@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from search.config import SearchConfig
 from search.registries import SCHEDULERS
-from search.store.folder import TrialsFolder
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
+
+    from search.config import SearchConfig
+    from search.store.folder import TrialsFolder
 
 
 class Scheduler(ABC):
@@ -17,13 +18,13 @@ class Scheduler(ABC):
 
     stop_reason: str | None = None  # in the record of the trials that it stops; None: it stops none
 
-    def milestones(self, config: SearchConfig) -> list[int]:
+    def milestones(self, config: "SearchConfig") -> list[int]:
         """Epochs at which trials are compared; a trial writes a checkpoint at each."""
         first, factor = config.rungs
         return [first * factor**k for k in range(32) if first * factor**k <= config.epochs]
 
     @abstractmethod
-    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+    def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         """Tune's scheduler, with all that earlier drivers of the search have seen.
 
         Args:
@@ -33,7 +34,7 @@ class Scheduler(ABC):
         """
 
     @abstractmethod
-    def describe(self, config: SearchConfig) -> str:
+    def describe(self, config: "SearchConfig") -> str:
         """What it does, for a report."""
 
 
@@ -53,14 +54,14 @@ class Asha(Scheduler):
 
     stop_reason = "asha"
 
-    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+    def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from search.execution.asha import FolderASHA
 
         scheduler = FolderASHA(config, on_stop)
         scheduler.refill(folder)
         return scheduler
 
-    def describe(self, config: SearchConfig) -> str:
+    def describe(self, config: "SearchConfig") -> str:
         first, factor = config.rungs
         return f"ASHA, first rung after epoch {first}, about one in {factor} is promoted"
 
@@ -69,10 +70,10 @@ class Asha(Scheduler):
 class Unscheduled(Scheduler):
     """Every trial runs to its end."""
 
-    def build(self, config: SearchConfig, folder: TrialsFolder, on_stop: Callable[[int], None]) -> "TrialScheduler":
+    def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from ray.tune.schedulers import FIFOScheduler
 
         return FIFOScheduler()  # type: ignore[no-untyped-call]
 
-    def describe(self, config: SearchConfig) -> str:
+    def describe(self, config: "SearchConfig") -> str:
         return "none: every trial runs to its end"

@@ -1,0 +1,94 @@
+"""Commands on networks: `ffsnn train | show | predict | reproduce`."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ffsnn.config import ConfigError, RunConfig
+from search.cli.options import DataDir, Home, TrackingUri, console
+from search.cli.train_options import parse_train_options
+
+
+def train(
+    context: typer.Context,
+    test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
+    home: Home = None,
+) -> None:
+    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`.
+
+    A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
+    that is there goes on where it stopped.
+    """
+    from spaces import presets
+
+    asked = parse_train_options(context.args)
+    config = (presets.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    for remark in asked.remarks:
+        console.print(remark)
+    if seeds > 1 and asked.out:
+        raise ConfigError(f"--out names the folder of one run, but got --seeds {seeds}: leave one of them out")
+
+    from search.cli.train import train_seeds
+    from search.settings import find_home
+
+    train_seeds(config, seeds, test, Path(asked.out) if asked.out else None, find_home(home) / "runs", console)
+
+
+def show(
+    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    out: Annotated[Path | None, typer.Option(help="folder of the pictures (default: pictures/ in the run's)")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
+    from ffsnn.inspection import energy
+    from ffsnn.inspection.show import show, trained
+
+    for picture in show(run, out, data_dir):
+        print(picture)
+    network, images = trained(run, data_dir)
+    print(energy.measure(network, images).table())
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="folder of a run or trial, a .safetensors file, or models:/NAME@champion")],
+    images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+) -> None:
+    """Print each image's label, and its margin: the best label's score less the second best's."""
+    from contextlib import nullcontext
+
+    from ffsnn.inspection.show import predict
+
+    folder: AbstractContextManager[Path] = nullcontext(Path(run))
+    if run.startswith("models:/"):
+        from search.retrain.champion import downloaded
+        from search.settings import find_home
+
+        folder = downloaded(find_home(home), run, tracking_uri)
+    with folder as path:
+        for answer in predict(path, images):
+            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+
+
+def reproduce(
+    seeds: Annotated[int, typer.Option(help="of each group")] = 3,
+    out: Annotated[Path | None, typer.Option(help="folder of the results; an interrupted table goes on")] = None,
+    data_dir: DataDir = None,
+    home: Home = None,
+) -> None:
+    """Train the method notes' own eight groups as they did, and print their figures beside ours."""
+    from ffsnn.reproduction.report import seed_table_command
+    from ffsnn.reproduction.table import RECIPE_WIDTHS, ProcessDied, Setting
+    from search.settings import find_home
+    from spaces import presets
+
+    recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
+    try:
+        seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
+    except ProcessDied as error:
+        console.print(f"ffsnn: {error}")
+        raise typer.Exit(1) from None

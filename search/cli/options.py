@@ -1,0 +1,51 @@
+"""What several commands share: the console, options by the fields of a search's configuration, checks of numbers."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+
+from ffsnn.config import ConfigError
+from search.config import SearchConfig
+
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+
+WHAT, SPENT, WHERE, FAULTS = "What is searched", "What it may spend", "Where it runs and writes", "Faults"
+
+
+def field(name: str, panel: str | None = None, metavar: str | None = None) -> Any:
+    """The option of a field of `SearchConfig`: its help and its default are the field's."""
+    info = SearchConfig.model_fields[name]
+    registries = [tuple(part) for part in info.metadata if hasattr(part, "home")]
+    names = f": {', '.join(registries[0])}" if registries else ""
+    default = "" if info.default in (None, PydanticUndefined, ()) else f" (default: {info.default})"
+    return typer.Option(help=f"{info.description}{names}{default}", rich_help_panel=panel, metavar=metavar)
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder that holds mlruns/ (default: FFSNN_HOME, ffsnn.toml, the nearest one)", rich_help_panel=WHERE
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        help="of an MLflow server or store (default: MLFLOW_TRACKING_URI, else the one at hand)", rich_help_panel=WHERE
+    ),
+]
+DataDir = Annotated[str | None, field("data_dir", WHERE)]
+
+
+def at_least_one(**options: int | None) -> None:
+    """Make sure that numbers are positive.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} must be at least 1, but got {value}")

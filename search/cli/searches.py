@@ -1,0 +1,210 @@
+"""Commands on searches: `ffsnn search | doctor | best | retrain | report | sync | ui`."""
+
+import inspect
+import sys
+from typing import Annotated
+
+import typer
+
+from search.cli.options import FAULTS, SPENT, WHAT, WHERE, DataDir, Home, TrackingUri, at_least_one, console, field
+from search.settings import redacted
+from search.signals import held_back
+
+
+def search(
+    context: typer.Context,
+    space: Annotated[
+        str | None, typer.Argument(help="name of a shipped space, or a YAML file (default: mnist)")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="of the search; one that is there goes on (default: SPACE-1)", rich_help_panel=WHAT),
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped", rich_help_panel=WHAT)
+    ] = None,
+    objective: Annotated[str | None, field("objective", WHAT)] = None,
+    sampler: Annotated[str | None, field("sampler", WHAT)] = None,
+    scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
+    seed: Annotated[int | None, field("seed", WHAT)] = None,
+    warm_start: Annotated[str | None, field("warm_start", WHAT, "NAME[,NAME...]")] = None,
+    trials: Annotated[int | None, field("trials", SPENT)] = None,
+    epochs: Annotated[int | None, field("epochs", SPENT)] = None,
+    time_budget: Annotated[float | None, field("time_budget", SPENT)] = None,
+    concurrency: Annotated[int | None, field("concurrency", SPENT)] = None,
+    gpus_per_trial: Annotated[str | None, field("gpus_per_trial", SPENT)] = None,
+    device: Annotated[str | None, field("device", WHERE)] = None,
+    address: Annotated[str | None, field("address", WHERE)] = None,
+    storage: Annotated[str | None, field("storage", WHERE)] = None,
+    tracking_uri: Annotated[str | None, field("tracking_uri", WHERE)] = None,
+    data_dir: DataDir = None,
+    home: Home = None,
+    retries: Annotated[int | None, field("retries", FAULTS)] = None,
+    max_failed: Annotated[float | None, field("max_failed", FAULTS)] = None,
+    patience: Annotated[float | None, field("patience", FAULTS)] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="go on although torch or spikingjelly differ", rich_help_panel=FAULTS)
+    ] = False,
+) -> None:
+    """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
+    with held_back():  # from the threads of numerical libraries, which would hear what Ray answers while it starts
+        from search.launch import launch
+        from search.progress import summary
+        from search.resolve import from_options
+        from search.store.folder import SearchFolder
+
+    mlruns, config, goes_on = from_options(context.params)
+    outcome = launch(mlruns, config, console, resume=goes_on, force=force)
+    folder = SearchFolder.open(mlruns, config.name)
+    summary(folder, console)
+    console.print(f"results: {folder.path}")
+    if outcome.code:
+        mend = "" if outcome.code == 2 else f"; go on with: ffsnn search --resume {config.name}"
+        console.print(f"stopped: {outcome.reason}{mend}")
+        raise typer.Exit(outcome.code)
+    if outcome.reason:
+        console.print(f"{outcome.reason}; more: ffsnn search --resume {config.name} --time-budget MINUTES, in all")
+    console.print(f"next: ffsnn best {config.name}")
+
+
+def doctor(context: typer.Context, **options: object) -> None:
+    """Check, before a search of the same options, all that it will use: nodes, home, data, servers."""
+    from search.cluster.doctor import examine, refusal, show
+    from search.resolve import from_options
+
+    mlruns, config, _ = from_options(context.params)
+    lines = examine(mlruns, config)
+    show(lines, console)
+    if refusal(lines):
+        raise typer.Exit(1)
+
+
+doctor.__signature__ = inspect.signature(search)  # type: ignore[attr-defined]  # it takes the options of a search
+doctor.__annotations__ = search.__annotations__
+
+
+def best(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+) -> None:
+    """Print the best configuration as YAML, and write it where `ffsnn train` can take it.
+
+    Where the search's folder is not at hand, an MLflow address is enough; then nothing is written.
+    """
+    from ffsnn import atomic
+    from search.names import BEST_FILE
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.tracking import best
+
+    at_least_one(top=top)
+    mlruns = find_home(home)
+    found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
+    print("---\n".join(it.yaml() for it in found), end="")
+    if tracking_uri or not SearchFolder.exists(mlruns, name):
+        print("next: keep it (> best.yaml), then: ffsnn train best.yaml --test", file=sys.stderr)
+        return
+    folder = SearchFolder.open(mlruns, name).path
+    stem, suffix = BEST_FILE.split(".")
+    files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
+    for file, it in zip(files, found, strict=True):
+        atomic.write(file, it.yaml())
+    print(f"next: ffsnn train {files[0]} --test", file=sys.stderr)
+
+
+def retrain(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
+    epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="trainings at once (default: the search's)")] = None,
+    gpus_per_trial: Annotated[str | None, field("gpus_per_trial")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda (default: the search's)")] = None,
+    data_dir: DataDir = None,
+    address: Annotated[str | None, field("address", WHERE)] = None,
+    tracking_uri: TrackingUri = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="make it the champion even if the present one is better")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Train the best configurations with several seeds, rank them, test the winner once, and register it.
+
+    Ctrl-C stops; the same command goes on, and after its end prints what is written.
+    """
+    at_least_one(top=top, seeds=seeds, epochs=epochs)
+    from search.settings import LOCAL, find_home, setting
+
+    with held_back():  # as in `search`
+        from search.retrain.retrain import retrain
+
+    asked = {
+        "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,
+        "data_dir": setting("data_dir", data_dir), "address": setting("address", address),
+        "tracking_uri": setting("tracking_uri", tracking_uri),
+    }  # fmt: skip
+    changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
+    outcome = retrain(find_home(home), name, top, seeds, epochs, changes, force, console)
+    if outcome.code:
+        console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
+        raise typer.Exit(outcome.code)
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    against: Annotated[str | None, typer.Option(metavar="NAME", help="another search, to compare it with")] = None,
+    home: Home = None,
+) -> None:
+    """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
+    from search.report.report import report
+    from search.settings import find_home
+
+    for file in report(find_home(home), name, against):
+        print(file)
+
+
+def sync(
+    name: Annotated[str, typer.Argument(help="of the search")],
+    storage: Annotated[str | None, field("storage", WHERE)] = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+) -> None:
+    """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
+    from search.cluster.servers import check_reachable
+    from search.resolve import requested
+    from search.settings import find_home, setting
+    from search.store.folder import SearchFolder
+    from search.study.reconcile import reconcile
+    from search.tracking import exporter
+    from search.tracking.store import store_uri
+
+    mlruns = find_home(home)
+    places = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
+    config, _ = requested(mlruns, None, None, name, places)
+    folder = SearchFolder.open(mlruns, name)
+    if config.tracking_uri:
+        check_reachable(config.tracking_uri)
+    with folder.lease():
+        if remark := folder.settle():
+            console.print(remark)
+        reconcile(folder, config, console.print)
+        count = exporter.export_search(mlruns, folder, config.tracking_uri)
+    console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
+
+
+def ui(
+    name: Annotated[str | None, typer.Argument(help="of a search; its view is prepared (default: all runs)")] = None,
+    host: Annotated[str, typer.Option(help="what the server listens on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="of a server that runs already (default: the search's own, else one is started)")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
+    from search.settings import find_home
+    from search.tracking.ui import ui
+
+    ui(find_home(home), name, host, port, tracking_uri, console)
