@@ -44,7 +44,7 @@ class Space(Config):
 
     kind: Literal["space"] = "space"
     description: str = ""
-    base: RunConfig = RunConfig()
+    base: RunConfig = Field(default_factory=RunConfig)
     parameters: dict[str, AnyParameter] = Field(min_length=1)
     budget: Budget = Budget()
 
