@@ -229,7 +229,7 @@ def shapes(config: RunConfig) -> list[LayerShape]:
     found = []
     for number, width in enumerate(network.widths):
         constant = encoder.constant and (number == 0 or network.between == "rate")
-        found.append(LayerShape(inputs, width, facts.classes if number == 0 else 0, constant, inputs * width))
+        found.append(LayerShape(inputs, width, facts.classes if number == 0 else 0, constant, inputs * width, width))
         inputs = width
     return found
 

@@ -14,6 +14,7 @@ class LayerShape(NamedTuple):
     labels: int  # inputs that are the label's, the first ones; 0 behind the first layer
     constant: bool  # it sees intensities that do not change in time, and no spikes
     weights: int
+    fan_out: int  # neurons that an input reaches
 
 
 def layer_shapes(config: RunConfig) -> list[LayerShape]:

@@ -119,11 +119,11 @@ def _energy(config: RunConfig, fired: Sequence[float], arrived: Sequence[float])
     T, shapes, additions = config.network.T, layer_shapes(config), []
     for shape, spikes in zip(shapes, arrived, strict=True):
         label = 0 if not shape.labels else 1 if shape.constant else T
-        additions.append(((0.0 if shape.constant else spikes) + label) * shape.width)
+        additions.append(((0.0 if shape.constant else spikes) + label) * shape.fan_out)
     return Energy(
         spikes=tuple(fired),
         synaptic_operations=tuple(additions),
-        multiply_adds=tuple(float((it.inputs - it.labels) * it.width * it.constant) for it in shapes),
-        dense_multiply_adds=tuple(shape.weights for shape in shapes),
+        multiply_adds=tuple(float((it.inputs - it.labels) * it.fan_out * it.constant) for it in shapes),
+        dense_multiply_adds=tuple(shape.inputs * shape.fan_out for shape in shapes),
         passes=PREDICTIONS[config.network.prediction].samples(config.data.facts.classes),
     )

@@ -64,7 +64,7 @@ def test_goodness_of_counts_is_that_of_rates_times_a_power_of_T(name: str, activ
     network = NetworkConfig(T=4, goodness=name, activity=activity, widths=(3, 3))
     by_hand = {"mean_square": [20 / 3, 11 / 3], "mean": [2.0, 5 / 3]}[name]
     scale = {"rate": 4 ** GOODNESS[name].power, "count": 1}[activity]
-    goodness = DenseLayer(1, LayerShape(3, 3, 0, False, 9), network, LearningConfig()).goodness_of(counts / 4)
+    goodness = DenseLayer(1, LayerShape(3, 3, 0, False, 9, 3), network, LearningConfig()).goodness_of(counts / 4)
     assert (scale * goodness).tolist() == pytest.approx(by_hand)
 
 
@@ -80,7 +80,7 @@ def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: Learn
     losses = []
     for activity, learning in (("rate", config), ("count", scaled)):
         network = NetworkConfig(T=T, goodness=name, activity=activity, widths=(2, 2))
-        layer = DenseLayer(1, LayerShape(2, 2, 0, False, 4), network, learning)
+        layer = DenseLayer(1, LayerShape(2, 2, 0, False, 4, 2), network, learning)
         losses.append(layer.local_loss(answer_of(layer, rates), y).item())
     assert losses[1] == pytest.approx(losses[0])
 
@@ -131,7 +131,7 @@ def test_the_readout_loss_by_hand() -> None:
 
 
 def output_layer(**learning: Any) -> DenseLayer:
-    return DenseLayer(1, LayerShape(3, 3, 0, False, 9), NetworkConfig(widths=(3, 3)), LearningConfig(**learning))
+    return DenseLayer(1, LayerShape(3, 3, 0, False, 9, 3), NetworkConfig(widths=(3, 3)), LearningConfig(**learning))
 
 
 @EVERY_LOSS
@@ -148,5 +148,5 @@ def test_an_output_layer_learns_the_true_label_from_both_samples(config: Learnin
 
 def test_only_the_last_layer_reads_out_and_only_if_asked() -> None:
     network = NetworkConfig(widths=(3, 3))
-    assert not DenseLayer(0, LayerShape(3, 3, 0, False, 9), network, LearningConfig(output="mse")).reads_out
+    assert not DenseLayer(0, LayerShape(3, 3, 0, False, 9, 3), network, LearningConfig(output="mse")).reads_out
     assert not output_layer(output="goodness").reads_out

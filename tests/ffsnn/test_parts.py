@@ -28,7 +28,7 @@ def layer_of(goodness: str, loss: str, surrogate: str = "atan", activity: str = 
     )
     theta = {"theta": 0.2} if loss == "threshold" else {}
     learning = LearningConfig.model_construct(**LearningConfig(alpha=9).model_dump() | {"loss": loss} | theta)
-    layer = DenseLayer(1, LayerShape(9, 7, 0, False, 63), network, learning)
+    layer = DenseLayer(1, LayerShape(9, 7, 0, False, 63, 7), network, learning)
     layer.initialise(torch.Generator().manual_seed(1))
     return layer
 

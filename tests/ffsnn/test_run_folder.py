@@ -116,14 +116,14 @@ def test_load_refuses_what_is_no_checkpoint(calm, tmp_path):
 
 def test_checkpoints_are_spaced_by_time(split, calm, tmp_path):
     """An epoch may take milliseconds; what is repeated after a stop has the same bits."""
-    run = Run(RUN, split, tmp_path, every=3600, checkpoint_epochs=[2])
+    run = Run(RUN, split, tmp_path, checkpoint_interval_s=3600, checkpoint_epochs=[2])
     assert [next(run).epoch for _ in range(3)] == [1, 2, 3]
     assert len(RunFolder(tmp_path).history()) == 3
-    again = Run(RUN, split, tmp_path, every=3600)
+    again = Run(RUN, split, tmp_path, checkpoint_interval_s=3600)
     assert len(again.history) == 2  # from the checkpoint that was asked for
     assert next(again).epoch == 3
     again.save()
-    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, every=3600)] == [4]
+    assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=3600)] == [4]
     same(tmp_path, calm)
 
 

@@ -22,8 +22,8 @@ def config_of(label: str = "in_place", **network: object) -> RunConfig:
 
 
 def test_by_hand() -> None:
-    assert layer_shapes(config_of()) == [LayerShape(64, 20, 10, True, 1280), LayerShape(20, 12, 0, False, 240)]
-    assert layer_shapes(config_of("appended"))[0] == LayerShape(74, 20, 10, True, 1480)
+    assert layer_shapes(config_of()) == [LayerShape(64, 20, 10, True, 1280, 20), LayerShape(20, 12, 0, False, 240, 12)]
+    assert layer_shapes(config_of("appended"))[0] == LayerShape(74, 20, 10, True, 1480, 20)
     assert [shape.constant for shape in layer_shapes(config_of(between="rate"))] == [True, True]
     assert [shape.constant for shape in layer_shapes(config_of(encoder="poisson", between="rate"))] == [False, False]
 
