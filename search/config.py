@@ -28,7 +28,7 @@ class SearchConfig(Config):
     epochs: int = Field(ge=1, description="epochs of a trial at full length; left out: the space's")
     concurrency: int | None = Field(None, ge=1, description="trials at once; left out: one a CPU, or a share of a GPU")
     gpus_per_trial: float | Literal["auto"] | None = Field(
-        None, description="share of a GPU, e.g. 0.25; auto: measured, as many as fit and pay; left out: a whole one"
+        None, description="share of a GPU, e.g. 0.25; auto: as many as fit, by formula; left out: a whole one"
     )
     time_budget: float | None = Field(
         None, gt=0, description="minutes after which no trial goes on, counted over resumes"

@@ -16,7 +16,6 @@ from ffsnn.training.run_folder import bytes_on_disk
 from search import preflight
 from search.config import SearchConfig
 from search.execution.session import Session, TrialEvent
-from search.names import SEARCHES
 from search.progress import ProgressDisplay
 from search.settings import redacted
 from search.signals import held_back, listen, stoppable
@@ -53,9 +52,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     os.umask(0o077)  # what is written is for its owner alone
     if config.storage or config.tracking_uri:
         preflight.check_servers(home, config, resume)
-    before = SearchFolder(home / SEARCHES / config.name)
-    packing = preflight.gpu_packing(before, config, config.extremes(), console)
-    resources = preflight.trial_resources(home, config, console, packing)
+    per_card = preflight.trials_per_card(config, config.extremes(), console)
+    resources = preflight.trial_resources(home, config, console, per_card)
     base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
@@ -82,8 +80,6 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if remark := folder.settle():
             console.print(remark)
         folder.write(config, checksum)
-        if packing:
-            folder.write_card(packing)
         from search.tracking.tracker import Tracker
 
         session = Session(folder, config, resources, disk, _study_searcher, redacting(console))

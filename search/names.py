@@ -11,8 +11,8 @@ NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE = (
 )  # fmt: skip
 
 # A search's folder, and what a trial's has beside its run.
-SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE, CARD_FILE = (
-    "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json", "card.json",
+SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
+    "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
 PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
 OWNER = "ffsnn.search"  # of a study in a database: the id of its search

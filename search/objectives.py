@@ -17,11 +17,11 @@ Value = Callable[["EpochMetrics", Callable[[], "RunConfig"]], float]  # an epoch
 class Objective:
     """One number an epoch, and which way is better."""
 
+    value: Value
     name: str  # of the metric, wherever it is reported: Tune, MLflow, tables
     title: str  # for a person, in a sentence
     direction: Literal["maximize", "minimize"]
     worst: float  # what a sampler is told of a trial that diverged
-    value: Value
     is_share: bool = False  # shown as a percentage
 
     @property
@@ -42,30 +42,16 @@ class Objective:
         return f"{value:.2%}" if self.is_share else f"{value:.5g}"
 
 
-def register(
-    name: str, title: str, direction: Literal["maximize", "minimize"], worst: float, *, is_share: bool = False
-) -> Callable[[Value], Value]:
-    """Make a function (epoch, configuration) -> number one that a search can name in `objective`.
-
-    Args:
-        name: of the objective and of its metric in MLflow.
-        title, direction, worst, is_share: see `Objective`.
-    """
-
-    def add(value: Value) -> Value:
-        OBJECTIVES.add(name, Objective(name, title, direction, worst, value, is_share))
-        return value
-
-    return add
+register = OBJECTIVES.decorator(Objective, named=True)
 
 
-@register("val_accuracy", "validation accuracy", "maximize", 0.0, is_share=True)
+@register("val_accuracy", title="validation accuracy", direction="maximize", worst=0.0, is_share=True)
 def val_accuracy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Share of the validation images that are predicted rightly."""
     return epoch.val_accuracy
 
 
-@register("nanojoules_per_sample", "energy estimate of a sample (nJ)", "minimize", 1e12)
+@register("nanojoules_per_sample", title="energy estimate of a sample (nJ)", direction="minimize", worst=1e12)
 def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Estimated energy of a sample (`ffsnn.inspection.energy`); of no use alone: a silent network takes least."""
     from ffsnn.inspection.energy import of_rates

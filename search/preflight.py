@@ -12,14 +12,13 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.training.run_folder import bytes_on_disk
-from search.cluster.gpu_packing import INSTEAD, largest, measure, refuse_full
+from search.cluster.gpu_packing import refuse_full, trials_per_gpu
 from search.cluster.node_report import gpus
 from search.cluster.nodes import this_machine
 from search.cluster.resources import TrialResources
 from search.config import SearchConfig
 from search.signals import held_back
-from search.store.folder import SearchFolder, TrialsFolder
-from search.store.packing import PackingResult
+from search.store.folder import SearchFolder
 
 SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
 
@@ -60,49 +59,45 @@ def check_servers(home: Path, config: SearchConfig, resume: bool) -> None:
         raise ConfigError(wrong)
 
 
-def gpu_packing(
-    folder: TrialsFolder, config: SearchConfig, configs: Iterable[RunConfig], console: Console
-) -> PackingResult | None:
-    """What a trial takes of this machine's card; measured once a folder and card. None: nothing has to be measured.
+def trials_per_card(config: SearchConfig, configs: Iterable[RunConfig], console: Console) -> int | None:
+    """How many trials share a GPU of this machine, as far as that is to be worked out; None: it is not.
 
     Args:
-        folder: which knows what was measured before; it need not be there yet.
         config: what is asked for.
         configs: among which the largest trial is.
-        console: where the figures go.
+        console: where it is said.
 
     Raises:
-        ConfigError: the cards are full or differ, not one trial fits, or it is a cluster's cards that are asked for.
+        ConfigError: the GPUs are full, or it is a cluster's GPUs that are asked for.
     """
     auto = config.gpus_per_trial == "auto"
     if config.address:
         if auto:
-            raise ConfigError(f"gpus_per_trial=auto measures this machine's cards, not a cluster's: {INSTEAD}")
+            raise ConfigError(
+                "gpus_per_trial=auto looks at this machine's GPUs, not at a cluster's: name a share, such as "
+                "--gpus-per-trial 0.25, or leave it out for one trial a GPU"
+            )
         return None
-    here = this_machine(config.device)
+    here, cards = this_machine(config.device), gpus()
     if not here.gpus or config.gpus_per_trial == 0:
         return None
-    refuse_full(gpus())
+    refuse_full(cards)
     if not auto:
         return None
-    console.print("measuring how many trials share a card: half a minute or more, once a search")
-    cards, trials = int(here.gpus), min(config.trials, config.concurrency or config.trials)
-    most = max(1, min(math.ceil(trials / cards), here.cpus // cards))
-    measured = measure(largest(configs), most, folder.card())
-    console.print(str(measured))
-    return measured
+    number, trials = int(here.gpus), min(config.trials, config.concurrency or config.trials)
+    share = trials_per_gpu(configs, cards, max(1, min(math.ceil(trials / number), here.cpus // number)))
+    console.print(f"{share} trials share a GPU, by a formula for their memory")
+    return share
 
 
-def trial_resources(
-    home: Path, config: SearchConfig, console: Console, measured: PackingResult | None
-) -> TrialResources:
+def trial_resources(home: Path, config: SearchConfig, console: Console, per_card: int | None) -> TrialResources:
     """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
 
     Raises:
         ConfigError: something on a node of the cluster is wrong; a table says what is right.
     """
     if not config.address:
-        return TrialResources(config, per_card=measured.trials if measured else None)
+        return TrialResources(config, per_card=per_card)
     from search.cluster import doctor
 
     lines, nodes = doctor.nodes(home, config)

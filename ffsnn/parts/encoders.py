@@ -36,22 +36,7 @@ class Encoder:
         return self.encode(some, T, noise).sum(dtype=torch.float64).item() / len(some)
 
 
-def register(
-    name: str, *, constant: bool = False, keeps_rate: bool = False, least_T: int = 1,
-    expected: Callable[[torch.Tensor, int], float] | None = None,
-) -> Callable[[Encode], Encode]:  # fmt: skip
-    """Make a function (images (B, F), T, generator) -> spikes (T, B, F), uint8, one that a configuration can name.
-
-    Args:
-        name: for `network.encoder`.
-        constant, keeps_rate, least_T, expected: see `Encoder`.
-    """
-
-    def add(function: Encode) -> Encode:
-        ENCODERS.add(name, Encoder(function, constant, keeps_rate, least_T, expected))
-        return function
-
-    return add
+register = ENCODERS.decorator(Encoder)
 
 
 @register("direct", constant=True, keeps_rate=True)

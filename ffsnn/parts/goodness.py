@@ -31,20 +31,7 @@ class Goodness:
     power: int = 1  # it grows by T^power where activity is counts instead of rates
 
 
-def register(name: str, statistic: Statistic = "counts", power: int = 1) -> Callable[[Formula], Formula]:
-    """Make a function from activity (B, F) to goodness (B,) one that a configuration can name.
-
-    Args:
-        name: for `network.goodness`.
-        statistic: leave it out, unless the function is a mean of its argument ("total") or of its squares ("squares").
-        power: how it grows with its argument: of twice the activity it is 2^power as much.
-    """
-
-    def add(function: Formula) -> Formula:
-        GOODNESS.add(name, Goodness(function, statistic, power))
-        return function
-
-    return add
+register = GOODNESS.decorator(Goodness)
 
 
 @register("mean_square", statistic="squares", power=2)

@@ -28,19 +28,7 @@ class Loss:
     has_theta: bool = False  # it compares goodness with a threshold theta; otherwise it is given theta = 0
 
 
-def register(name: str, has_theta: bool = False) -> Callable[[Formula], Formula]:
-    """Make a function (g+ (B,), g- (B,), alpha, theta) -> scalar, a mean over pairs, one that a configuration can name.
-
-    Args:
-        name: for `learning.loss`.
-        has_theta: whether a configuration with this loss must set `learning.theta`.
-    """
-
-    def add(function: Formula) -> Formula:
-        LOSSES.add(name, Loss(function, has_theta))
-        return function
-
-    return add
+register = LOSSES.decorator(Loss)
 
 
 @register("threshold", has_theta=True)

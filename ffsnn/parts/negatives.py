@@ -47,14 +47,7 @@ class Negatives(ABC):
         return {}
 
 
-def register(name: str) -> Callable[[type[Negatives]], type[Negatives]]:
-    """Make a class of `Negatives` one that a configuration can name in `learning.negatives`."""
-
-    def add(kind: type[Negatives]) -> type[Negatives]:
-        NEGATIVES.add(name, kind)
-        return kind
-
-    return add
+register = NEGATIVES.decorator(lambda kind: kind)
 
 
 def hard_negatives(scores_BC: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -35,21 +35,7 @@ class Prediction:
         return classes if self.passes is None else self.passes
 
 
-def register(
-    name: str, *, passes: int | None = None, hidden: int = 0, one_a_class: bool = False, neutral: bool = False
-) -> Callable[[Scores], Scores]:
-    """Make a function (network, images, noise) -> scores (B, C) one that a configuration can name.
-
-    Args:
-        name: for `network.prediction`.
-        passes, hidden, one_a_class, neutral: see `Prediction`.
-    """
-
-    def add(scores: Scores) -> Scores:
-        PREDICTIONS.add(name, Prediction(scores, passes, hidden, one_a_class, neutral))
-        return scores
-
-    return add
+register = PREDICTIONS.decorator(Prediction)
 
 
 def _every_label(network: "Network", x: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ so that a configuration can be read without it. A part that is missing there has
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ffsnn.parts.surrogates import Surrogate
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -55,6 +56,23 @@ class Registry(Mapping[str, T], Generic[T]):
         if name in self._parts:
             raise ValueError(f"there is a {self.kind} {name!r} already: choose another name")
         self._parts[name] = part
+
+    def decorator(self, part: Callable[..., T], named: bool = False) -> Callable[..., Callable[[F], F]]:
+        """`register` of this kind: `@register("mine", **facts)` over a function (or a class) names a part made of it.
+
+        Args:
+            part: makes the part of the function and the facts.
+            named: whether it is given the name, too.
+        """
+
+        def register(name: str, **facts: Any) -> Callable[[F], F]:
+            def add(function: F) -> F:
+                self.add(name, part(function, **facts, **({"name": name} if named else {})))
+                return function
+
+            return add
+
+        return register
 
     def check(self, name: str) -> str:
         """The name, if a part has it.

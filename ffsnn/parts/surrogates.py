@@ -22,18 +22,7 @@ class Surrogate:
     compiled: bool = False
 
 
-def register(name: str) -> Callable[[Make], Make]:
-    """Make a function (alpha) -> module, such as a class of SpikingJelly's kind, one that a configuration can name.
-
-    Args:
-        name: for `network.surrogate`.
-    """
-
-    def add(make: Make) -> Make:
-        SURROGATES.add(name, Surrogate(make))
-        return make
-
-    return add
+register = SURROGATES.decorator(Surrogate)
 
 
 for _name, _make in {

@@ -38,14 +38,7 @@ class Scheduler(ABC):
         """What it does, for a report."""
 
 
-def register(name: str) -> Callable[[type[Scheduler]], type[Scheduler]]:
-    """Make a class of `Scheduler` one that a search can name."""
-
-    def add(kind: type[Scheduler]) -> type[Scheduler]:
-        SCHEDULERS.add(name, kind())
-        return kind
-
-    return add
+register = SCHEDULERS.decorator(lambda kind: kind())
 
 
 @register("asha")

@@ -10,20 +10,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from search import names
 from search.cluster import head_monitor, ray_cluster
 from search.execution.session import Session, TrialEvent
-from search.names import (
-    EPOCH,
-    EXCLUSIVE,
-    FOLDER,
-    NUMBER,
-    OBJECTIVE,
-    ON_CLUSTER,
-    OUT_OF_MEMORY,
-    PROBLEM,
-    RUNGS,
-    THREADS,
-)
 from search.registries import SCHEDULERS
 from search.store.trial_folder import End, Holder, TrialFolder, by_reason
 
@@ -73,23 +62,23 @@ class FolderSearcher(Searcher):
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
-        if exclusive := any(failure.reason == OUT_OF_MEMORY for failure in failures):
+        if exclusive := any(failure.reason == names.OUT_OF_MEMORY for failure in failures):
             self.exclusive.add(number)
         self.session.tell(TrialEvent(number))
         return {
-            NUMBER: number, FOLDER: str(Path(trial.path)), THREADS: self.session.resources.cpus,
-            OBJECTIVE: self.objective.name, RUNGS: self.search.milestones,
-            ON_CLUSTER: self.search.address is not None, EXCLUSIVE: exclusive,
+            names.NUMBER: number, names.FOLDER: str(Path(trial.path)), names.THREADS: self.session.resources.cpus,
+            names.OBJECTIVE: self.objective.name, names.RUNGS: self.search.milestones,
+            names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
         }  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if PROBLEM not in result:
-            self.session.tell(TrialEvent(self.live[trial_id], result[EPOCH], result[self.objective.name]))
+        if names.PROBLEM not in result:
+            self.session.tell(TrialEvent(self.live[trial_id], result[names.EPOCH], result[self.objective.name]))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
         self.exclusive.discard(trial.number)
-        end = self._failed(trial) if error else self._end(trial, (result or {}).get(PROBLEM))
+        end = self._failed(trial) if error else self._end(trial, (result or {}).get(names.PROBLEM))
         if end is not None:
             self._close(trial, end)
 
@@ -143,11 +132,13 @@ class FolderSearcher(Searcher):
             trial.add_failure("died", "its process was killed, or crashed in native code")
         failures = trial.failures()
         last = failures[-1]
-        too_large = sum(failure.reason == OUT_OF_MEMORY for failure in failures)
+        too_large = sum(failure.reason == names.OUT_OF_MEMORY for failure in failures)
         others = len(failures) - too_large
         if too_large > EXCLUSIVE_TRIES or others > self.search.retries:
             return End("failed", last.reason, last.detail)
-        how = "exclusive" if last.reason == OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
+        how = (
+            "exclusive" if last.reason == names.OUT_OF_MEMORY else f"attempt {others + 1} of {self.search.retries + 1}"
+        )
         self.waiting.insert(0, number)
         self.say(f"trial {number}: {last.reason}, {last.detail}; it goes on from epoch {last.epoch} ({how})")
         return None

@@ -23,9 +23,9 @@ from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training.run_folder import Run
 from ffsnn.training.trainer import DivergedError
+from search import names
 from search.cluster import ray_cluster
 from search.cluster.head_monitor import HeadMonitor
-from search.names import EPOCH, FOLDER, OBJECTIVE, ON_CLUSTER, OUT_OF_MEMORY, PROBLEM, RUNGS, THREADS
 from search.registries import OBJECTIVES
 from search.store.trial_folder import TrialFolder
 
@@ -46,11 +46,11 @@ class TrialTrainable(Trainable):
     """Trains the trial whose folder it is given, from where that folder stopped."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        use_threads(config[THREADS])
-        self.folder, self.held, self.rungs = TrialFolder(config[FOLDER]), ExitStack(), config[RUNGS]
-        self.objective = OBJECTIVES[config[OBJECTIVE]]
+        use_threads(config[names.THREADS])
+        self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
+        self.objective = OBJECTIVES[config[names.OBJECTIVE]]
         node = ""
-        if config[ON_CLUSTER]:
+        if config[names.ON_CLUSTER]:
             node = ray_cluster.here()
             _head_monitor(ray_cluster.head())
         self.held.enter_context(self.folder.occupied(node))
@@ -96,11 +96,11 @@ class TrialTrainable(Trainable):
         done = metrics.epoch >= self.run.trainer.learning.epochs
         config = self.run.trainer.config
         value = self.objective.value(metrics, lambda: config)
-        return {EPOCH: metrics.epoch, self.objective.name: value, "done": done}
+        return {names.EPOCH: metrics.epoch, self.objective.name: value, "done": done}
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
         self.run = None  # within an epoch, so nothing to be kept
-        return {EPOCH: 0, self.objective.name: float("nan"), PROBLEM: f"{reason}: {error}", "done": True}
+        return {names.EPOCH: 0, self.objective.name: float("nan"), names.PROBLEM: f"{reason}: {error}", "done": True}
 
     @contextmanager
     def _failure_recorded(self) -> Iterator[None]:
@@ -111,7 +111,7 @@ class TrialTrainable(Trainable):
             self.run = None
             traceback.print_exc()
             if ran_out(error):
-                self.folder.add_failure(OUT_OF_MEMORY, str(error) or type(error).__name__)
+                self.folder.add_failure(names.OUT_OF_MEMORY, str(error) or type(error).__name__)
             else:
                 self.folder.add_failure("error", f"{type(error).__name__}: {error}")
             raise

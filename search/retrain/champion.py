@@ -20,19 +20,8 @@ from typing import TYPE_CHECKING, Any
 import ffsnn
 from ffsnn.config import ConfigError
 from ffsnn.training.run_folder import BEST, CONFIG
-from search import settings
+from search import names, settings
 from search.cluster.servers import tracking_store
-from search.names import (
-    CHAMPION,
-    MODEL,
-    TAG_CONFIG_ID,
-    TAG_KIND,
-    TAG_RETRAIN,
-    TAG_RETRAIN_SEED,
-    TAG_RETRAIN_TRIAL,
-    TAG_TEST,
-    TAG_VALIDATION,
-)
 from search.registries import OBJECTIVES
 from search.tracking.store import open_store
 
@@ -74,26 +63,28 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     assert mean is not None
     if _ours(client, name) is None:
         client.create_registered_model(
-            name, {TAG_KIND: CHAMPION}, f"The best network of the search {name}, retrained with several seeds."
+            name,
+            {names.TAG_KIND: names.CHAMPION},
+            f"The best network of the search {name}, retrained with several seeds.",
         )
     mine = _of_retraining(client, name, folder.name) or _new_version(exporter, result)
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
-        its, objective = float(before.tags[TAG_VALIDATION]), OBJECTIVES[result.objective]
+        its, objective = float(before.tags[names.TAG_VALIDATION]), OBJECTIVES[result.objective]
         if objective.cost(mean) > objective.cost(its):
             return (
                 f"registered: {said}; version {before.version} stays the champion: {objective.title} "
                 f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
             )
-    client.set_registered_model_alias(name, CHAMPION, mine.version)
-    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{CHAMPION} image.png"
+    client.set_registered_model_alias(name, names.CHAMPION, mine.version)
+    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{names.CHAMPION} image.png"
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
     """The version that bears the alias."""
     model = client.get_registered_model(name)
-    number = model.aliases.get(CHAMPION)
+    number = model.aliases.get(names.CHAMPION)
     return None if number is None else client.get_model_version(name, str(number))
 
 
@@ -147,14 +138,14 @@ def _ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     found = client.search_registered_models(f"name = '{name}'")
     if not found:
         return None
-    if found[0].tags.get(TAG_KIND) != CHAMPION:
+    if found[0].tags.get(names.TAG_KIND) != names.CHAMPION:
         raise ConfigError(f"the registered model {name!r} is another project's: give the search another --name")
     return found[0]
 
 
 def _of_retraining(client: "MlflowClient", name: str, stem: str) -> "ModelVersion | None":
     versions = client.search_model_versions(f"name = '{name}'")
-    return next((it for it in versions if it.tags.get(TAG_RETRAIN) == stem), None)
+    return next((it for it in versions if it.tags.get(names.TAG_RETRAIN) == stem), None)
 
 
 def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "ModelVersion":
@@ -164,8 +155,8 @@ def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "Model
     folder, winner = exporter.folder, result.winner
     number = folder.number(winner.trial, result.best_seed)
     tags = {
-        TAG_RETRAIN: folder.name, TAG_RETRAIN_TRIAL: winner.trial, TAG_RETRAIN_SEED: result.best_seed,
-        TAG_CONFIG_ID: winner.config_id, TAG_VALIDATION: winner.mean, TAG_TEST: result.test.mean,
+        names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: winner.trial, names.TAG_RETRAIN_SEED: result.best_seed,
+        names.TAG_CONFIG_ID: winner.config_id, names.TAG_VALIDATION: winner.mean, names.TAG_TEST: result.test.mean,
     }  # fmt: skip
     with (
         tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch,
@@ -175,7 +166,7 @@ def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "Model
         network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
         with mlflow.start_run(run_id=exporter.runs[number]):
             logged = mlflow.pyfunc.log_model(
-                name=MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
+                name=names.MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
                 signature=_signature(example.shape[1]), input_example=example,
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],

@@ -3,7 +3,6 @@
     plan.json         the configurations and the seeds, written first and never changed
     trials/0000/      a training's own folder, as a trial's; the seeds go by in turn, so that a stop leaves whole rounds
     spent.json        seconds that it has run, over all its drivers
-    card.json         as a search's
     retrain.json      the ranking and the winner's test accuracy; once it is there, the test set is not opened again
     driver.lock       held by the process that runs it
 

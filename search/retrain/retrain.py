@@ -101,9 +101,8 @@ def retrain(
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
     """All trainings of the plan, to their ends."""
     plan, base = folder.plan, config.base
-    if packing := preflight.gpu_packing(folder, config, plan.configs, console):
-        folder.write_card(packing)
-    resources = preflight.trial_resources(home, config, console, packing)
+    per_card = preflight.trials_per_card(config, plan.configs, console)
+    resources = preflight.trial_resources(home, config, console, per_card)
     if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():

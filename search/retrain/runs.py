@@ -3,18 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.names import (
-    TAG_DATA,
-    TAG_KIND,
-    TAG_NAME,
-    TAG_RETRAIN,
-    TAG_RETRAIN_OF,
-    TAG_RETRAIN_RUN,
-    TAG_RETRAIN_SEED,
-    TAG_RETRAIN_TRIAL,
-    TAG_SEARCH,
-    TEST,
-)  # fmt: skip
+from search import names
 from search.retrain.folder import RetrainFolder
 from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder
@@ -28,7 +17,7 @@ if TYPE_CHECKING:
 class RetrainExporter(Exporter):
     """Writes one retraining into an MLflow store; every method can be repeated."""
 
-    name_tag, number_tag = TAG_RETRAIN_OF, TAG_RETRAIN_RUN
+    name_tag, number_tag = names.TAG_RETRAIN_OF, names.TAG_RETRAIN_RUN
     folder: RetrainFolder  # type: ignore[assignment]  # what asks for a search's is replaced below
 
     def __init__(self, home: Path, folder: RetrainFolder, uri: str | None = None) -> None:
@@ -42,8 +31,8 @@ class RetrainExporter(Exporter):
         """Each test accuracy, on the run of the network that it is of."""
         for seed, accuracy in zip(result.seeds, result.test.accuracies, strict=True):
             run = self.runs[self.folder.number(result.winner.trial, seed)]
-            if accuracy is not None and TEST not in self.client.get_run(run).data.metrics:
-                self.client.log_metric(run, TEST, accuracy)
+            if accuracy is not None and names.TEST not in self.client.get_run(run).data.metrics:
+                self.client.log_metric(run, names.TEST, accuracy)
 
     def best(self) -> int | None:
         """None's weights are kept here: those of the winner are in the model registry."""
@@ -53,10 +42,10 @@ class RetrainExporter(Exporter):
         self._close_trials()
 
     def _query(self, name: str) -> str:
-        return f"{super()._query(name)} AND tags.`{TAG_RETRAIN}` = '{self.folder.name}'"
+        return f"{super()._query(name)} AND tags.`{names.TAG_RETRAIN}` = '{self.folder.name}'"
 
     def _common(self) -> dict[str, str]:
-        return {name: value for name, value in super()._common().items() if name != TAG_DATA}
+        return {name: value for name, value in super()._common().items() if name != names.TAG_DATA}
 
     def _data(self) -> "list[DatasetInput]":
         """None: each seed draws validation images of its own."""
@@ -66,9 +55,9 @@ class RetrainExporter(Exporter):
         of, seed = self.folder.plan.of(trial.number)
         search = self.folder.search.name
         return {
-            TAG_KIND: "retrain", TAG_RETRAIN_OF: search, TAG_RETRAIN: self.folder.name,
-            TAG_RETRAIN_RUN: str(trial.number), TAG_RETRAIN_TRIAL: str(of), TAG_RETRAIN_SEED: str(seed),
-            TAG_NAME: f"{search}/{of:04d} seed {seed}",
+            names.TAG_KIND: "retrain", names.TAG_RETRAIN_OF: search, names.TAG_RETRAIN: self.folder.name,
+            names.TAG_RETRAIN_RUN: str(trial.number), names.TAG_RETRAIN_TRIAL: str(of),
+            names.TAG_RETRAIN_SEED: str(seed), names.TAG_NAME: f"{search}/{of:04d} seed {seed}",
         }  # fmt: skip
 
     def _parent(self) -> str:
@@ -80,6 +69,6 @@ class RetrainExporter(Exporter):
         return there
 
     def _searchs(self) -> str | None:
-        mine = f"tags.`{TAG_SEARCH}` = '{self.folder.search.name}' AND tags.`{TAG_KIND}` = 'search'"
+        mine = f"tags.`{names.TAG_SEARCH}` = '{self.folder.search.name}' AND tags.`{names.TAG_KIND}` = 'search'"
         runs = self.client.search_runs([self.experiment], mine, order_by=["attributes.start_time ASC"], max_results=1)
         return str(runs[0].info.run_id) if runs else None

@@ -4,7 +4,6 @@
     study.log         Optuna's journal: which trials exist, their parameters and states
     trials/0000/      a trial's own folder (`search.store.trial_folder`)
     spent.json        seconds that it has run, over all its drivers
-    card.json         what a trial takes of this machine's card, where that was asked for (`search.cluster.gpu_packing`)
     best.yaml         the best configuration, once asked for
     .tune/            Ray Tune's own, deleted at every start and end
     driver.lock       held by the process that runs the search; says which
@@ -29,10 +28,9 @@ from typing import Any
 from ffsnn import atomic
 from ffsnn.config import ConfigError, parse
 from ffsnn.training.run_folder import CONFIG
+from search import names
 from search.config import SearchConfig, problem_of_name
-from search.names import CARD_FILE, LEASE_FILE, SEARCH_FILE, SEARCHES, SPENT_FILE, STUDY_FILE, TRIALS
 from search.objectives import Objective
-from search.store.packing import PackingResult
 from search.store.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
@@ -53,7 +51,7 @@ class TrialsFolder:
         Raises:
             ConfigError: another process has it.
         """
-        with (self.path / LEASE_FILE).open("a+") as file:
+        with (self.path / names.LEASE_FILE).open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -69,7 +67,7 @@ class TrialsFolder:
     def runner(self) -> str | None:
         """Which process runs it now; None: none does."""
         try:
-            with (self.path / LEASE_FILE).open() as file:
+            with (self.path / names.LEASE_FILE).open() as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -81,29 +79,19 @@ class TrialsFolder:
     def spent(self) -> float:
         """Seconds that it has run, over all its drivers."""
         try:
-            return float(json.loads((self.path / SPENT_FILE).read_text())["seconds"])
+            return float(json.loads((self.path / names.SPENT_FILE).read_text())["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0.0
 
     def write_spent(self, seconds: float) -> None:
-        atomic.write(self.path / SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
-
-    def card(self) -> PackingResult | None:
-        """What a trial takes of a card; None: it was never measured, or the file is damaged."""
-        try:
-            return parse(PackingResult, json.loads((self.path / CARD_FILE).read_text()))
-        except (OSError, ValueError):
-            return None
-
-    def write_card(self, measured: PackingResult) -> None:
-        atomic.write(self.path / CARD_FILE, measured.model_dump_json(indent=2))
+        atomic.write(self.path / names.SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
 
     def trial(self, number: int) -> TrialFolder:
-        return TrialFolder(self.path / TRIALS / f"{number:04d}")
+        return TrialFolder(self.path / names.TRIALS / f"{number:04d}")
 
     def trials(self) -> Iterator[TrialFolder]:
         """All trials that were given a configuration, in the order of their numbers."""
-        for path in sorted((self.path / TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
+        for path in sorted((self.path / names.TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
             if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
                 yield TrialFolder(path)
 
@@ -113,11 +101,11 @@ class SearchFolder(TrialsFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.study_file = path / STUDY_FILE
+        self.study_file = path / names.STUDY_FILE
 
     @staticmethod
     def exists(home: Path, name: str) -> bool:
-        return problem_of_name(name) is None and (home / SEARCHES / name / SEARCH_FILE).is_file()
+        return problem_of_name(name) is None and (home / names.SEARCHES / name / names.SEARCH_FILE).is_file()
 
     @classmethod
     def open(cls, home: Path, name: str) -> "SearchFolder":
@@ -127,14 +115,14 @@ class SearchFolder(TrialsFolder):
             ConfigError: there is none of that name, or it is none; the nearest are named.
         """
         if not cls.exists(home, name):
-            known = [path.parent.name for path in sorted((home / SEARCHES).glob(f"*/{SEARCH_FILE}"))]
+            known = [path.parent.name for path in sorted((home / names.SEARCHES).glob(f"*/{names.SEARCH_FILE}"))]
             known = [there for there in known if problem_of_name(there) is None]
             near = difflib.get_close_matches(Path(name).name, known, n=3, cutoff=0.3) or known[-3:]
             hint = f"did you mean {', '.join(near)}?" if near else "start one with: ffsnn search"
             if wrong := problem_of_name(name):
                 raise ConfigError(f"a search's name {wrong}: {hint}")
-            raise ConfigError(f"there is no search {name!r} in {home / SEARCHES}: {hint}")
-        return cls(home / SEARCHES / name)
+            raise ConfigError(f"there is no search {name!r} in {home / names.SEARCHES}: {hint}")
+        return cls(home / names.SEARCHES / name)
 
     @classmethod
     def create(cls, home: Path, config: SearchConfig, data_checksum: str) -> "SearchFolder":
@@ -143,14 +131,16 @@ class SearchFolder(TrialsFolder):
         Raises:
             ConfigError: the name is taken, by a search or by something else.
         """
-        folder = cls(home / SEARCHES / config.name)
-        if (folder.path / SEARCH_FILE).exists():
+        folder = cls(home / names.SEARCHES / config.name)
+        if (folder.path / names.SEARCH_FILE).exists():
             raise ConfigError(
                 f"there is a search {config.name!r} already: go on by --resume {config.name}, or choose a --name"
             )
-        if folder.path.exists() and any(path.name != TRIALS for path in folder.path.iterdir()):
-            raise ConfigError(f"{folder.path} is there and is no search (no {SEARCH_FILE}): choose another --name")
-        (folder.path / TRIALS).mkdir(parents=True, exist_ok=True)
+        if folder.path.exists() and any(path.name != names.TRIALS for path in folder.path.iterdir()):
+            raise ConfigError(
+                f"{folder.path} is there and is no search (no {names.SEARCH_FILE}): choose another --name"
+            )
+        (folder.path / names.TRIALS).mkdir(parents=True, exist_ok=True)
         folder.write(config, data_checksum)
         return folder
 
@@ -178,7 +168,7 @@ class SearchFolder(TrialsFolder):
         })  # fmt: skip
 
     def _write(self, tree: dict[str, Any]) -> None:
-        atomic.write(self.path / SEARCH_FILE, json.dumps(tree, indent=2))
+        atomic.write(self.path / names.SEARCH_FILE, json.dumps(tree, indent=2))
 
     def settle(self) -> str | None:
         """Write down that a person has renamed, moved or copied the folder; in words, if its name is another one now.
@@ -206,10 +196,12 @@ class SearchFolder(TrialsFolder):
             ConfigError: it is damaged, or newer than this version.
         """
         try:
-            tree: dict[str, Any] = json.loads((self.path / SEARCH_FILE).read_text())
+            tree: dict[str, Any] = json.loads((self.path / names.SEARCH_FILE).read_text())
             format_ = tree.get("format")
         except (OSError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{self.path / SEARCH_FILE} cannot be read ({error}): choose another --name") from error
+            raise ConfigError(
+                f"{self.path / names.SEARCH_FILE} cannot be read ({error}): choose another --name"
+            ) from error
         if format_ != FORMAT:
             raise ConfigError(f"{self.path} has format {format_}, but this version reads format {FORMAT}")
         return tree
@@ -217,7 +209,7 @@ class SearchFolder(TrialsFolder):
     @property
     def id(self) -> str | None:
         """What tells it from a search of the same name elsewhere; None: none was given yet, to a copy neither."""
-        if not (self.path / SEARCH_FILE).exists():
+        if not (self.path / names.SEARCH_FILE).exists():
             return None
         tree = self.read()
         own: str | None = tree.get("id")
@@ -226,13 +218,13 @@ class SearchFolder(TrialsFolder):
     @property
     def former_names(self) -> list[str]:
         """Names that it had before its folder was renamed, the last one last; its runs in MLflow may bear them yet."""
-        if not (self.path / SEARCH_FILE).exists():
+        if not (self.path / names.SEARCH_FILE).exists():
             return []
         tree = self.read()
         if self._is_a_copy(tree):
             return []
-        names = [*tree.get("former_names", []), tree["config"]["name"]]
-        return [name for name in dict.fromkeys(names) if name != self.name]
+        former = [*tree.get("former_names", []), tree["config"]["name"]]
+        return [name for name in dict.fromkeys(former) if name != self.name]
 
     def _is_a_copy(self, tree: dict[str, Any]) -> bool:
         """Whether the folder that was written last is still there, as the same search's, and is another one.
@@ -245,7 +237,7 @@ class SearchFolder(TrialsFolder):
         return any(self._is_also_at(path, tree) for path in written)
 
     def _is_also_at(self, path: Path, tree: dict[str, Any]) -> bool:
-        if not (path / SEARCH_FILE).is_file() or path.samefile(self.path):
+        if not (path / names.SEARCH_FILE).is_file() or path.samefile(self.path):
             return False
         try:
             return SearchFolder(path).read().get("id") == tree.get("id")
@@ -283,6 +275,6 @@ def place(number: int, epochs: int, value: float, full: int, objective: Objectiv
 def free_name(home: Path, stem: str) -> str:
     """The first of `stem-1`, `stem-2`, ... that no search has."""
     number = 1
-    while (home / SEARCHES / f"{stem}-{number}").exists():
+    while (home / names.SEARCHES / f"{stem}-{number}").exists():
         number += 1
     return f"{stem}-{number}"

@@ -30,19 +30,7 @@ class Sampler:
     conditions: bool = True  # it models parameters that only some trials have; otherwise these are drawn at random
 
 
-def register(name: str, *, looks_at: int | None = None, conditions: bool = True) -> Callable[[Make], Make]:
-    """Make a function from a seed to an Optuna sampler one that a search can name.
-
-    Args:
-        name: for `--sampler`.
-        looks_at, conditions: see `Sampler`.
-    """
-
-    def add(make: Make) -> Make:
-        SAMPLERS.add(name, Sampler(make, looks_at, conditions))
-        return make
-
-    return add
+register = SAMPLERS.decorator(Sampler)
 
 
 @register("tpe", looks_at=300)

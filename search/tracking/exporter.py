@@ -10,23 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.training.trainer import EpochMetrics
-from search.names import (
-    EPOCHS,
-    MODEL,
-    PICTURES,
-    SEARCH_FILE,
-    TAG_CONFIG_ID,
-    TAG_ID,
-    TAG_KEPT,
-    TAG_KIND,
-    TAG_NAME,
-    TAG_NOTE,
-    TAG_PARENT,
-    TAG_SEARCH,
-    TAG_SEED,
-    TAG_STATE,
-    TAG_TRIAL,
-)  # fmt: skip
+from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, TrialFolder
 from search.tracking import runs
@@ -43,7 +27,7 @@ STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 class Exporter:
     """Writes one search into an MLflow store; every method can be repeated."""
 
-    name_tag, number_tag = TAG_SEARCH, TAG_TRIAL  # of which search a run is, and of which trial
+    name_tag, number_tag = names.TAG_SEARCH, names.TAG_TRIAL  # of which search a run is, and of which trial
 
     def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
         self.home, self.folder, self.uri = home, folder, uri
@@ -87,15 +71,15 @@ class Exporter:
         self.export_trial(number)
         trial, run = self.folder.trial(number), self.runs[number]
         best = str(trial.best_epoch())
-        if best in (str(None), self.client.get_run(run).data.tags.get(TAG_KEPT)):
+        if best in (str(None), self.client.get_run(run).data.tags.get(names.TAG_KEPT)):
             return
         from ffsnn.inspection.show import show
 
         for picture in show(trial.path):
-            self.client.log_artifact(run, str(picture), PICTURES)
+            self.client.log_artifact(run, str(picture), names.PICTURES)
         for file in (CONFIG, BEST):
-            self.client.log_artifact(run, str(trial.path / file), MODEL)
-        self._write(run, tags={TAG_KEPT: best})
+            self.client.log_artifact(run, str(trial.path / file), names.MODEL)
+        self._write(run, tags={names.TAG_KEPT: best})
 
     def best(self) -> int | None:
         """The trial whose weights are kept; None: no one's."""
@@ -105,7 +89,7 @@ class Exporter:
     def close(self, finished: bool) -> None:
         """End the parent run, and what an interruption left open."""
         self._close_trials()
-        self._write(self.parent, tags={TAG_NOTE: note(self.search)})
+        self._write(self.parent, tags={names.TAG_NOTE: note(self.search)})
         self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
 
     def _close_trials(self) -> None:
@@ -146,14 +130,14 @@ class Exporter:
 
     def _is_mine(self, run: "Run", name: str) -> bool:
         """Whether a run is this search's; one of an earlier version does not say so itself."""
-        said = run.data.tags.get(TAG_ID)
+        said = run.data.tags.get(names.TAG_ID)
         if said is not None:
             return said == self.id
         return name == self.search.name or not SearchFolder.exists(self.home, name)
 
     def _rename(self, run: "Run", before: str) -> None:
-        shown = run.data.tags.get(TAG_NAME, "")
-        tags = {self.name_tag: self.search.name, TAG_NAME: self.search.name + shown.removeprefix(before)}
+        shown = run.data.tags.get(names.TAG_NAME, "")
+        tags = {self.name_tag: self.search.name, names.TAG_NAME: self.search.name + shown.removeprefix(before)}
         self._write(run.info.run_id, tags=tags)
 
     def _query(self, name: str) -> str:
@@ -171,30 +155,32 @@ class Exporter:
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         """What tells a trial's run from all others."""
         return {
-            TAG_KIND: "trial", TAG_SEARCH: self.folder.name, TAG_TRIAL: str(trial.number),
-            TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
+            names.TAG_KIND: "trial", names.TAG_SEARCH: self.folder.name, names.TAG_TRIAL: str(trial.number),
+            names.TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
         }  # fmt: skip
 
     def _parent(self) -> str:
         config, there = self.search.config, self.there.get("")
         if there is None:
-            tags = {TAG_KIND: "search", TAG_SEARCH: self.folder.name, TAG_NAME: self.folder.name}
+            tags = {names.TAG_KIND: "search", names.TAG_SEARCH: self.folder.name, names.TAG_NAME: self.folder.name}
             begun = runs.span(self.folder)[0]
-            there = self.client.create_run(self.experiment, start_time=begun, tags=tags | {TAG_NOTE: note(self.search)})
+            there = self.client.create_run(
+                self.experiment, start_time=begun, tags=tags | {names.TAG_NOTE: note(self.search)}
+            )
         else:
             self.client.update_run(there.info.run_id, "RUNNING")
         run: str = there.info.run_id
         said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
         lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
         self._write(run, parameters=lacking, tags=self.tags)
-        self.client.log_dict(run, config.model_dump(mode="json"), SEARCH_FILE)
+        self.client.log_dict(run, config.model_dump(mode="json"), names.SEARCH_FILE)
         self.client.log_inputs(run, self._data())
         return run
 
     def _open(self, trial: TrialFolder, end: End | None, history: list[EpochMetrics]) -> str:
         """A trial's run; what of it the store has already is noted."""
         number, config = trial.number, trial.config()
-        own = {TAG_PARENT: self.parent, TAG_CONFIG_ID: config.id, TAG_SEED: str(config.seed)}
+        own = {names.TAG_PARENT: self.parent, names.TAG_CONFIG_ID: config.id, names.TAG_SEED: str(config.seed)}
         tags = self.tags | self._tags(trial) | own
         there = self.there.get(str(number))
         if there is None:
@@ -219,8 +205,8 @@ class Exporter:
         """Whether a run says all that its trial came to, and how it ended, which is written last."""
         tags, totals = run.data.tags, runs.totals(trial, history, self.objective)
         return (
-            run.info.status == STATUS[end.state] and tags.get(TAG_STATE) == end.state
-            and tags.get(TAG_PARENT) == self.parent and run.data.metrics.get(EPOCHS) == len(history)
+            run.info.status == STATUS[end.state] and tags.get(names.TAG_STATE) == end.state
+            and tags.get(names.TAG_PARENT) == self.parent and run.data.metrics.get(names.EPOCHS) == len(history)
             and totals.keys() <= run.data.metrics.keys()
         )  # fmt: skip
 

@@ -16,27 +16,7 @@ from ffsnn.inspection.energy import of_rates
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.run_folder import CONFIG, HISTORY
 from ffsnn.training.trainer import EpochMetrics
-from search.names import (
-    BEST,
-    END_FILE,
-    ENERGY,
-    EPOCHS,
-    LOG10,
-    OPERATIONS,
-    SECONDS,
-    SPEED,
-    SPIKES,
-    TAG_COMMIT,
-    TAG_DATA,
-    TAG_DATASET,
-    TAG_ID,
-    TAG_NOTE,
-    TAG_OBJECTIVE,
-    TAG_SEED,
-    TAG_SPACE,
-    TAG_STATE,
-    TAG_STOP_REASON,
-)  # fmt: skip
+from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
@@ -68,7 +48,7 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
         elif sample[path] is None:
             flat[leaf] = str(None)  # a choice, which a plot is to show
         elif is_logarithmic(space, path):
-            flat[leaf + LOG10] = round(math.log10(sample[path]), 6)  # type: ignore[arg-type]
+            flat[leaf + names.LOG10] = round(math.log10(sample[path]), 6)  # type: ignore[arg-type]
     return {name: value for name, value in flat.items() if value is not None}
 
 
@@ -88,18 +68,18 @@ def flat_metrics(epoch: EpochMetrics, objective: tuple[str, float]) -> dict[str,
 
 def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective) -> dict[str, float]:
     """What a trial comes to when it has ended; spikes and energy are those of a sample in its last epoch."""
-    values: dict[str, float] = {EPOCHS: len(history)}
+    values: dict[str, float] = {names.EPOCHS: len(history)}
     if not history:
         return values
     config, rates = trial.config(), history[-1].firing_rate
     values |= {
-        BEST + objective.name: objective.best(trial.values(objective, history)),
-        SECONDS: sum(epoch.seconds for epoch in history),
-        SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
-        SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),
+        names.BEST + objective.name: objective.best(trial.values(objective, history)),
+        names.SECONDS: sum(epoch.seconds for epoch in history),
+        names.SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
+        names.SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),
     }
     if (energy := of_rates(config, rates, history[-1].input_spikes)) is not None:
-        values |= {OPERATIONS: sum(energy.synaptic_operations), ENERGY: energy.picojoules / 1000}
+        values |= {names.OPERATIONS: sum(energy.synaptic_operations), names.ENERGY: energy.picojoules / 1000}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
@@ -107,18 +87,19 @@ def of_search(search: SearchFolder) -> dict[str, str]:
     """The tags that all runs of a search bear."""
     config, tree = search.config, search.read()
     tags = {
-        TAG_ID: search.id, TAG_OBJECTIVE: config.objective, TAG_SPACE: config.space_name, TAG_SEED: str(config.seed),
-        TAG_DATASET: config.base.data.dataset, TAG_DATA: tree["data"], TAG_COMMIT: tree.get("commit"),
+        names.TAG_ID: search.id, names.TAG_OBJECTIVE: config.objective, names.TAG_SPACE: config.space_name,
+        names.TAG_SEED: str(config.seed), names.TAG_DATASET: config.base.data.dataset, names.TAG_DATA: tree["data"],
+        names.TAG_COMMIT: tree.get("commit"),
     }  # fmt: skip
     return {name: value for name, value in tags.items() if value}
 
 
 def of_end(trial: TrialFolder, end: End) -> dict[str, str]:
     """The tags of a trial that has ended; a failed one's description has its output."""
-    tags = {TAG_STATE: end.state, TAG_STOP_REASON: end.reason}
+    tags = {names.TAG_STATE: end.state, names.TAG_STOP_REASON: end.reason}
     if end.state == "failed":
         output = trial.output(LINES) or "(nothing)"
-        tags[TAG_NOTE] = f"**{end.reason}**: {end.detail}\n\nLast lines of its output:\n\n```\n{output}\n```"
+        tags[names.TAG_NOTE] = f"**{end.reason}**: {end.detail}\n\nLast lines of its output:\n\n```\n{output}\n```"
     return tags
 
 
@@ -144,7 +125,7 @@ def began(trial: TrialFolder) -> int:
 
 def ended(trial: TrialFolder) -> int:
     """When the last was heard of a trial."""
-    return max(_written(trial, name) for name in (CONFIG, HISTORY, END_FILE))
+    return max(_written(trial, name) for name in (CONFIG, HISTORY, names.END_FILE))
 
 
 def span(folder: TrialsFolder) -> tuple[int, int]:

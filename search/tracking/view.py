@@ -13,20 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ffsnn.config import ConfigError
-from search.names import (
-    BEST,
-    ENERGY,
-    EPOCHS,
-    LOG10,
-    SECONDS,
-    SPIKES,
-    TAG_KIND,
-    TAG_SEARCH,
-    TAG_STATE,
-    TAG_STOP_REASON,
-    TAG_TRIAL,
-    VIEW,
-)  # fmt: skip
+from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.tracking import runs
@@ -59,7 +46,7 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     shown = view(name, search.config.space, layers(search), search.config.goal)
     state = base64.b64encode(zlib.compress(json.dumps(shown).encode()))
     envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}
-    client.set_experiment_tag(experiment, VIEW + name, json.dumps(envelope))
+    client.set_experiment_tag(experiment, names.VIEW + name, json.dumps(envelope))
     page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}&compareRunsMode="
     side_by_side = f"runs={quote(json.dumps(best))}&experiments={quote(json.dumps([experiment]))}"
     return {
@@ -79,7 +66,7 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
     sections: list[tuple[str, int, int, list[Card]]] = [
         ("What pays", 1, 420, [_parallel(axes, goal.name) for axes in _axes(space)]),
         ("Learning curves", 2, 420, [_curve(goal.name), _curve("loss_0")]),
-        ("Cost", 2, 360, [_scatter(ENERGY, goal.name), _scatter(SECONDS, goal.name)]),
+        ("Cost", 2, 360, [_scatter(names.ENERGY, goal.name), _scatter(names.SECONDS, goal.name)]),
         ("Layers", 3, 300, [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
     ]
     cards = [
@@ -88,7 +75,7 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
         for place, card in enumerate(of_section)
     ]
     return {
-        "searchFilter": f"tags.`{TAG_SEARCH}` = '{name}' AND tags.`{TAG_KIND}` = 'trial'",
+        "searchFilter": f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'",
         "orderByKey": f"metrics.`{goal.name}`", "orderByAsc": goal.direction == "minimize",
         "startTime": "ALL", "lifecycleFilter": "Active",
         "datasetsFilter": [], "modelVersionFilter": "All Runs",
@@ -103,9 +90,10 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
 
 
 def _columns(space: Space, goal: Objective) -> list[str]:
-    metrics = [goal.name, BEST + goal.name, EPOCHS, SECONDS, SPIKES, ENERGY]
+    metrics = [goal.name, names.BEST + goal.name, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
+    ends = (names.TAG_STATE, names.TAG_STOP_REASON)
     return [
-        *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in (TAG_STATE, TAG_STOP_REASON)),
+        *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in ends),
         *(f"params.`{path.rsplit('.', 1)[-1]}`" for path in space.parameters),
         *(f"metrics.`{name}`" for name in metrics[3:]),
     ]  # fmt: skip
@@ -116,7 +104,7 @@ def _axes(space: Space) -> list[list[str]]:
     groups: dict[str, list[str]] = {"": []}
     for path, parameter in space.parameters.items():
         leaf = path.rsplit(".", 1)[-1]
-        name = leaf + LOG10 if runs.is_logarithmic(space, path) else leaf
+        name = leaf + names.LOG10 if runs.is_logarithmic(space, path) else leaf
         groups.setdefault(json.dumps(parameter.when) if parameter.when else "", []).append(name)
     common = groups.pop("")
     return [common, *(common + more for more in groups.values())]
@@ -140,11 +128,13 @@ def _scatter(x: str, y: str) -> Card:
 
 def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
     """Runs of the best trials, by the one rule (`search.store.folder.place`); those that MLflow has."""
-    its = f"tags.`{TAG_SEARCH}` = '{search.name}' AND tags.`{TAG_KIND}` = 'trial'"
+    its = f"tags.`{names.TAG_SEARCH}` = '{search.name}' AND tags.`{names.TAG_KIND}` = 'trial'"
     found: dict[int, str] = {}
     token: str | None = ""
     while token is not None:
         page = client.search_runs([experiment], its, max_results=BATCH, page_token=token or None)
-        found |= {int(run.data.tags[TAG_TRIAL]): run.info.run_id for run in page if TAG_TRIAL in run.data.tags}
+        found |= {
+            int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in page if names.TAG_TRIAL in run.data.tags
+        }
         token = page.token or None
     return [found[trial.number] for _, trial in search.ranked() if trial.number in found][:COMPARED]
