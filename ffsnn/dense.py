@@ -55,23 +55,23 @@ class DenseLayer(Layer):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights in products."""
+        """Type of the weights in matrix products."""
         return torch.bfloat16 if self.learning.precision == "bfloat16" else self.weight.dtype
 
     @property
     def _state(self) -> torch.dtype:
-        """Of what is summed and of potentials."""
+        """Type of sums and of membrane potentials."""
         return torch.promote_types(self.dtype, torch.float32)
 
     @property
     def compiled(self) -> bool:
-        """Whether this layer takes a compiled path: in float32, with a compiler for its device and its surrogate."""
+        """True where a compiled path is taken: in float32, with a compiler for the device and a compiled surrogate."""
         known = SURROGATES[self.network.surrogate].compiled and self.weight.dtype == torch.float32
         return self.fused and known and compiled(self.weight.device)
 
     @property
     def sums_up(self) -> bool:
-        """Whether one sum over a sample's neurons is all that its goodness needs."""
+        """True where goodness needs one sum over a sample's neurons and no more."""
         return self.goodness.statistic != "counts"
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -164,7 +164,7 @@ class DenseLayer(Layer):
         return InputCurrent(current, amplitude * label, label_index, self._scale(squared_norm).repeat(1, copies))
 
     def _plain(self, input_current: InputCurrent) -> tuple[torch.Tensor, torch.Tensor]:
-        """By SpikingJelly's LIF: for float64, where nothing is compiled, and to be compared with."""
+        """The plain path, by SpikingJelly's LIF: for float64, where nothing is compiled, and as a reference."""
         current, label, label_index, scale = input_current
         current = current.to(self._state)
         if label is not None and label_index is not None:
@@ -172,7 +172,7 @@ class DenseLayer(Layer):
         return lif(self.neuron, self.network.T, current * scale[:, :, None])
 
     def _scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
-        """What brings inputs with these sums of squares to a root mean square of 1."""
+        """Factor that brings inputs with these sums of squares to a root mean square of 1."""
         if not self.normalize:
             return torch.ones_like(squared_norm)
         scale: torch.Tensor = math.sqrt(self.inputs) / (squared_norm.sqrt() + EPS)
@@ -190,7 +190,7 @@ class DenseLayer(Layer):
         return 1.0 / (float(count) ** self.goodness.power * self.weight.shape[1])
 
     def _goodness(self, total: torch.Tensor, squares: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """The same as `goodness_of`, of samples' sums of counts and of squared counts (B,), or of the counts (B, H)."""
+        """Goodness from samples' sums of counts and of squared counts (B,), or from the counts (B, H)."""
         match self.goodness.statistic:
             case "squares":
                 return self._unit * squares

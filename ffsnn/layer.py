@@ -23,14 +23,14 @@ from ffsnn.training.optimiser import Optimiser
 
 
 class Input(NamedTuple):
-    """What a layer is shown."""
+    """The input of a layer."""
 
     x: torch.Tensor  # (1, R, F) intensities, or spikes (T, R, F)
     squared_norm: torch.Tensor | None = None  # (1 or T, R) sums of squares of x, where they are known
 
 
 class LayerOutput(NamedTuple):
-    """What a layer does when it is shown an input; at length 0 what is not wanted and would cost something."""
+    """The response of a layer to an input; a tensor that was not asked for and would cost something has length 0."""
 
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
     rates: torch.Tensor  # (B, H) spikes / T
@@ -79,7 +79,7 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def optimiser(self) -> Optimiser:
-        """What steps its weights, new."""
+        """A new optimiser of its weights."""
 
     def weight_sum(self) -> torch.Tensor:
         """The sum of all weights, (): not finite once one of them is not."""
@@ -89,7 +89,7 @@ class Layer(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class LayerKind:
-    """How the layers of a network are made."""
+    """A kind of layer: the function for its shapes, and the one that builds a layer."""
 
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number

@@ -69,7 +69,7 @@ class Network(nn.Module):
         return cast(LayerOutput, self.each_layer[number](seen, y, copies, spikes, rates, loss))
 
     def hand_on(self, answer: LayerOutput, noise: torch.Generator) -> Input:
-        """What the next layer sees: spikes as they are, or the rates encoded again."""
+        """Input of the next layer: spikes as they are, or the rates encoded again."""
         if self.between == "spikes":
             return Input(answer.spikes, answer.squared_norm)
         return Input(self.encoder(answer.rates.detach(), self.T, noise))
@@ -92,7 +92,7 @@ class Network(nn.Module):
     def scores(
         self, x: torch.Tensor, batch: int = 0, prediction: str | None = None, noise: Noise | None = None
     ) -> torch.Tensor:
-        """How much speaks for each label: (B, C) for uint8 images (B, F); the largest is the prediction.
+        """Scores of the labels, (B, C) for uint8 images (B, F); the largest is the prediction.
 
         Encoding noise is a function of (seed, batch), unless given; the image's is the same under all labels.
         """

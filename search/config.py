@@ -148,7 +148,7 @@ LONGEST_NAME = 200  # characters: it is a folder's, a study's, a registered mode
 
 
 def problem_of_name(name: str) -> str | None:
-    """What keeps a text from being a search's name; None: nothing."""
+    """Reason why a text cannot be a search's name; None: it can."""
     if NAME.fullmatch(name) and len(name) <= LONGEST_NAME:
         return None
     shown = name if len(name) <= 40 else f"{name[:40]}... ({len(name)} characters)"
@@ -171,7 +171,7 @@ MAY_CHANGE = {  # when a search goes on
 
 
 def difference(old: SearchConfig, new: SearchConfig) -> str | None:
-    """What a search may not change when it goes on, but would; None: nothing."""
+    """Changes that a search would make when it goes on, but may not; None: it makes none."""
     changed = [
         f"{path}={_shown(before)} became {_shown(after)}"
         for path, before, after in _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: with all its trials, else why not."""
+    """Outcome of a search: with all its trials, else why not."""
 
     code: int  # exit code: 0 finished, 130 interrupted, 1 failed, 2 a rule is broken, which going on would meet again
     reason: str = ""

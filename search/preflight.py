@@ -60,7 +60,7 @@ def check_servers(home: Path, config: SearchConfig, resume: bool) -> None:
 
 
 def trials_per_card(config: SearchConfig, configs: Iterable[RunConfig], console: Console) -> int | None:
-    """How many trials share a GPU of this machine, as far as that is to be worked out; None: it is not.
+    """Number of trials that share a GPU of this machine, where `auto` asks for it; None: it does not.
 
     Args:
         config: what is asked for.
@@ -91,7 +91,7 @@ def trials_per_card(config: SearchConfig, configs: Iterable[RunConfig], console:
 
 
 def trial_resources(home: Path, config: SearchConfig, console: Console, per_card: int | None) -> TrialResources:
-    """What a trial gets: of this machine, or of the cluster, which is joined to look at it.
+    """Resources of a trial on this machine, or on the cluster, which is joined to look at it.
 
     Raises:
         ConfigError: something on a node of the cluster is wrong; a table says what is right.

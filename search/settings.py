@@ -49,7 +49,7 @@ def elsewhere(uri: str | None) -> str | None:
 
 
 def origins(said: str) -> str:
-    """Of the places that a message names, those that come from the environment or a file, and how to overrule them."""
+    """Settings in a message that come from the environment or a file, and how to overrule them."""
     notes = []
     for name, variable in ENVIRONMENT.items():
         source, value = variable, os.environ.get(variable)
@@ -63,7 +63,7 @@ def origins(said: str) -> str:
 
 
 def _shown(name: str, value: str) -> set[str]:
-    """How a place may stand in a message."""
+    """Forms in which a setting may stand in a message."""
     if name in FOLDERS:
         return {str(Path(value).expanduser().absolute())}
     return {value, without_password(value), redacted(value)}
@@ -96,7 +96,7 @@ def find_home(home: str | Path | None = None) -> Path:
 
 
 def _from_file() -> dict[str, str]:
-    """What the nearest `ffsnn.toml` says; folders in it are relative to it."""
+    """Read the nearest `ffsnn.toml`; folders in it are relative to it."""
     here = Path.cwd()
     file = next((file for folder in (here, *here.parents) if (file := folder / PLACES_FILE).is_file()), None)
     if file is None:

@@ -38,12 +38,12 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether the search is to stop."""
+        """True once the search is to stop."""
         return self.asked or self.out_of_time
 
     @property
     def overdue(self) -> bool:
-        """Whether what is still running has had its time to stop."""
+        """True once running trials have had their time to stop."""
         late = self.asked_at is not None and time.monotonic() > self.asked_at + GRACE
         return late or (self.budget is not None and self.seconds > self.budget + GRACE)
 

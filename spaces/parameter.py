@@ -30,7 +30,7 @@ class Parameter(Config):
         raise NotImplementedError
 
     def can_be(self, value: Value) -> bool:
-        """Whether a sampler may choose just this value; of a real range it practically never does."""
+        """True if a sampler may choose just this value; from a real range it practically never does."""
         raise NotImplementedError
 
 
@@ -133,7 +133,7 @@ def as_text(value: Any) -> Any:
 
 
 def as_list(value: Any) -> Any:
-    """`as_text` undone."""
+    """Inverse of `as_text`."""
     if isinstance(value, str) and re.fullmatch(r"\[.*\]", value):
         try:
             return json.loads(value)

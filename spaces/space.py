@@ -31,7 +31,7 @@ OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search 
 
 
 class Budget(Config):
-    """How much a search may spend, and how soon ASHA stops a trial."""
+    """Budget of a search, and how soon ASHA stops a trial."""
 
     trials: int = Field(20, ge=1)
     epochs: int = Field(20, ge=1, description="of a trial at full length")
@@ -127,7 +127,7 @@ class Space(Config):
         return self
 
     def active(self, path: str, sample: Mapping[str, Value]) -> bool:
-        """Whether a parameter exists, given those before it."""
+        """True if a parameter exists, given those before it."""
         for other, wanted in self.parameters[path].when.items():
             if other not in sample or sample[other] not in (wanted if isinstance(wanted, list) else [wanted]):
                 return False
@@ -182,7 +182,7 @@ class Space(Config):
 
 
 def _value(path: str, value: Any) -> Value:
-    """What a field makes of a value; a list as its JSON."""
+    """A value as its field reads it; a list as its JSON."""
     typed: Value = as_text(field_value(path, as_list(value)))
     return typed
 

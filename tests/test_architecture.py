@@ -190,6 +190,16 @@ def test_what_is_private_of_a_library_is_named_in_one_file(library: str) -> None
     assert wrong == []
 
 
+def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
+    """A reader is to know at once what a thing is, or does."""
+    wrong = []
+    for path, _ in python_files("ffsnn", "spaces", "search"):
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (said := ast.get_docstring(node)):
+                wrong += [f"{path}:{node.lineno} {said}"] if re.match(r"(Of|What|How|Whether)\b", said) else []
+    assert wrong == []
+
+
 def test_nothing_is_unpickled() -> None:
     wrong = []
     for path, source in python_files("ffsnn", "spaces", "search", "tests", "benchmarks"):

@@ -16,7 +16,7 @@ Device = str | torch.device
 
 
 class DatasetFacts(NamedTuple):
-    """What the rules of a configuration need to know of a data set without opening it."""
+    """Facts of a data set that the rules of a configuration need, without opening it."""
 
     train_images: int
     side: int
@@ -47,7 +47,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def train(self, data_dir: Folder) -> Images:
-        """All images for training and validation, always in the same order.
+        """Images for training and validation, always in the same order.
 
         Raises:
             DataError: they are neither in the cache nor to be had.

@@ -127,7 +127,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, raw: bytes) -> None:
-    """All or nothing, under the folder's lock: so the temporary name is ours, and a dead writer's is overwritten."""
+    """Write whole or not at all, under the folder's lock: the temporary name is ours; a dead writer's is replaced."""
     unfinished = path.with_name(path.name + ".part")
     with open(unfinished, "wb") as file:
         file.write(raw)

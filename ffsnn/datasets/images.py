@@ -85,7 +85,7 @@ def _png(path: str | Path, raw: bytes, side: int) -> npt.NDArray[np.uint8]:
 
 
 def _npy(path: str | Path, raw: bytes) -> npt.NDArray[np.uint8]:
-    """Of any shape."""
+    """Read an array of any shape."""
     array: npt.NDArray[np.generic] = np.load(io.BytesIO(raw), allow_pickle=False)
     if array.dtype == np.uint8:
         return array.astype(np.uint8)

@@ -32,7 +32,7 @@ def resolve_device(name: str) -> torch.device:
 
 @cache
 def gpus() -> tuple[int, str]:
-    """How many GPUs this torch can use, and what stands in the way of any: its own build, or the driver.
+    """Number of GPUs that this torch can use, and what stands in the way of any: its own build, or the driver.
 
     Asked once a process, for torch tells of a driver but once. It makes no context, so it takes no memory of a GPU.
     """

@@ -25,7 +25,7 @@ class OutOfMemory(RuntimeError):
 
 
 def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
-    """What an image of a batch takes at the widest layer of a step, on a type of device ("cpu" or "cuda").
+    """Memory for an image of a batch at the widest layer of a step, on a type of device ("cpu" or "cuda").
 
     Fused, a layer keeps the spikes that it hands on and a few numbers a neuron; besides, on a CPU its input as bits and
     as events, on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the
@@ -54,12 +54,12 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
 
 
 def bytes_of_weights(config: RunConfig) -> int:
-    """What a step takes for any batch: the weights' working copies, gradients and moments, six numbers a weight."""
+    """Memory of a step for any batch: the weights' working copies, gradients and moments, six numbers a weight."""
     return 4 * 6 * sum(shape.weights for shape in layer_shapes(config))
 
 
 def free_bytes(device: torch.device) -> int:
-    """What this process may still take; on a GPU with what torch holds for it already, in use or not."""
+    """Memory that this process may still take; on a GPU with what torch holds for it already, in use or not."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     own, free = psutil.Process().memory_info(), int(psutil.virtual_memory().available)
@@ -75,7 +75,7 @@ def gib(count: float) -> str:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an allocation failed: Python's, torch's on either device, or one of CUDA's libraries'."""
+    """True if an allocation failed: Python's, torch's on either device, or one of CUDA's libraries'."""
     if isinstance(error, OutOfMemory | MemoryError | torch.OutOfMemoryError):
         return True
     said = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")

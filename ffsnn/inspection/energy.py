@@ -30,7 +30,7 @@ MULTIPLY_ADD_PJ = 4.6
 
 @dataclass(frozen=True)
 class Energy:
-    """Of one sample (an image under a label), averaged. Tuples hold a value a layer.
+    """Energy of one sample (an image under a label), on average. Tuples hold a value a layer.
 
     A dense network of these widths that is read in one pass does each of `dense_multiply_adds` once. A spiking one does
     its operations `passes` times to predict a label, except the first layer's multiply-adds, which all passes share.
@@ -44,12 +44,12 @@ class Energy:
 
     @property
     def picojoules(self) -> float:
-        """Of one sample."""
+        """Estimated energy of one sample."""
         return ADDITION_PJ * sum(self.synaptic_operations) + MULTIPLY_ADD_PJ * sum(self.multiply_adds)
 
     @property
     def dense_picojoules(self) -> float:
-        """Of one sample in the dense network of the same widths."""
+        """Estimated energy of one sample in a network of the same widths without spikes."""
         return MULTIPLY_ADD_PJ * sum(self.dense_multiply_adds)
 
     def table(self) -> str:
@@ -97,7 +97,7 @@ def measure(network: Network, images: Images, labels: torch.Tensor | None = None
 
 
 def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> Energy | None:
-    """The same from what training has seen itself, averaged over its samples.
+    """Energy from firing rates that training has recorded, averaged over its samples.
 
     None where that does not tell: a layer has not been shown anything yet, or sends the time of its rates.
 

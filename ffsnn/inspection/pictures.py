@@ -121,7 +121,7 @@ def goodness_histograms(network: Network, images: Images) -> Figure:
 
 
 def confusion(y: torch.Tensor, predicted: torch.Tensor, classes: int) -> Figure:
-    """How often each true label (rows) was read as each label (columns), from labels (N,) and predictions (N,)."""
+    """Confusion matrix: true labels in rows, predictions in columns, from labels (N,) and predictions (N,)."""
     counts_CC = torch.bincount((y * classes + predicted).cpu(), minlength=classes**2).view(classes, classes).numpy()
     errors = counts_CC * (1 - np.eye(classes, dtype=counts_CC.dtype))
     figure = Figure(figsize=(1.8 + 0.55 * classes, 1.4 + 0.5 * classes), layout="constrained")

@@ -22,7 +22,7 @@ PICTURES = "pictures"  # the folder within the run's, unless another one is name
 
 
 class Prediction(NamedTuple):
-    """What the network says of one image."""
+    """The network's prediction for one image."""
 
     name: str  # the file's, with the image's number in brackets where the file holds several
     label: int

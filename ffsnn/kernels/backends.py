@@ -10,7 +10,7 @@ from ffsnn.hardware.memory import ran_out
 
 @cache
 def compiled(device: torch.device) -> bool:
-    """Whether the compiled path for a device can be had; if not, says so once."""
+    """True where a device has a compiled path; says once why not."""
     compiler, cost = "numba", "5 to 9 times slower"
     if device.type == "cuda":
         compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"

@@ -77,7 +77,7 @@ class CapturedSteps:
 
 
 class _Size:
-    """What steps on batches of one size keep."""
+    """Buffers and graphs for batches of one size."""
 
     def __init__(self, index: torch.Tensor, warm_up: int) -> None:
         self.index = torch.zeros_like(index)
@@ -112,7 +112,7 @@ def captured(
     work: Callable[[], torch.Tensor],
     generators: Collection[torch.Generator],
 ) -> Callable[[], torch.Tensor]:
-    """What does the work again and gives its result, always in the same tensor; in memory of the pool."""
+    """Capture the work; the function replays it and gives its result, always in the same tensor of the pool."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.stream(stream):  # also if capturing fails
         with warnings.catch_warnings(action="ignore"):  # needed before torch 2.14, which says that it is not any more

@@ -119,7 +119,7 @@ def in_tiles(weight: torch.Tensor) -> torch.Tensor:
 
 
 def from_tiles(tiles: torch.Tensor, neurons: int) -> torch.Tensor:
-    """`in_tiles` undone."""
+    """Inverse of `in_tiles`."""
     return tiles.transpose(0, 1).flatten(1)[:, :neurons].contiguous()
 
 

@@ -33,7 +33,7 @@ PROGRAMS = 8  # of the backward kernel on each multiprocessor
 
 @triton.jit
 def _label_current(label, which, lane, H, inside, LABELLED: tl.constexpr):
-    """What its label adds to a sample's current."""
+    """Current that a sample's label adds."""
     if LABELLED:
         return tl.load(label + tl.load(which) * H + lane, mask=inside, other=0.0)
     else:
@@ -42,7 +42,7 @@ def _label_current(label, which, lane, H, inside, LABELLED: tl.constexpr):
 
 @triton.jit
 def _derivative(x, alpha, SURROGATE: tl.constexpr):
-    """Of a spike whose potential is x above the threshold, as SpikingJelly defines it."""
+    """Surrogate derivative of a spike whose potential is x above the threshold, as SpikingJelly defines it."""
     if SURROGATE == "atan":
         z = 1.5707963267948966 * alpha * x
         return 0.5 * alpha / (1.0 + z * z)
@@ -176,7 +176,7 @@ def _backward(
 
 
 class Wanted(NamedTuple):
-    """What is asked of the neurons beside the sums of their counts."""
+    """Outputs that are asked for beside the sums of counts."""
 
     spikes: bool
     counts: bool

@@ -19,7 +19,7 @@ THRESHOLD, SWISH, SYMBA = range(3)
 
 
 class LossGradients(NamedTuple):
-    """What some rows add to a loss, and its derivatives by the sums that it depends on, in their samples' order."""
+    """Part of a loss that some rows add, and its derivatives by the sums that it depends on, in samples' order."""
 
     loss: float
     total: np.ndarray[Any, Any]  # (samples,) float32, by the sum of a sample's counts
@@ -35,7 +35,7 @@ class PairLoss(NamedTuple):
     unit: float
 
     def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> LossGradients:
-        """Of rows begin..end, from the sums of all samples: (tiles, B) twice, which add up over tiles; (B, H)."""
+        """Part of rows begin..end, from the sums of all samples: (tiles, B) twice, which add up over tiles; (B, H)."""
         d_sums, zero = np.empty(2 * (end - begin), np.float32), np.zeros(2 * (end - begin), np.float32)
         kind, theta = COMPILED.index(self.learning.loss), self.learning.theta or 0.0
         sums = squares if self.squared else total

@@ -22,7 +22,7 @@ def use_threads(count: int) -> None:
 
 
 def threads() -> int:
-    """As many as were asked for; else as many as torch has."""
+    """Number of threads: as many as were asked for, else as many as torch has."""
     return _threads or torch.get_num_threads()
 
 

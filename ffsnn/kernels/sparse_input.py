@@ -141,7 +141,7 @@ def _copy(source: Any, target: Any) -> None:
 
 @njit(inline="always")
 def _pack(eights: Any, packed: Any) -> None:
-    """Of words with a spike a byte, words with a spike a bit."""
+    """Pack words with a spike a byte into words with a spike a bit."""
     for f in range(packed.size):
         word = u64(0)
         for k in range(8):
@@ -166,7 +166,7 @@ def _spikes(row: Any, base: Any) -> Any:
 
 @njit(inline="always")
 def _list(at: int, fill: bool, row: Any, base: Any, start: Any, number: Any, value: Any) -> None:
-    """Where the spikes of `row` and `base` differ: +1 where there is one in `row` alone, -1 where in `base` alone."""
+    """List where the spikes of `row` and `base` differ: +1 for one in `row` alone, -1 for one in `base` alone."""
     if not fill:
         start[at + 1] = _spikes(row, base)
     else:

@@ -43,7 +43,7 @@ class Negatives(ABC):
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
-        """What it remembers from batch to batch, to be kept in checkpoints."""
+        """Tensors that it keeps from batch to batch, for checkpoints."""
         return {}
 
 
@@ -119,7 +119,7 @@ class Fresh(Negatives):
 
 @register("uniform")
 class Uniform(Negatives):
-    """All wrong labels alike."""
+    """Labels drawn evenly from all wrong ones."""
 
     def draw(self, index_B: torch.Tensor, x_BF: torch.Tensor, y_B: torch.Tensor, random: Random) -> torch.Tensor:
         return uniform_negatives(y_B, self.network.classes, random("negatives"))

@@ -55,7 +55,7 @@ def goodness(network: "Network", x: torch.Tensor, noise: Noise) -> torch.Tensor:
 
 @register("goodness_after_first", hidden=2)
 def goodness_after_first(network: "Network", x: torch.Tensor, noise: Noise) -> torch.Tensor:
-    """The same without the first layer."""
+    """Summed goodness without the first layer's."""
     return _by_goodness(network, x, noise, first=1)
 
 

@@ -16,7 +16,7 @@ Make = Callable[..., nn.Module]  # alpha=sharpness -> a module from h - v_thresh
 
 @dataclass(frozen=True)
 class Surrogate:
-    """How a surrogate is made, and whether the kernels know its formula."""
+    """A surrogate: the function that makes it, and whether the kernels know its formula."""
 
     make: Make
     compiled: bool = False

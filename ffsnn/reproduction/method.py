@@ -67,7 +67,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What all groups share; smaller numbers are for tests."""
+    """Settings that all groups share; smaller numbers are for tests."""
 
     T: int = 100
     iterations: int = 100  # of each layer, all on the same batch
@@ -135,7 +135,7 @@ def currents(
 
 
 def scale_of(power: torch.Tensor, first: bool) -> torch.Tensor:
-    """What inputs are scaled by, from how many of them spike."""
+    """Scale of inputs, from how many of them spike."""
     if first:  # x / (|x| + EPS), pixel by pixel
         return torch.full(power.shape, 1 / (1 + EPS))
     return 1 / (power.sqrt() + EPS)  # a norm: spikes are 0 or 1
@@ -201,7 +201,7 @@ def initial_weights(group: Group, seed: int) -> list[torch.Tensor]:
 def scores(
     group: Group, weights: list[torch.Tensor], x_NF: torch.Tensor, T: int, noise: torch.Generator
 ) -> torch.Tensor:
-    """What the largest of decides, (N, 10): summed goodness a label, or output rates summed over the labels."""
+    """Scores (N, 10), of which the largest decides: summed goodness a label, or output rates summed over labels."""
     per_label = torch.stack([overlay(x_NF, torch.full((len(x_NF),), label)) for label in range(CLASSES)], 1)
     parts = []
     for block in per_label.split(BLOCK):
@@ -248,7 +248,7 @@ def run_group(group: Group, seed: int, images: Images, test: Images, protocol: P
 
 
 def theta_matters(formula: str, batch: Images, thetas: tuple[float, float] = (0.35, 0.5), T: int = 20) -> float:
-    """How far two thetas' gradients of group 2's untrained layer differ at most, as a share of the largest entry."""
+    """Largest difference of two thetas' gradients of group 2's untrained layer, as a share of the largest entry."""
     group = GROUPS[1]
     weight = initial_weights(group, 0)[0].requires_grad_()
     rate = positives_and_negatives(batch, 0)

@@ -40,14 +40,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Setting:
-    """What every result of a table was made with; a kept result made otherwise is made again."""
+    """Settings that every result of a table was made with; a kept result made otherwise is made again."""
 
     protocol: Protocol = NOTES
     recipe: RunConfig | None = None  # the ninth line; None: there is none
     test_images: int | None = None  # None: all of them
 
     def json(self, line: int) -> list[dict[str, Any]]:
-        """How a result names it: as it does now, then as earlier versions did."""
+        """Names of the settings in a result's file: the present one, then those of earlier versions."""
         if self.recipe and line == RECIPE_LINE:
             return [{"recipe": recipe, "test_images": self.test_images} for recipe in self.recipe.ids]
         return [{"protocol": asdict(self.protocol), "test_images": self.test_images}]
@@ -80,7 +80,7 @@ class ResultFolder:
 
 
 def tasks(seeds: int, setting: Setting) -> list[Task]:
-    """All of a table's, the long ones first, so that the processes end together."""
+    """Tasks of a table, the long ones first, so that the processes end together."""
     last = RECIPE_LINE if setting.recipe else len(GROUPS)
     return [Task(line, seed) for line in range(last, 0, -1) for seed in range(seeds)]
 

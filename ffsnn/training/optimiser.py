@@ -16,7 +16,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # Adam's, as torch has them
 
 
 class Optimiser(ABC):
-    """Of one layer's weights. `state`: what it remembers from step to step, in place, named as torch does."""
+    """Steps one layer's weights. `state` holds its moments from step to step, in place, named as torch does."""
 
     def __init__(self, weight: torch.nn.Parameter, learning: LearningConfig) -> None:
         self.weight, self.learning = weight, learning

@@ -60,7 +60,7 @@ class EpochMetrics:
 
     @classmethod
     def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
-        """Of `json()`, as it was read.
+        """Build from `json()`, as it was read.
 
         Raises:
             NewerRecord: it is whole, and has a field that this version does not know.
@@ -131,7 +131,7 @@ class Trainer:
         )  # fmt: skip
 
     def _train_batches(self, batches: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What each of an epoch's batches has shown, on the device; without waiting for it, if it is a GPU."""
+        """Train an epoch's batches; their statistics, on the device, without waiting for it if it is a GPU."""
         seen = []
         for batch, index in enumerate(batches):
             self._set_learning_rate(self.epoch + batch / len(batches))
@@ -185,7 +185,7 @@ class Trainer:
         return shown
 
     def _seed(self, batch: int, name: str, *where: int) -> int:
-        """Of what is drawn for `name` in a batch; a prediction's noise is the same in each epoch."""
+        """Seed of the draw `name` in a batch; a prediction's noise is the same in each epoch."""
         epoch = () if name == "prediction" else (self.epoch,)
         return seed_of(self.config.seed, name, *epoch, batch, *where)
 
@@ -208,7 +208,7 @@ class Trainer:
             )
 
     def _set_learning_rate(self, epochs_done: float) -> None:
-        """By the schedule, which is each layer's own where they learn one after another."""
+        """Follow the schedule, which is each layer's own where they learn one after another."""
         first, last = 0.0, float(self.learning.epochs)
         if (learner := self._greedy_layer()) is not None:
             first, last = (math.ceil(n * self.learning.epochs / len(self.layers)) for n in (learner, learner + 1))
@@ -219,7 +219,7 @@ class Trainer:
             optimiser.set_lr(self.learning.lr * factor)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that the next epoch depends on, flat: weights, optimiser moments, goodness table, epochs done."""
+        """State that the next epoch depends on, flat: weights, optimiser moments, negatives' memory, epochs done."""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
             state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}

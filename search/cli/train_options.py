@@ -21,7 +21,7 @@ NO_MEANING = {
 
 @dataclass
 class TrainOptions:
-    """What was asked for: a configuration file, changes to its fields (dotted), the run's folder, remarks to print."""
+    """Parsed options: a configuration file, changes to its fields (dotted), the run's folder, remarks to print."""
 
     config: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)

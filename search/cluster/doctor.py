@@ -81,7 +81,7 @@ def nodes(home: Path, config: SearchConfig) -> tuple[list[Line], list[Node]]:
 
 
 def refusal(lines: list[Line]) -> str:
-    """All that is wrong, in one line; nothing, if all is well."""
+    """Everything that is wrong, in one line; empty, if all is well."""
     return "; ".join(f"{line.name}: {wrong}" for line in lines for wrong in line.wrong.values())
 
 
@@ -145,7 +145,7 @@ def _asked(nodes: list[Node], question: Question, here: NodeReport) -> list[Line
 
 
 def _line(name: str, said: NodeReport, here: NodeReport, skew: float, gpus: float = 0) -> Line:
-    """What a node said, beside what this one says."""
+    """Compare a node's answer with this machine's."""
     line = Line(name)
 
     def check(column: str, wrong: str, fine: str) -> None:

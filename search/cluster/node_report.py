@@ -21,7 +21,7 @@ LIBRARIES = ("ray", "torch", "spikingjelly", "optuna", "numba", "numpy")
 
 @dataclass(frozen=True)
 class Question:
-    """What a node is asked."""
+    """Question to a node."""
 
     home: str  # the mlruns/ folder
     probe: str  # a file in it, with `secret` in it
@@ -31,7 +31,7 @@ class Question:
 
 @dataclass
 class NodeReport:
-    """What it answered."""
+    """Answer of a node."""
 
     host: str
     versions: dict[str, str]
@@ -57,7 +57,7 @@ def report(question: Question) -> NodeReport:
 
 
 def code_digest() -> str:
-    """Of the source of this project that this process would import."""
+    """Digest of the source of this project that this process would import."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
@@ -94,7 +94,7 @@ def _home(question: Question) -> str:
 
 
 def _data(config: str) -> tuple[str, str]:
-    """What is wrong with the data set, which is fetched if it is not there; its checksum."""
+    """Fetch the data set if it is not there; what is wrong with it, and its checksum."""
     import yaml
 
     from ffsnn.config import ConfigError, RunConfig

@@ -94,7 +94,7 @@ def stop() -> None:
 
 
 def alive(node: str | None = None) -> bool:
-    """Whether a node is there, by its id; of any, None.
+    """True if a node is alive, by its id; None: if any is.
 
     One whose death Ray has not noticed yet takes no connection.
     """
@@ -134,6 +134,6 @@ def here() -> str:
 
 
 def head() -> tuple[str, int]:
-    """Where the cluster's own process listens."""
+    """Host and port of the cluster's own process."""
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
     return host, int(port)

@@ -23,7 +23,7 @@ NAMES = (
 
 
 def found(name: str, cost: str) -> Any:
-    """What a private name stands for; None where this Ray does not have it, which is said once."""
+    """The object of a private name; None where this Ray does not have it, which is said once."""
     module, _, leaf = name.rpartition(".")
     try:
         return getattr(import_module(module), leaf)

@@ -61,7 +61,7 @@ def session_folder() -> Iterator[Path]:
 
 @contextmanager
 def _guarded(path: Path) -> Iterator[None]:
-    """What is started within is ended with it, or with this process."""
+    """End what is started within, at the end of the block or of this process."""
     command = ["/bin/sh", "-c", GUARD, "sh", MARK, str(path), str(os.getpid())]
     with held_back():
         guard = subprocess.Popen(

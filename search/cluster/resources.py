@@ -56,7 +56,7 @@ class TrialResources:
         self.is_cluster, self.by_default = cluster is not None, asked is None
 
     def resources(self, trial: Mapping[str, Any]) -> "PlacementGroupFactory":
-        """What Ray is to give a trial that is handed out: its share; one that is to be alone a card, or a node.
+        """Resources of a trial that is handed out: its share; an exclusive one gets a GPU, or a node, for itself.
 
         On this machine Ray is told of a CPU a trial, for it starts a process for each CPU beforehand.
         """
@@ -70,12 +70,12 @@ class TrialResources:
         return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])
 
     def _living(self) -> list[Node]:
-        """Of the nodes, those that are still there: a trial for which only a lost one is large enough never starts."""
+        """Nodes that are still there: a trial for which only a lost one is large enough never starts."""
         there = {node.id for node in living()}
         return [node for node in self.nodes if node.id in there] or self.nodes
 
     def _trials_on(self, node: Node, cpus: int) -> int:
-        """How many trials of so many CPUs a node takes at once."""
+        """Number of trials of so many CPUs that a node takes at once."""
         if not self.gpus:
             return node.cpus // cpus
         if self.gpus < 1:  # no trial has parts of two cards

@@ -21,7 +21,7 @@ FIRST_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 
 def database_problem(url: str) -> str:
-    """Of a study's database."""
+    """Problem of a study's database."""
     from search.study.study_store import check_reachable
 
     try:
@@ -32,7 +32,7 @@ def database_problem(url: str) -> str:
 
 
 def tracking_problem(uri: str) -> str:
-    """Of an MLflow server or store: silent, another kind of server, a wrong password, a host that it does not know.
+    """Problem of an MLflow server or store: silent, of another kind, a wrong password, a host it does not know.
 
     Asked in a thread: neither a name server that is slow nor a server that drips keeps a person waiting for longer.
     """
@@ -131,7 +131,7 @@ def _refused(error: urllib.error.HTTPError) -> str:
 
 
 def ray_problem(address: str) -> str:
-    """Of a Ray cluster: silent, another token, or none asked for."""
+    """Problem of a Ray cluster: silent, another token, or none asked for."""
     target = head_of(address)
     if target is None:
         return "no Ray runs on this host: start it (docs/cluster.md), or name the head with --address HOST:PORT"
@@ -163,7 +163,7 @@ def head_of(address: str) -> str | None:
 
 
 def _asked(target: str, token: str | None) -> str:
-    """What a cluster's head says to its first question: a code of gRPC."""
+    """Ask a cluster's head its first question; the answer's code of gRPC."""
     import grpc
 
     with grpc.insecure_channel(target) as channel:

@@ -35,7 +35,7 @@ class Scheduler(ABC):
 
     @abstractmethod
     def describe(self, config: "SearchConfig") -> str:
-        """What it does, for a report."""
+        """A sentence for the report."""
 
 
 register = SCHEDULERS.decorator(lambda kind: kind())

@@ -100,7 +100,7 @@ class FolderSearcher(Searcher):
             self.stop.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
 
     def _end(self, trial: TrialFolder, problem: str | None) -> End | None:
-        """How a trial that was stopped has ended; None: it goes on another time."""
+        """End of a trial that was stopped; None: it goes on another time."""
         epochs = len(trial.history())
         if problem:
             reason, _, detail = problem.partition(": ")
@@ -144,11 +144,11 @@ class FolderSearcher(Searcher):
         return None
 
     def _waits(self, number: int) -> bool:
-        """Whether a live trial has no process yet."""
+        """True if a live trial has no process yet."""
         return self.folder.trial(number).holder() == self.before[number]
 
     def _node_lost(self, trial: TrialFolder) -> bool:
-        """Whether a trial's process has gone with its node, or waited in vain for one that has not gone with its."""
+        """True if a trial's process went with its node, or waited in vain for one on a lost node that still runs."""
         holder, name = trial.holder(), f"trial {trial.number}"
         if holder is None or not holder.node:
             return not ray_cluster.alive()

@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrialEvent:
-    """What has happened to a trial: it was handed out, it has an epoch more, or it has ended."""
+    """An event of a trial: it was handed out, it has an epoch more, or it has ended."""
 
     number: int
     epoch: int = 0
@@ -29,7 +29,7 @@ class TrialEvent:
 
 @dataclass
 class Session:
-    """What runs, on what, until when, and who is told.
+    """A search or retraining in this process: what runs, on what, until when, and who is told.
 
     Args:
         folder: of the trials, leased.
@@ -68,5 +68,5 @@ class Session:
             self.listeners.remove(listener)
 
     def ends(self) -> list[End]:
-        """How trials have ended, those that have."""
+        """Ends of the trials that have ended."""
         return [end for trial in self.folder.trials() if (end := trial.end())]

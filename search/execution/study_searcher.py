@@ -45,7 +45,7 @@ class StudySearcher(FolderSearcher):
         return trial
 
     def _point(self, number: int) -> tuple[Sample, RunConfig]:
-        """What a trial is to try, and as a configuration; one that breaks a rule gives way to another.
+        """Draw a trial's sample and configuration; one that breaks a rule gives way to another.
 
         Raises:
             ConfigError: all that were tried break one.

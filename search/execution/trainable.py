@@ -104,7 +104,7 @@ class TrialTrainable(Trainable):
 
     @contextmanager
     def _failure_recorded(self) -> Iterator[None]:
-        """What is raised costs the trial this process, and with it all that it holds; the folder says why."""
+        """Record a failure in the trial's folder; what is raised costs the trial this process and all that it holds."""
         try:
             yield
         except Exception as error:

@@ -24,7 +24,7 @@ class RayLost(RuntimeError):
 
 @dataclass
 class TrialProgress:
-    """When a running trial last made progress, and its slowest epoch, in seconds."""
+    """Time of a running trial's last progress, and its slowest epoch, in seconds."""
 
     last: float = field(default_factory=time.monotonic)
     slowest: float | None = None

@@ -41,7 +41,7 @@ def section(results: Results, other: Results) -> Section:
 
 
 def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
-    """What is compared, by what it is."""
+    """Rows of the comparison, by their names."""
     goal = results.config.goal
     complete = [trial.values[-1] for trial in results.of("complete")]
     rows = {
@@ -65,7 +65,7 @@ def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
 
 
 def _warnings(results: Results, other: Results) -> list[Block]:
-    """What must be known before their values are compared."""
+    """Remarks that must be read before values are compared."""
     found: list[Block] = []
     if results.folder.read()["data"] != other.folder.read()["data"]:
         same = results.config.base.data == other.config.base.data

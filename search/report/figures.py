@@ -67,7 +67,7 @@ def history(study: optuna.Study, goal: Objective) -> go.Figure:
 
 
 def best_trials(count: int) -> int:
-    """How many of so many trials PED-ANOVA sets apart from all."""
+    """Number of trials, out of `count`, that PED-ANOVA sets apart from all."""
     return max(round(TOP * count), min(TOP_TRIALS, count // 2))
 
 

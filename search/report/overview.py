@@ -21,7 +21,7 @@ SPACE_FILE = "space.yaml"  # as which a person keeps a space that does not ship 
 
 
 def section(results: Results) -> Section:
-    """What was searched, and how to do it again."""
+    """Section on what was searched, and how to do it again."""
     config, tree = results.config, results.folder.read()
     base = config.base
     fixed = "network.widths" not in config.space.parameters
@@ -89,7 +89,7 @@ def command(config: SearchConfig) -> str:
 
 
 def ships(config: SearchConfig) -> bool:
-    """Whether the space is one that comes with the project, under its name."""
+    """True if the space comes with the project, under its name."""
     try:
         return Space.load(SPACES / f"{config.space_name}.yaml") == config.space
     except ConfigError:
@@ -97,7 +97,7 @@ def ships(config: SearchConfig) -> bool:
 
 
 def space_yaml(space: Space) -> str:
-    """What `ffsnn search` takes; defaults are left out."""
+    """The space as YAML for `ffsnn search`; defaults are left out."""
     return yaml.safe_dump(space.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
 
 

@@ -84,7 +84,7 @@ def _table(table: Table) -> str:
 
 
 def _kind(table: Table, column: int) -> str:
-    """How a column is set, as an attribute of its cells."""
+    """Alignment of a column, as an attribute of its cells."""
     if table.is_numeric(column):
         return ' class="number"'
     return ' class="long"' if any(isinstance(c, str) and len(c) > LONG for c in table.column(column)) else ""

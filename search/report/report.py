@@ -45,7 +45,7 @@ def report(home: Path, name: str, against: str | None = None) -> list[Path]:
 
 
 def describe(results: Results, other: Results | None = None) -> Document:
-    """What the report says."""
+    """Compose the report."""
     ranked, goal = results.ranked(), results.config.goal
     key_figures = {
         f"best {goal.title}": goal.show(ranked[0].values[-1] if ranked else None),
@@ -70,7 +70,7 @@ def describe(results: Results, other: Results | None = None) -> Document:
 
 
 def _state(results: Results) -> str:
-    """How far the search is."""
+    """State of the search, in a sentence."""
     counts = Counter(trial.state for trial in results.trials)
     ended = len(results.trials) - counts["unfinished"]
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -64,7 +64,7 @@ def history(results: Results) -> Section:
 
 
 def rungs(results: Results) -> Section:
-    """How trials came through ASHA's rungs."""
+    """Section on how trials came through the rungs."""
     title = "Rung survival"
     if SCHEDULERS[results.config.scheduler].stop_reason is None:
         return Section(
@@ -169,7 +169,7 @@ def _parallel(study: optuna.Study, names: list[str], counts: str, goal: Objectiv
 
 
 def curves(results: Results) -> Section:
-    """All trials' learning curves."""
+    """Section with all trials' learning curves."""
     count = len(results.reached(1))
     if not count:
         return Section("Learning curves", [Text("No trial has finished an epoch.")])
@@ -181,7 +181,7 @@ def curves(results: Results) -> Section:
 
 
 def ends(results: Results) -> Section:
-    """How trials ended, and what failed on the way."""
+    """Section on how trials ended, and what failed on the way."""
     groups: dict[tuple[TrialStatus, str], list[TrialResult]] = {}
     for trial in sorted(results.trials, key=lambda trial: STATUSES.index(trial.state)):
         groups.setdefault((trial.state, trial.reason), []).append(trial)
@@ -218,7 +218,7 @@ def _numbers(trials: list[TrialResult]) -> str:
 
 
 def time_spent(results: Results) -> Section:
-    """Where the time went."""
+    """Section on where the time went."""
     groups = [(figures.WORDS[fate], results.of(fate)) for fate in STATUSES if results.of(fate)]
     if not groups:
         return Section("Time spent", [Text("No trial has begun.")])

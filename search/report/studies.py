@@ -45,7 +45,7 @@ def at_epoch(results: Results, epoch: int) -> optuna.Study:
 
 
 def as_pruned(results: Results) -> optuna.Study:
-    """All trials alike, with all their epochs."""
+    """A study of all trials alike, with all their epochs."""
     return _study(results, lambda trial: (TrialState.PRUNED, None), {})
 
 
@@ -91,7 +91,7 @@ class _ReadOnly(BaseJournalBackend):
 
 
 def times(folder: SearchFolder) -> Times:
-    """When each trial began and ended, as the search's study has it; nothing where that is missing or damaged."""
+    """Times at which trials began and ended, from the search's study; empty where that is missing or damaged."""
     try:
         storage = JournalStorage(_ReadOnly(folder.study_file.read_bytes()))
         name = study_name(storage, folder.name)

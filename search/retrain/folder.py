@@ -117,7 +117,7 @@ class RetrainFolder(TrialsFolder):
         return found
 
     def result(self) -> RetrainResult | None:
-        """What came of it; None: it has not come to its end.
+        """The result; None: it has not come to its end.
 
         Raises:
             ConfigError: the file is damaged, or newer than this version.

@@ -16,7 +16,7 @@ CONFIDENCE, LEVEL = 0.95, 0.05
 
 
 class Interval(NamedTuple):
-    """Where a mean lies, with the named confidence."""
+    """Confidence interval of a mean."""
 
     mean: float
     low: float | None  # None: of one value, nothing can be said
@@ -24,14 +24,14 @@ class Interval(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """How far apart two means are, and how often chance alone would set them that far apart (two-sided)."""
+    """Difference of two means, and how often chance alone would make it as large (two-sided)."""
 
     difference: float
     p: float | None  # None: fewer than two pairs say nothing, nor do pairs that are all as far apart
 
     @property
     def is_noise(self) -> bool:
-        """Whether the difference may be chance, at `LEVEL`."""
+        """True if the difference may be chance, at `LEVEL`."""
         return self.p is None or self.p >= LEVEL
 
 

@@ -99,7 +99,7 @@ def retrain(
 
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
-    """All trainings of the plan, to their ends."""
+    """Run all trainings of the plan to their ends."""
     plan, base = folder.plan, config.base
     per_card = preflight.trials_per_card(config, plan.configs, console)
     resources = preflight.trial_resources(home, config, console, per_card)

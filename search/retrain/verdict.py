@@ -39,7 +39,7 @@ class Lead(Config):
 
 
 class Tested(Config):
-    """What the winner's networks give on the test images; each is that of its best epoch by validation."""
+    """Test accuracy of the winner's networks, each at its best epoch by validation."""
 
     accuracies: tuple[float | None, ...] = Field(description="a seed; None: its training failed")
     mean: float
@@ -88,7 +88,7 @@ def ranked(
 
 
 def lead(ranking: Sequence[RankedConfig], objective: Objective) -> Lead | None:
-    """By how much the first is better than the second."""
+    """Compare the first with the second."""
     if len(ranking) < 2:
         return None
     first, second = ranking[:2]
@@ -137,7 +137,7 @@ def table(result: RetrainResult) -> Table:
 
 
 def words(result: RetrainResult) -> list[str]:
-    """Whether the winner is really first, and what the test set gave."""
+    """Sentences on whether the winner is really first, and what the test set gave."""
     said, winner, test = [], result.winner, result.test
     if (second := result.lead) is not None:
         share = OBJECTIVES[result.objective].is_share

@@ -90,7 +90,7 @@ class TrialsFolder:
         return TrialFolder(self.path / names.TRIALS / f"{number:04d}")
 
     def trials(self) -> Iterator[TrialFolder]:
-        """All trials that were given a configuration, in the order of their numbers."""
+        """Trials that were given a configuration, in the order of their numbers."""
         for path in sorted((self.path / names.TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
             if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
                 yield TrialFolder(path)
@@ -145,13 +145,13 @@ class SearchFolder(TrialsFolder):
         return folder
 
     def how_to_go_on(self) -> str:
-        """What a person does who waits for more of it."""
+        """Advice for a person who waits for more of it."""
         if (runner := self.runner()) is not None:
             return f"it is being run by {runner}: wait a moment"
         return f"go on with: ffsnn search --resume {self.name}"
 
     def other_versions(self) -> str | None:
-        """How this machine's libraries differ from those that the search was begun with; None: not where it matters."""
+        """Differences of this machine's libraries to those that the search began with; None: not where it matters."""
         begun = self.read().get("versions", {})
         now = {name: version(name) for name in EXACT}
         changed = [
@@ -208,7 +208,7 @@ class SearchFolder(TrialsFolder):
 
     @property
     def id(self) -> str | None:
-        """What tells it from a search of the same name elsewhere; None: none was given yet, to a copy neither."""
+        """Identity that tells it from a search of the same name elsewhere; None: not given yet, or a copy."""
         if not (self.path / names.SEARCH_FILE).exists():
             return None
         tree = self.read()
@@ -227,7 +227,7 @@ class SearchFolder(TrialsFolder):
         return [name for name in dict.fromkeys(former) if name != self.name]
 
     def _is_a_copy(self, tree: dict[str, Any]) -> bool:
-        """Whether the folder that was written last is still there, as the same search's, and is another one.
+        """True if the folder that was written last is still there, as the same search's, and is another one.
 
         In a home that was copied whole it is none, unless both would share a database or a server.
         """
@@ -246,7 +246,7 @@ class SearchFolder(TrialsFolder):
 
     @property
     def config(self) -> SearchConfig:
-        """What is searched and how; the folder's name is the search's, whatever it was when it began."""
+        """The search's configuration; the folder's name is the search's, whatever it was when it began."""
         return parse(SearchConfig, self.read()["config"] | {"name": self.name})
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
@@ -258,7 +258,7 @@ class SearchFolder(TrialsFolder):
 
 
 def _commit() -> str | None:
-    """Of the repository that this code lies in; None: it lies in none, or git is not to be had."""
+    """Commit of the repository that this code lies in; None: it lies in none, or git is not to be had."""
     command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
     try:
         said = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10)
@@ -268,7 +268,7 @@ def _commit() -> str | None:
 
 
 def place(number: int, epochs: int, value: float, full: int, objective: Objective) -> tuple[bool, float, int]:
-    """Where a trial stands among others, the best first: those at full length by the objective, then the rest by it."""
+    """Key to sort trials by, the best first: those at full length by the objective, then the rest by it."""
     return epochs < full, objective.cost(value), number
 
 

@@ -92,7 +92,7 @@ class Results:
         return sorted({*self.config.milestones, self.config.epochs})
 
     def rungs(self) -> list[Rung]:
-        """How the trials came through the rungs; the last is the full length."""
+        """Rungs and how trials came through them; the last is the full length."""
         rungs, reason = [], SCHEDULERS[self.config.scheduler].stop_reason
         for epoch in self.milestones:
             reached = self.reached(epoch)
@@ -106,7 +106,7 @@ class Results:
 
     @property
     def columns(self) -> list[str]:
-        """Of `rows`."""
+        """Names of the columns of `rows`."""
         objective = self.config.objective
         own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", "seconds"]
         return own + [short(path) for path in self.config.space.parameters]

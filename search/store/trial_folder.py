@@ -37,7 +37,7 @@ WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a
 
 @dataclass(frozen=True)
 class End:
-    """How a trial ended."""
+    """The end of a trial."""
 
     state: State
     reason: str  # finished, a scheduler's (asha), time_budget, diverged, or a failure's
@@ -45,13 +45,13 @@ class End:
 
     @property
     def is_failure(self) -> bool:
-        """Of the machine or the code, and not for want of time."""
+        """True for a failure of the machine or the code, not for want of time."""
         return self.state == "failed" and self.reason != "time_budget"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How one of a trial's processes failed; the trial may go on in another."""
+    """The failure of one of a trial's processes; the trial may go on in another."""
 
     reason: str  # error, out_of_memory, died, hung, node
     detail: str
@@ -75,7 +75,7 @@ class TrialFolder(RunFolder):
         return int(self.path.name)
 
     def end(self) -> End | None:
-        """How it ended; None while it has not."""
+        """Its end; None while it has not ended."""
         sealed = self._sealed()
         return End(sealed["state"], sealed["reason"], sealed.get("detail", "")) if sealed else None
 
@@ -160,7 +160,7 @@ class TrialFolder(RunFolder):
             return None
 
     def held(self) -> bool:
-        """Whether a process has it, on whichever machine."""
+        """True if a process trains it, on whichever machine."""
         try:
             with (self.path / TRIAL_LOCK).open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,7 +192,7 @@ class TrialFolder(RunFolder):
 
 
 def _is_a_trials(pid: int) -> bool:
-    """Whether a process is one of Ray's workers: the number may have been given to another one since."""
+    """True if a process is one of Ray's workers: the number may have been given to another one since."""
     try:
         return any(part.startswith("ray::") for part in psutil.Process(pid).cmdline())
     except psutil.Error:

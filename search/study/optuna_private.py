@@ -22,7 +22,7 @@ def live_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.trial.Trial:
 
 
 def can_be_narrowed(study: optuna.Study) -> bool:
-    """Whether a sampler can be shown a part of a study alone; if not, says once what that costs."""
+    """True if a sampler can be shown a part of a study alone; if not, says once what that costs."""
     if hasattr(study, READS_TRIALS):
         return True
     missing(READS_TRIALS, "samplers look at all trials, and are slower late in a long search")
@@ -35,7 +35,7 @@ def missing(name: str, cost: str) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether this Optuna has a name of `NAMES`."""
+    """True if this Optuna has a name of `NAMES`."""
     _, kind, leaf = name.rsplit(".", 2)
     if kind == "FrozenTrial":
         return hasattr(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL), leaf)

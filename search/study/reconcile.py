@@ -77,7 +77,7 @@ def report_to_study(study: optuna.Study, trial: TrialFolder, objective: Objectiv
 
 
 def study_values(trial: TrialFolder, end: End, objective: Objective) -> dict[int, float]:
-    """What the study is told of a trial, epoch by epoch: its values, and for the epoch in which it diverged the worst.
+    """Values of a trial for the study, epoch by epoch; for the epoch in which it diverged, the worst.
 
     A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
     half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
@@ -121,14 +121,14 @@ def repair_trial(trial: TrialFolder, say: Say) -> None:
 
 
 def _end_of(frozen: FrozenTrial, trial: TrialFolder, objective: Objective) -> End | None:
-    """How the study says that a trial ended; None where it knows more epochs than the folder."""
+    """End of a trial by the study; None where it knows more epochs than the folder."""
     state = next(state for state, told in OPTUNA_STATE.items() if told == frozen.state)
     end = End(state, frozen.user_attrs.get("stop_reason", state))
     return end if study_values(trial, end, objective) == frozen.intermediate_values else None
 
 
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
-    """Whether the study has all of a trial's parameters: it may have been stopped while it was asked for."""
+    """True if the study has all of a trial's parameters: it may have been stopped while it was asked for."""
     return all(path in frozen.params for path in space.parameters if space.active(path, frozen.params))
 
 
@@ -143,7 +143,7 @@ def _record_lost(folder: SearchFolder, space: Space, study: optuna.Study) -> Non
 
 
 def _contradicted(folder: SearchFolder, config: SearchConfig, study: optuna.Study) -> bool:
-    """Whether the study says anything of a trial that its folder does not; it might lack what the folder has."""
+    """True if the study says anything of a trial that its folder does not; it might lack what the folder has."""
     known = study.get_trials(deepcopy=False)
     for trial in folder.trials():
         if trial.number >= len(known):

@@ -84,7 +84,7 @@ def seen_by(name: str, study: "optuna.Study") -> Any:
 
 
 def limits(name: str, space: Space) -> str | None:
-    """What the sampler leaves to chance in this space; None: nothing.
+    """Parameters that the sampler leaves to chance in this space, in a sentence; None: none.
 
     Raises:
         ConfigError: the sampler is none any more.

@@ -21,7 +21,7 @@ def distribution(parameter: AnyParameter) -> BaseDistribution:
 
 
 def draw(space: Space, study: optuna.Study, sampler: BaseSampler, number: int) -> Sample:
-    """What the sampler suggests for a trial of the study: as `optuna.Trial` would ask it, but nothing is written."""
+    """Draw a trial's sample from the sampler as `optuna.Trial` would, but write nothing to the study."""
     trial = study.get_trials(deepcopy=False)[number]
     sampler.before_trial(study, trial)
     together = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))

@@ -128,7 +128,7 @@ class DatabaseStore(StudyStore):
 
 
 def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
-    """Where the study of a search is that keeps it at an address; None: in its folder."""
+    """The store of a search's study at an address; None: in its folder."""
     direction = folder.config.goal.direction
     return DatabaseStore(folder, direction, storage) if storage else JournalStore(folder, direction)
 
@@ -189,7 +189,7 @@ def _in_journal(name: str, file: Path, direction: Direction) -> optuna.Study:
 
 
 def study_name(storage: BaseStorage, search: str) -> str:
-    """What a search's study is called in its journal: as the search, or as that was when it began."""
+    """Name of a search's study in its journal: the search's, or the one that it had when it began."""
     names = [study.study_name for study in storage.get_all_studies()]
     return search if search in names or not names else names[0]
 
@@ -226,7 +226,7 @@ def _ensure_owned(study: optuna.Study, owner: str | None, url: str) -> None:
 
 @contextlib.contextmanager
 def _translated(url: str) -> Iterator[None]:
-    """What goes wrong with a database, as one line without a password."""
+    """Turn what goes wrong with a database into one line without a password."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:

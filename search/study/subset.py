@@ -48,7 +48,7 @@ def beyond(trials: list[FrozenTrial], limit: int, sign: int = 1) -> set[int]:
 
 
 def _merit(trial: FrozenTrial, sign: int) -> tuple[int, int, float, int]:
-    """As TPE ranks them: complete ones by their value, then stopped ones by how far they came; failed ones last.
+    """Rank trials as TPE does: complete ones by value, then stopped ones by how far they came; failed ones last.
 
     A stopped trial has a value, too: its last one.
     """

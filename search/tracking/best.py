@@ -41,7 +41,7 @@ class Best:
     config: RunConfig
 
     def yaml(self) -> str:
-        """What `ffsnn train` takes, below a line that says where it is from."""
+        """The configuration as YAML for `ffsnn train`, below a line that says where it is from."""
         reached = f"{self.objective.title} {self.objective.show(self.value)} after {self.epochs} epochs"
         return f"# search {self.search}, trial {self.trial}: {reached}\n{self.config.yaml()}"
 

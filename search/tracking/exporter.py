@@ -129,7 +129,7 @@ class Exporter:
         return runs
 
     def _is_mine(self, run: "Run", name: str) -> bool:
-        """Whether a run is this search's; one of an earlier version does not say so itself."""
+        """True if a run is this search's; one of an earlier version does not say so itself."""
         said = run.data.tags.get(names.TAG_ID)
         if said is not None:
             return said == self.id
@@ -149,11 +149,11 @@ class Exporter:
         return runs.of_search(self.search)
 
     def _data(self) -> "list[DatasetInput]":
-        """What they were all trained on."""
+        """Data set that all of them were trained on."""
         return [runs.data_set(self.search)]
 
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
-        """What tells a trial's run from all others."""
+        """Tags that tell a trial's run from all others."""
         return {
             names.TAG_KIND: "trial", names.TAG_SEARCH: self.folder.name, names.TAG_TRIAL: str(trial.number),
             names.TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
@@ -202,7 +202,7 @@ class Exporter:
         return run
 
     def _is_whole(self, run: "Run", trial: TrialFolder, end: End, history: list[EpochMetrics]) -> bool:
-        """Whether a run says all that its trial came to, and how it ended, which is written last."""
+        """True if a run has all that its trial came to, and how it ended, which is written last."""
         tags, totals = run.data.tags, runs.totals(trial, history, self.objective)
         return (
             run.info.status == STATUS[end.state] and tags.get(names.TAG_STATE) == end.state
@@ -222,7 +222,7 @@ class Exporter:
         self, run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """All of it in one call."""
+        """Write to a run in one call."""
         from mlflow.entities import Param, RunTag
 
         self.client.log_batch(
@@ -238,7 +238,7 @@ def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> i
 
 
 def export_all(exporter: Exporter, alive: Callable[[], None]) -> int:
-    """All trials, the best one's model, the end; `alive` is called after each step."""
+    """Export all trials, the best one's model and the end; `alive` is called after each step."""
     folder = exporter.folder
     trials = list(folder.trials())
     for trial in trials:

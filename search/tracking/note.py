@@ -12,7 +12,7 @@ TOP = 5
 
 
 def note(search: SearchFolder) -> str:
-    """All of it; a function of the folder alone."""
+    """The description; a function of the folder alone."""
     results = Results(search)
     ended = Counter(trial.state for trial in results.trials)
     states = [f"{ended[state]} {state}" for state in ("complete", "pruned", "failed")]

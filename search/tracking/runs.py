@@ -36,7 +36,7 @@ def is_logarithmic(space: Space, path: str) -> bool:
 
 
 def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
-    """By their short names; without those that are not set, or that the space has for other choices only."""
+    """Parameters by their short names, without those that are not set or belong to other choices of the space."""
     flat: dict[str, Any] = {}
     for name, value in config:
         flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
@@ -67,7 +67,7 @@ def flat_metrics(epoch: EpochMetrics, objective: tuple[str, float]) -> dict[str,
 
 
 def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective) -> dict[str, float]:
-    """What a trial comes to when it has ended; spikes and energy are those of a sample in its last epoch."""
+    """Totals of a trial that has ended; spikes and energy are those of a sample in its last epoch."""
     values: dict[str, float] = {names.EPOCHS: len(history)}
     if not history:
         return values
@@ -119,17 +119,17 @@ def data_set(search: SearchFolder) -> "DatasetInput":
 
 
 def began(trial: TrialFolder) -> int:
-    """When a trial was given its configuration; milliseconds, as all times of MLflow."""
+    """Time at which a trial was given its configuration; milliseconds, as all times of MLflow."""
     return _written(trial, CONFIG)
 
 
 def ended(trial: TrialFolder) -> int:
-    """When the last was heard of a trial."""
+    """Time of a trial's last record."""
     return max(_written(trial, name) for name in (CONFIG, HISTORY, names.END_FILE))
 
 
 def span(folder: TrialsFolder) -> tuple[int, int]:
-    """When the first trial began, and when the last was heard of any; now, where there is none."""
+    """Times of the first trial's begin and of the last record of any; now, where there is none."""
     trials = list(folder.trials())
     now = int(time.time() * 1000)
     return min(map(began, trials), default=now), max(map(ended, trials), default=now)
@@ -151,7 +151,7 @@ def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int, objecti
 
 
 def _written(trial: TrialFolder, name: str) -> int:
-    """When a file was; 0: it is not there."""
+    """Time at which a file was written; 0: it is not there."""
     try:
         return int((trial.path / name).stat().st_mtime * 1000)
     except FileNotFoundError:

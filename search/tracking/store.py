@@ -101,7 +101,7 @@ def _replace_beginning(database: sqlite3.Connection, table: str, column: str, ol
 
 
 def _home_before(database: sqlite3.Connection) -> Path | None:
-    """Where the store's own artifacts are to be; None: it says nothing that we understand."""
+    """Home that the store's own artifacts belong to; None: it names none that we understand."""
     try:
         row = database.execute("SELECT artifact_location FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
     except sqlite3.DatabaseError:  # not yet a store, or none of MLflow's: its client says so

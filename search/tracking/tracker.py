@@ -77,7 +77,7 @@ class Tracker(threading.Thread):
                 self._complain(error)
 
     def _keep_early(self, exporter: Exporter) -> None:
-        """What is best now, unless it is still in training; it may be surpassed yet."""
+        """Keep the best trial now, unless it is still in training; it may be surpassed yet."""
         best = exporter.best()
         if best is not None and self.folder.trial(best).end():
             exporter.keep(best)

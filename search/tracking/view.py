@@ -57,7 +57,7 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
 
 
 def layers(search: SearchFolder) -> int:
-    """Of the deepest network that the space allows."""
+    """Number of layers of the deepest network that the space allows."""
     return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
 
 
