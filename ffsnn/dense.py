@@ -123,7 +123,7 @@ class DenseLayer(Layer):
             loss_of = loss_gradients.ByAutograd(self._loss_of_counts)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
-            weight, arriving, self._scale(arriving.power), T, self.neuron, spikes, loss_of
+            weight, arriving, self._scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
         goodness = self._goodness(total, squares, counts)

@@ -32,10 +32,10 @@ PROGRAMS = 8  # of the backward kernel on each multiprocessor
 
 
 @triton.jit
-def _label_current(label, which, lane, H, inside, LABELLED: tl.constexpr):
+def _label_current(label, label_index, lane, H, inside, LABELLED: tl.constexpr):
     """Current that a sample's label adds."""
     if LABELLED:
-        return tl.load(label + tl.load(which) * H + lane, mask=inside, other=0.0)
+        return tl.load(label + tl.load(label_index) * H + lane, mask=inside, other=0.0)
     else:
         return 0.0
 
@@ -67,7 +67,7 @@ def _derivative(x, alpha, SURROGATE: tl.constexpr):
 
 @triton.jit
 def _forward(
-    current, label, which, scale, spikes, fired, counts, total, squares, T, R, H, leak, threshold,
+    current, label, label_index, scale, spikes, fired, counts, total, squares, T, R, H, leak, threshold,
     CONSTANT: tl.constexpr, LABELLED: tl.constexpr, HARD: tl.constexpr, SPIKES: tl.constexpr, COUNTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -76,7 +76,7 @@ def _forward(
     lane = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = lane < H
     row = current + sample % R * H + lane
-    added = _label_current(label, which + sample, lane, H, inside, LABELLED)
+    added = _label_current(label, label_index + sample, lane, H, inside, LABELLED)
     x = tl.load(row, mask=inside, other=0.0).to(tl.float32) + added
     g = tl.load(scale + sample)
     v = tl.full([BLOCK], 0.0, tl.float32)
@@ -102,9 +102,10 @@ def _forward(
 
 @triton.jit
 def _backward(
-    current, label, which, scale, d_counts, d_total, d_squares, d_current, d_label, potential, pieces, copies, T, R, H,
-    leak, threshold, alpha, CONSTANT: tl.constexpr, LABELLED: tl.constexpr, HARD: tl.constexpr, DETACH: tl.constexpr,
-    SURROGATE: tl.constexpr, COUNTS: tl.constexpr, TOTAL: tl.constexpr, SQUARES: tl.constexpr, BLOCK: tl.constexpr,
+    current, label, label_index, scale, d_counts, d_total, d_squares, d_current, d_label, potential, pieces, copies, T,
+    R, H, leak, threshold, alpha, CONSTANT: tl.constexpr, LABELLED: tl.constexpr, HARD: tl.constexpr,
+    DETACH: tl.constexpr, SURROGATE: tl.constexpr, COUNTS: tl.constexpr, TOTAL: tl.constexpr, SQUARES: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A program takes every so many'th piece of a row, and of each all copies, for they share its gradient.
 
@@ -122,7 +123,7 @@ def _backward(
         d_shared = tl.full([BLOCK], 0.0, tl.float32)
         for copy in range(copies):
             sample = tl.cast(copy, tl.int64) * R + row
-            added = _label_current(label, which + sample, lane, H, inside, LABELLED)
+            added = _label_current(label, label_index + sample, lane, H, inside, LABELLED)
             x = tl.load(current + at, mask=inside, other=0.0).to(tl.float32) + added
             g = tl.load(scale + sample)
             v = tl.full([BLOCK], 0.0, tl.float32)
@@ -200,8 +201,8 @@ class SpikingNeurons(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, current: torch.Tensor, label: torch.Tensor | None, which: torch.Tensor | None, scale: torch.Tensor,
-        T: int, lif: LIF, wanted: Wanted,
+        ctx: Any, current: torch.Tensor, label: torch.Tensor | None, label_index: torch.Tensor | None,
+        scale: torch.Tensor, T: int, lif: LIF, wanted: Wanted,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         current, scale = current.contiguous(), (lif.gain * scale).contiguous()
         (steps, R, H), B = current.shape, scale.shape[1]
@@ -212,12 +213,12 @@ class SpikingNeurons(torch.autograd.Function):
         fired, total, squares = (scale.new_empty(pieces, *shape) for shape in ((steps_wanted, B), (B,), (B,)))
         _launch(
             _forward, current, (B, pieces),
-            current, *_labels(label, which, scale), scale, spikes, fired, counts, total, squares, T, R, H,
+            current, *_labels(label, label_index, scale), scale, spikes, fired, counts, total, squares, T, R, H,
             lif.leak, lif.v_threshold,
             CONSTANT=steps == 1, LABELLED=label is not None, HARD=lif.reset == "hard", SPIKES=wanted.spikes,
             COUNTS=wanted.counts, BLOCK=block, num_warps=2,
         )  # fmt: skip
-        ctx.save_for_backward(current, label, which, scale)
+        ctx.save_for_backward(current, label, label_index, scale)
         ctx.T, ctx.lif = T, lif
         ctx.set_materialize_grads(False)  # what no loss depends on costs nothing
         fired, total, squares = (it.sum(0) if pieces > 1 else it[0] for it in (fired, total, squares))
@@ -229,7 +230,7 @@ class SpikingNeurons(torch.autograd.Function):
         ctx: Any, _d_spikes: None, _d_fired: None, d_counts: torch.Tensor | None, d_total: torch.Tensor | None,
         d_squares: torch.Tensor | None,
     ) -> Any:  # fmt: skip
-        current, label, which, scale = ctx.saved_tensors
+        current, label, label_index, scale = ctx.saved_tensors
         T, lif, device = ctx.T, ctx.lif, current.device
         (steps, R, H), B = current.shape, scale.shape[1]
         block, pieces = _pieces(H)
@@ -239,8 +240,8 @@ class SpikingNeurons(torch.autograd.Function):
         given = [None if it is None else it.contiguous() for it in (d_counts, d_total, d_squares)]
         _launch(
             _backward, current, (programs,),
-            current, *_labels(label, which, scale), scale, *(scale if it is None else it for it in given), d_current,
-            d_own, current.new_empty(programs * T * block), pieces, B // R, T, R, H,
+            current, *_labels(label, label_index, scale), scale, *(scale if it is None else it for it in given),
+            d_current, d_own, current.new_empty(programs * T * block), pieces, B // R, T, R, H,
             lif.leak, lif.v_threshold, lif.surrogate_alpha,
             CONSTANT=steps == 1, LABELLED=label is not None, HARD=lif.reset == "hard", DETACH=lif.detach_reset,
             SURROGATE=lif.surrogate, COUNTS=given[0] is not None, TOTAL=given[1] is not None,
@@ -248,7 +249,7 @@ class SpikingNeurons(torch.autograd.Function):
         )  # fmt: skip
         d_label = None
         if label is not None:  # a product, for sums by atomic additions differ from run to run
-            chosen = d_own.new_zeros(len(label), B).scatter_(0, which[None], 1.0)
+            chosen = d_own.new_zeros(len(label), B).scatter_(0, label_index[None], 1.0)
             d_label = (chosen @ d_own).to(label.dtype)
         return d_current, d_label, None, None, None, None, None
 
@@ -259,11 +260,13 @@ def _pieces(H: int) -> tuple[int, int]:
     return block, triton.cdiv(H, block)
 
 
-def _labels(label: torch.Tensor | None, which: torch.Tensor | None, unused: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _labels(
+    label: torch.Tensor | None, label_index: torch.Tensor | None, unused: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
     """The labels' pointers; where there are none, the kernels look at neither."""
-    if label is None or which is None:
+    if label is None or label_index is None:
         return unused, unused
-    return label.contiguous(), which.contiguous()
+    return label.contiguous(), label_index.contiguous()
 
 
 def _launch(kernel: Any, current: torch.Tensor, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:

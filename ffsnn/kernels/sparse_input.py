@@ -35,7 +35,7 @@ class SparseInput(NamedTuple):
     start: Any  # (lists + 1) int64: where each list begins
     input: Any  # (events) int32: which input
     value: Any  # (events) float32: how strong
-    power: torch.Tensor  # (steps, B): the sum of squares of each sample's input
+    squared_norm: torch.Tensor  # (steps, B): the sum of squares of each sample's input
     rows: int
     copies: int
     steps: int  # 1: the same at every time step
@@ -56,8 +56,8 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
         amplitude: input at the label.
     """
     per_label = 0 if not labels else labels if y is None else 1
-    which = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.contiguous().numpy()
-    return _collect(x_TRF, True, copies, which, per_label, f32(amplitude / max(per_label, 1)))
+    label_index = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.contiguous().numpy()
+    return _collect(x_TRF, True, copies, label_index, per_label, f32(amplitude / max(per_label, 1)))
 
 
 def of_spikes(x_TBF: torch.Tensor, copies: int) -> SparseInput:
@@ -77,13 +77,13 @@ def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> Sparse
         in_parallel(rows, lambda lo, hi: _bits_of_spikes(lo, hi, dense, bits, usual))
         kernel, shown = _lists_of_spikes, (bits, usual, shared)
     start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
-    power = torch.empty(steps, copies * rows)
-    shape, none, nothing = (copies, start, power.numpy()), np.empty(0, np.int32), np.empty(0, f32)
+    squared_norm = torch.empty(steps, copies * rows)
+    shape, none, nothing = (copies, start, squared_norm.numpy()), np.empty(0, np.int32), np.empty(0, f32)
     in_parallel(rows, lambda lo, hi: kernel(lo, hi, False, *shown, *shape, none, nothing, *labels))
     np.cumsum(start, out=start)
     number, value = np.empty(start[-1], np.int32), np.empty(start[-1], f32)
     in_parallel(rows, lambda lo, hi: kernel(lo, hi, True, *shown, *shape, number, value, *labels))
-    return SparseInput(start, number, value, power, rows, copies, steps)
+    return SparseInput(start, number, value, squared_norm, rows, copies, steps)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -110,8 +110,8 @@ def _bits_of_spikes(lo: int, hi: int, x: Any, bits: Any, usual: Any) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _lists_of_spikes(
-    lo: int, hi: int, fill: bool, bits: Any, usual: Any, shared: bool, copies: int, start: Any, power: Any,
-    number: Any, value: Any, which: Any, per_label: int, strength: Any,
+    lo: int, hi: int, fill: bool, bits: Any, usual: Any, shared: bool, copies: int, start: Any, squared_norm: Any,
+    number: Any, value: Any, label_index: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
     """Rows lo..hi of spikes: first the lengths of their lists into start[1:], then the lists."""
     steps, (rows, words) = len(bits), usual.shape
@@ -126,11 +126,11 @@ def _lists_of_spikes(
                 at += 1
                 own = bits[t, r if shared else r + c * rows]
                 if shared or not c:
-                    _label(at, fill, which, c, r, per_label, strength, start, number, value)
+                    _label(at, fill, label_index, c, r, per_label, strength, start, number, value)
                 else:
                     _list(at, fill, own, bits[t, r], start, number, value)
                 if not fill:
-                    power[t, r + c * rows] = _spikes(own, silent) + per_label * strength * strength
+                    squared_norm[t, r + c * rows] = _spikes(own, silent) + per_label * strength * strength
 
 
 @njit(inline="always")
@@ -183,11 +183,20 @@ def _list(at: int, fill: bool, row: Any, base: Any, start: Any, number: Any, val
 
 @njit(inline="always")
 def _label(
-    at: int, fill: bool, which: Any, c: int, r: int, per_label: int, strength: Any, start: Any, number: Any, value: Any
+    at: int,
+    fill: bool,
+    label_index: Any,
+    c: int,
+    r: int,
+    per_label: int,
+    strength: Any,
+    start: Any,
+    number: Any,
+    value: Any,
 ) -> None:
     if fill:
         for k in range(per_label):
-            number[start[at] + k] = which[c, r] if per_label == 1 else k
+            number[start[at] + k] = label_index[c, r] if per_label == 1 else k
             value[start[at] + k] = strength
     else:
         start[at + 1] = per_label
@@ -195,8 +204,8 @@ def _label(
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _lists_of_numbers(
-    lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, power: Any, number: Any, value: Any,
-    which: Any, per_label: int, strength: Any,
+    lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, squared_norm: Any, number: Any,
+    value: Any, label_index: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
     """Rows lo..hi of a constant input: what the copies share is the row's own, else each copy has all of its own."""
     rows = x.shape[1] if shared else x.shape[1] // copies
@@ -207,10 +216,10 @@ def _lists_of_numbers(
             squares = _numbers(at, fill, x[0, r], found, start, number, value)
         for c in range(copies):
             if shared:
-                _label(at + 2 + c, fill, which, c, r, per_label, strength, start, number, value)
+                _label(at + 2 + c, fill, label_index, c, r, per_label, strength, start, number, value)
             else:
                 squares = _numbers(at + 2 + c, fill, x[0, r + c * rows], found, start, number, value)
-            power[0, r + c * rows] = squares + per_label * strength * strength
+            squared_norm[0, r + c * rows] = squares + per_label * strength * strength
 
 
 @njit(inline="always")

@@ -208,7 +208,7 @@ def scores(
         rate, goodness = block.flatten(0, 1), torch.zeros(len(block) * CLASSES)
         for number, weight in enumerate(weights):
             seen = sparse_input.of_spikes(poisson(rate, T, noise), copies=1)
-            scale = scale_of(seen.power, number == 0)
+            scale = scale_of(seen.squared_norm, number == 0)
             counts = SpikingLayer.apply(weight.T.contiguous(), seen, scale, T, neuron(group), False, None)[3]
             rate = counts / T
             goodness += mean_square(rate)  # in prediction it is this one in every group

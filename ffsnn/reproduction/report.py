@@ -1,4 +1,4 @@
-"""`ffsnn seed-table`: the method notes' results and ours side by side, and what had to be assumed."""
+"""`ffsnn reproduce`: the method notes' results and ours side by side, and what had to be assumed."""
 
 import statistics
 import time
@@ -115,10 +115,10 @@ def footnotes(setting: Setting, train: Images) -> str:
     return "\n".join(lines)
 
 
-def seed_table_command(
+def reproduce(
     seeds: int, out: Path, data_dir: Folder, console: Console, setting: Setting, processes: int = PROCESSES
 ) -> None:
-    """`ffsnn seed-table`: make what is missing, then print the table.
+    """`ffsnn reproduce`: make what is missing, then print the table.
 
     Raises:
         ConfigError: `seeds` is below 1, the folder cannot be written, or the data cannot be had.

@@ -134,7 +134,7 @@ class RunFolder:
         self.write_history(history)
         return history
 
-    def mend(self) -> list[str]:
+    def repair(self) -> list[str]:
         """Bring the history into step with the last good checkpoint, as `restore` will; what was amiss, in words."""
         for leftover in self.path.glob(".*.safetensors.*"):
             leftover.unlink()

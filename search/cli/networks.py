@@ -81,14 +81,14 @@ def reproduce(
     home: Home = None,
 ) -> None:
     """Train the method notes' own eight groups as they did, and print their figures beside ours."""
-    from ffsnn.reproduction.report import seed_table_command
+    from ffsnn.reproduction import report
     from ffsnn.reproduction.table import RECIPE_WIDTHS, ProcessDied, Setting
     from search.settings import find_home
     from spaces import presets
 
     recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
     try:
-        seed_table_command(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
+        report.reproduce(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
     except ProcessDied as error:
         console.print(f"ffsnn: {error}")
         raise typer.Exit(1) from None

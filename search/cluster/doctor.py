@@ -19,8 +19,8 @@ from search.config import SearchConfig
 from search.settings import redacted
 
 COLUMNS = ("versions", "code", "home", "data", "clock", "disk", "GPUs")
-SKEW, ROOM = 2.0, 5e8  # seconds between two clocks; bytes free in a folder
-PATIENCE = 180.0  # seconds for all nodes, which may have to fetch the data set
+SKEW_S, FREE_BYTES = 2.0, 5e8  # seconds between two clocks; bytes free in a folder
+NODES_TIMEOUT_S = 180.0  # seconds for all nodes, which may have to fetch the data set
 MEND = {
     "versions": "install the same there as here: pip install -c constraints.txt",
     "code": "install the same version of ffsnn there as here, or leave it to Ray to carry it",
@@ -134,7 +134,7 @@ def _asked(nodes: list[Node], question: Question, here: NodeReport) -> list[Line
     lines = []
     for node, answer in asked.items():
         try:
-            said: NodeReport = ray.get(answer, timeout=max(1.0, started + PATIENCE - time.time()))
+            said: NodeReport = ray.get(answer, timeout=max(1.0, started + NODES_TIMEOUT_S - time.time()))
         except Exception as error:  # of Ray, of the node, or of what it lacks
             reason = " ".join(str(error).split())[-200:] or type(error).__name__
             lines.append(Line(node.address, wrong={"node": f"it does not answer ({reason}): {MEND['node']}"}))
@@ -163,8 +163,8 @@ def _line(name: str, said: NodeReport, here: NodeReport, skew: float, gpus: floa
     check("home", said.home, "written")
     wrong = said.data or ("its training images are others" if said.checksum != here.checksum else "")
     check("data", wrong, said.checksum[:8])
-    check("clock", f"its clock is {skew:.0f} s off" if skew > SKEW else "", "right")
-    full = [f"{free / 1e6:,.0f} MB are free in {folder}" for folder, free in said.free.items() if free < ROOM]
+    check("clock", f"its clock is {skew:.0f} s off" if skew > SKEW_S else "", "right")
+    full = [f"{free / 1e6:,.0f} MB are free in {folder}" for folder, free in said.free.items() if free < FREE_BYTES]
     check("disk", "; ".join(full), f"{min(said.free.values(), default=0) / 1e9:,.0f} GB")
     if gpus or said.gpus:
         line.cells["GPUs"] = "; ".join(said.gpus) or f"{gpus:g}"

@@ -25,7 +25,7 @@ def free_bytes(cards: Sequence[str]) -> list[int]:
 
 
 def trials_per_gpu(configs: Iterable[RunConfig], cards: Sequence[str], most: int) -> int:
-    """How many trials of the largest of some configurations fit on the fullest GPU; `most` at most, one at least."""
+    """Number of trials of the largest of some configurations that fit on the fullest GPU; from one to `most`."""
     free = min(free_bytes(cards), default=0)
     return max(1, min(most, int(FULL * free / max(map(bytes_of_trial, configs)))))
 

@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 
-EVERY, ANSWER = 1.0, 2.0  # seconds between two questions; for an answer
+INTERVAL_S, CONNECT_TIMEOUT_S = 1.0, 2.0  # seconds between two questions; for an answer
 SAID = "the cluster's head does not answer: this process ends"
-PATIENCE = 8.0  # seconds without one; the cluster gives a node up after about as many
+SILENCE_S = 8.0  # seconds without one; the cluster gives a node up after about as many
 
 
 class HeadMonitor(threading.Thread):
@@ -27,12 +27,12 @@ class HeadMonitor(threading.Thread):
 
     def run(self) -> None:
         answered = time.monotonic()
-        while time.monotonic() - answered < PATIENCE:
+        while time.monotonic() - answered < SILENCE_S:
             try:
-                socket.create_connection(self.head, ANSWER).close()
+                socket.create_connection(self.head, CONNECT_TIMEOUT_S).close()
                 answered = time.monotonic()
             except OSError:
                 pass
-            time.sleep(EVERY)
+            time.sleep(INTERVAL_S)
         print(SAID, file=sys.stderr, flush=True)
         os._exit(1)

@@ -21,7 +21,7 @@ from search.names import ENVIRONMENT
 from search.settings import Unreachable, redacted
 from search.store.trial_folder import TrialFolder
 
-ANSWER = 1.0  # seconds for a node to take a connection
+CONNECT_TIMEOUT_S = 1.0  # seconds for a node to take a connection
 _session = ExitStack()  # what a Ray that was started here has on disk
 PACKAGES = (ffsnn, spaces, search)  # what every process of a search runs
 
@@ -106,7 +106,7 @@ def alive(node: str | None = None) -> bool:
 
 def _answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), ANSWER).close()
+        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
         return True
     except OSError:
         return False

@@ -86,7 +86,7 @@ class TrialResources:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
         said = f"{self.concurrency} at once with {self.cpus} CPU{gpus} each"
         if not self.is_cluster:
-            auto = "; --gpus-per-trial auto measures how many could share one"
+            auto = "; --gpus-per-trial auto shares one among as many as fit"
             return said + (auto if self.gpus and self.by_default else "")
         said += f" on {len(self.nodes)} nodes ({', '.join(node.address for node in self.nodes)})"
         if self.idle:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from ffsnn.config import ConfigError
 from search.settings import elsewhere, redacted, setting
 
-ANSWER = 4.0  # seconds
+ANSWER_TIMEOUT_S = 4.0  # seconds
 SILENT = "does not answer"
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 # Of Ray's own protocol, an empty question that each of its processes asks first.
@@ -50,7 +50,7 @@ def tracking_problem(uri: str) -> str:
             if scheme.startswith("http"):
                 said.append(_mlflow_problem(uri))
             else:
-                socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), ANSWER).close()
+                socket.create_connection((parts.hostname, parts.port or PORTS[scheme]), ANSWER_TIMEOUT_S).close()
                 said.append("")
         except Exception as error:  # of the address, the name server, the connection, the protocol
             reason = redacted(str(getattr(error, "reason", error)))
@@ -58,8 +58,8 @@ def tracking_problem(uri: str) -> str:
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    asking.join(ANSWER)
-    problem = said[0] if said else f"{SILENT} (nothing came within {ANSWER:.0f} s): is the server up?"
+    asking.join(ANSWER_TIMEOUT_S)
+    problem = said[0] if said else f"{SILENT} (nothing came within {ANSWER_TIMEOUT_S:.0f} s): is the server up?"
     return f"the MLflow server {shown} {problem}" if problem else ""
 
 
@@ -87,7 +87,7 @@ def tracking_store(asked: str | None) -> str | None:
 
 def _mlflow_problem(uri: str) -> str:
     try:
-        with urllib.request.urlopen(_question(uri), timeout=ANSWER) as answer:
+        with urllib.request.urlopen(_question(uri), timeout=ANSWER_TIMEOUT_S) as answer:
             said, kind = answer.read(), answer.headers.get("Content-Type", "")
     except urllib.error.HTTPError as error:
         return _refused(error)
@@ -137,7 +137,7 @@ def ray_problem(address: str) -> str:
         return "no Ray runs on this host: start it (docs/cluster.md), or name the head with --address HOST:PORT"
     host, _, port = target.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_TIMEOUT_S).close()
     except OSError as error:
         return f"nobody answers at {target} ({error}): is the address right, and has `ray start --head` been run there?"
     from search.cluster import ray_private
@@ -169,7 +169,7 @@ def _asked(target: str, token: str | None) -> str:
     with grpc.insecure_channel(target) as channel:
         ask = channel.unary_unary(FIRST_QUESTION, request_serializer=None, response_deserializer=None)
         try:
-            ask(b"", timeout=ANSWER, metadata=[("authorization", f"Bearer {token}")] if token else [])
+            ask(b"", timeout=ANSWER_TIMEOUT_S, metadata=[("authorization", f"Bearer {token}")] if token else [])
         except grpc.RpcError as error:
             return str(error.code().name)
     return "OK"

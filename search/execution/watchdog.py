@@ -13,7 +13,7 @@ from search.cluster import ray_cluster
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session, TrialEvent
 
-EVERY = 2.0  # seconds
+INTERVAL_S = 2.0  # seconds
 SLACK = 10.0  # a trial has hung when an epoch takes so many times its slowest one before,
 SHORTEST = 60.0  # and no less than so many seconds
 
@@ -73,7 +73,7 @@ class Watchdog(Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if time.monotonic() < self.next:
             return
-        self.next = time.monotonic() + EVERY
+        self.next = time.monotonic() + INTERVAL_S
         self.folder.write_spent(self.spent_before + self.stop.seconds)
         free = shutil.disk_usage(self.folder.path).free
         if free < self.disk:

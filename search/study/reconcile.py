@@ -111,7 +111,7 @@ def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig
 def repair_trial(trial: TrialFolder, say: Say) -> None:
     """Bring a trial's history into step: with its end, or with the checkpoint that it goes on from."""
     if trial.end() is None:
-        for remark in trial.mend():
+        for remark in trial.repair():
             say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
         return
     sealed = trial.sealed_history()

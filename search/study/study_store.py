@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 Direction = Literal["maximize", "minimize"]
 Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
-PATIENCE, EVERY = 600.0, 2.0  # seconds for a database to come back; between two questions
+DATABASE_TIMEOUT_S, RETRY_INTERVAL_S = 600.0, 2.0  # seconds for a database to come back; between two questions
 # A server that is cut off is noticed by the kernel; libpq alone would wait for it for hours.
 POSTGRESQL = {
     "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
@@ -165,8 +165,8 @@ def check_reachable(url: str) -> None:
 
 
 def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
-    """Wait until a database answers, `PATIENCE` seconds at most; whether there was anything to wait for."""
-    said, until = "", time.monotonic() + PATIENCE
+    """Wait until a database answers, `DATABASE_TIMEOUT_S` seconds at most; whether there was anything to wait for."""
+    said, until = "", time.monotonic() + DATABASE_TIMEOUT_S
     while not stop.requested:
         try:
             check_reachable(url)
@@ -174,10 +174,10 @@ def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
         except ConfigError as error:
             if not said:
                 said = str(error)
-                say(f"{said}; waiting for it, {PATIENCE / 60:.0f} minutes at most")
+                say(f"{said}; waiting for it, {DATABASE_TIMEOUT_S / 60:.0f} minutes at most")
         if time.monotonic() > until:
             stop.ask(said, failed=True)
-        time.sleep(EVERY)
+        time.sleep(RETRY_INTERVAL_S)
     if said and not stop.requested:
         say("the study's database answers again")
     return bool(said)

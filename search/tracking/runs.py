@@ -73,7 +73,7 @@ def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective
         return values
     config, rates = trial.config(), history[-1].firing_rate
     values |= {
-        names.BEST + objective.name: objective.best(trial.values(objective, history)),
+        names.BEST_PREFIX + objective.name: objective.best(trial.values(objective, history)),
         names.SECONDS: sum(epoch.seconds for epoch in history),
         names.SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
         names.SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),

@@ -12,11 +12,11 @@ from search.settings import origins
 from search.store.folder import TrialsFolder
 from search.tracking.exporter import Exporter, export_all
 
-SWITCH = (
+SWITCH_INTERVAL_S = (
     0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
 )
-EVERY, AGAIN = 1.0, 5.0  # seconds between writes; after a failure
-PATIENCE, PATIENCE_AT_HOME = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
+WRITE_INTERVAL_S, RETRY_INTERVAL_S = 1.0, 5.0  # seconds between writes; after a failure
+SERVER_TIMEOUT_S, LOCAL_TIMEOUT_S = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
 # machine), after which the end of a search does not wait any longer
 
 
@@ -49,18 +49,19 @@ class Tracker(threading.Thread):
         """Write what is left; whether all of it could be written."""
         self.finish()
         self.answered = time.monotonic()
-        patience = PATIENCE if self.uri else PATIENCE_AT_HOME
+        patience = SERVER_TIMEOUT_S if self.uri else LOCAL_TIMEOUT_S
         while self.is_alive() and time.monotonic() - self.answered < patience:
             self.join(0.2)
         return self.done
 
     def run(self) -> None:
-        sys.setswitchinterval(SWITCH)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         exporter: Exporter | None = None
         late: set[int] = set()
         closing = False
         while not closing:
-            closing = self._gather(late, pause=EVERY if exporter else AGAIN)  # MLflow is imported when trials are
+            # MLflow is imported while trials are, so the first wait is the longer one.
+            closing = self._gather(late, WRITE_INTERVAL_S if exporter else RETRY_INTERVAL_S)
             try:
                 exporter = exporter or self.exporter(self.home, self.folder, self.uri)
                 for number in sorted(late):

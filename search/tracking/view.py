@@ -90,7 +90,7 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
 
 
 def _columns(space: Space, goal: Objective) -> list[str]:
-    metrics = [goal.name, names.BEST + goal.name, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
+    metrics = [goal.name, names.BEST_PREFIX + goal.name, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
     ends = (names.TAG_STATE, names.TAG_STOP_REASON)
     return [
         *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in ends),

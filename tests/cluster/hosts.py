@@ -62,7 +62,7 @@ class Host:
         """Its link, and no process."""
         _ip("link", "set", self.link, "down")
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         _ip("link", "set", self.link, "up")
 
     def processes(self) -> list[psutil.Process]:

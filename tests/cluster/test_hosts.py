@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -174,7 +173,7 @@ def test_a_search_loses_nothing_on_a_cluster(lab: Lab) -> None:
 
     trainer = lab.loses(second, second.cut)
     lab.until("the end of a process that is cut off", lambda: not psutil.pid_exists(trainer), 20)
-    second.mend()
+    second.repair()
     lab.work(second)
 
     frozen: list[psutil.Process] = []
@@ -213,22 +212,6 @@ def test_a_search_loses_nothing_on_a_cluster(lab: Lab) -> None:
     assert [file for file in kept if file.is_file() and PASSWORD.encode() in file.read_bytes()] == []
     readable = [file for file in lab.home.joinpath("mlruns", "searches").rglob("*") if file.stat().st_mode & 0o077]
     assert [file for file in readable if file.is_file()] == []
-
-
-def test_from_outside_of_the_cluster_the_driver_runs_on_the_head(lab: Lab) -> None:
-    """Over ray://: its lines come here, Ctrl-C goes there, and so does a second command that goes on."""
-    lab.name = "near"
-    at = f"ray://{lab.head.address}:10001"
-    options = ["--address", at, "--home", str(lab.home), "--trials", "2", "--epochs", "40", "--name", "near"]
-    command = (str(lab.folder / "space.yaml"), *options, "--scheduler", "none")
-    outside = lab.database.host
-    client = lab.search(outside, *command)
-    lab.trained_on(lab.workers[0])
-    client.send_signal(signal.SIGINT)
-    assert client.wait(timeout=60) == 130, lab.output[-4000:]
-    assert "stopped: interrupted; go on with: ffsnn search --resume near" in lab.output
-    assert lab.search(outside, *command).wait(timeout=200) == 0, lab.output[-4000:]
-    assert [line[:300] for line in broken_promises(lab.home, "near", 2)] == []
 
 
 def test_what_is_wrong_is_said_before_a_search_begins(lab: Lab) -> None:

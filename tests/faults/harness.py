@@ -122,7 +122,7 @@ class Life:
 
     def finish(self, trials: int, attempts: int = 3) -> Run:
         """Resume, unharmed, until the exit code is 0."""
-        self.mend()
+        self.repair()
         for _ in range(attempts):
             run = self.run(trials)
             if run.code == 0:
@@ -135,7 +135,7 @@ class Life:
         self.done = {trial: self.done[trial] if self.done[trial].ended else now for trial, now in self.work().items()}
         return done
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Take away what a fault leaves in the way: a full disk, a server that does not answer."""
         (self.home / "ballast").unlink(missing_ok=True)
         if self.server:

@@ -91,7 +91,7 @@ class Torture:
         phases = [phase for phase in PHASES if phase not in impossible]
         fault = Fault.drawn(self.draw.choice(phases), self.draw.choice(victims), self.draw)
         run = life.run(trials, fault)
-        life.mend()
+        life.repair()
         if not run.struck[0]:
             return "", str(run)
         stopped = STOPS.get(fault.victim, 0)

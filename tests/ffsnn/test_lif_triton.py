@@ -52,7 +52,7 @@ class InputCurrent(NamedTuple):
 
     current: torch.Tensor
     label: torch.Tensor | None
-    which: torch.Tensor | None
+    label_index: torch.Tensor | None
     scale: torch.Tensor
 
 
@@ -64,9 +64,9 @@ def sixteenths(draw: torch.Generator, *shape: int) -> torch.Tensor:
 def input_current(T: int, copies: int, width: int, constant: bool, labels: int, rows: int = 5) -> InputCurrent:
     draw, steps = torch.Generator().manual_seed(T + 10 * copies + 100 * width), 1 if constant else T
     label = sixteenths(draw, labels, width).to(DEVICE) / 2 if labels else None
-    which = torch.randint(labels, (copies * rows,), generator=draw).to(DEVICE) if labels else None
+    label_index = torch.randint(labels, (copies * rows,), generator=draw).to(DEVICE) if labels else None
     scale = 2.0 ** torch.randint(-1, 2, (steps, copies * rows), generator=draw)
-    return InputCurrent(sixteenths(draw, steps, rows, width).to(DEVICE), label, which, scale.to(DEVICE))
+    return InputCurrent(sixteenths(draw, steps, rows, width).to(DEVICE), label, label_index, scale.to(DEVICE))
 
 
 Shown = tuple[torch.Tensor, ...]  # spikes, fired, counts, total, squares
@@ -75,7 +75,7 @@ Shown = tuple[torch.Tensor, ...]  # spikes, fired, counts, total, squares
 def plainly(lif: LIF, T: int, case: InputCurrent) -> Shown:
     current = case.current.float().repeat(1, case.scale.shape[1] // case.current.shape[1], 1)
     if case.label is not None:
-        current = current + case.label[case.which]
+        current = current + case.label[case.label_index]
     spikes, counts = neuron.lif(lif, T, current * case.scale[:, :, None])
     return spikes.to(case.current.dtype), spikes.float().sum(2), counts, counts.sum(1), counts.square().sum(1)
 
@@ -238,7 +238,7 @@ from ffsnn.kernels import lif_triton
 from ffsnn.parts.registry import SURROGATES
 
 def build(kernel, numbers, constants):
-    types = {name: "i32" for name in ("T", "R", "H", "pieces", "copies")} | {"which": "*i64"}
+    types = {name: "i32" for name in ("T", "R", "H", "pieces", "copies")} | {"label_index": "*i64"}
     types |= {name: "fp32" for name in ("leak", "threshold", "alpha")} | dict.fromkeys(constants, "constexpr")
     types |= {"current": f"*{numbers}", "d_current": f"*{numbers}"}
     types |= {"spikes": f"*{numbers}", "potential": f"*{numbers}"}

@@ -136,7 +136,7 @@ def test_what_a_newer_version_wrote_is_refused_and_left_as_it_is(place: str, tmp
     else:
         save_file(load_file(tmp_path / LAST), tmp_path / LAST, {HISTORY: json.dumps([newer])})
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    for act in (lambda: Run(RUN, split, tmp_path), RunFolder(tmp_path).mend):
+    for act in (lambda: Run(RUN, split, tmp_path), RunFolder(tmp_path).repair):
         with pytest.raises(ConfigError, match=r"has spikes_saved, which this version of ffsnn does not know: .*newer"):
             act()
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -16,7 +16,7 @@ from search.tracking import exporter
 from spaces.space import Space
 from tests.search.browser import Browser, needs_browser
 from tests.search.conftest import started
-from tests.search.test_reuse import finished
+from tests.search.test_best import finished
 
 pytestmark = [needs_browser, pytest.mark.slow]
 

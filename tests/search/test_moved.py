@@ -18,7 +18,7 @@ from search.tracking import best, exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
 from tests.search.conftest import ffsnn, refused
-from tests.search.test_reuse import finished
+from tests.search.test_best import finished
 
 
 @pytest.fixture(scope="module")

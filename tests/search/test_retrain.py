@@ -22,7 +22,7 @@ from search.store.folder import SearchFolder
 from search.store.trial_folder import End
 from search.tracking.store import open_store
 from tests.search.conftest import FFSNN, ffsnn, refused
-from tests.search.test_reuse import CONFIG, finished
+from tests.search.test_best import CONFIG, finished
 
 RETRAIN = ["retrain", "done", "--top", "2", "--seeds", "2"]
 PREDICT = """

@@ -96,8 +96,8 @@ def test_a_study_that_was_lost_or_differs_is_written_anew(tmp_path, url):
 def test_a_database_that_does_not_come_back_stops_the_search(monkeypatch):
     from search.study import study_store as module
 
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
-    monkeypatch.setattr(module, "EVERY", 0.1)
+    monkeypatch.setattr(module, "DATABASE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.1)
     stop, said = StopRequest(), []
     assert wait_for("postgresql://me:hunter2@127.0.0.1:9/d", stop, said.append)
     assert stop.failed

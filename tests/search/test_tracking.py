@@ -20,7 +20,7 @@ from search.tracking.store import open_store
 from search.tracking.tracker import Tracker
 from spaces.space import Space
 from tests.faults.reader import broken_promises
-from tests.search.test_reuse import CONFIG, finished
+from tests.search.test_best import CONFIG, finished
 
 TABLES = ("runs", "params", "tags", "metrics", "latest_metrics", "datasets", "inputs", "experiment_tags")
 
@@ -185,7 +185,7 @@ def test_a_store_that_fails_at_any_call_is_completed(home, anew, call, monkeypat
 
 
 def test_the_best_so_far_is_kept_as_soon_as_a_core_is_free(anew, monkeypatch):
-    monkeypatch.setattr("search.tracking.tracker.AGAIN", 0.1)  # MLflow is there already
+    monkeypatch.setattr("search.tracking.tracker.RETRY_INTERVAL_S", 0.1)  # MLflow is there already
     tracker = Tracker(anew / "mlruns", folder_of(anew), None, print)
     tracker.start()
     tracker.spare.set()

@@ -18,7 +18,7 @@ from search.tracking.view import prepare, view
 from spaces.space import Space
 from tests.faults.server import Server
 from tests.search.conftest import ffsnn, refused
-from tests.search.test_reuse import CONFIG, finished
+from tests.search.test_best import CONFIG, finished
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
 from ffsnn.datasets.dataset import Images
 from ffsnn.randomness import generator
 from ffsnn.reproduction import method as m
-from ffsnn.reproduction.report import MARKDOWN, render, seed_table_command
+from ffsnn.reproduction.report import MARKDOWN, render, reproduce
 from ffsnn.reproduction.table import RECIPE_LINE, ResultFolder, Setting, Task, make, run_task, tasks
 
 TINY = m.Protocol(T=5, iterations=3, batch=16)
@@ -243,7 +243,7 @@ def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path
     for task in tasks(1, folder.setting)[:-2]:
         folder.write(task, m.ReproductionResult(0.5, 0.25, 0.123), 1.0)
     console = Console(record=True, width=200)
-    seed_table_command(1, folder.path, data.parent, console, folder.setting, processes=1)
+    reproduce(1, folder.path, data.parent, console, folder.setting, processes=1)
     text = console.export_text()
     assert "8 results, 6 of them kept" in text
     assert "8/8" in text
@@ -257,4 +257,4 @@ def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path
 
 def test_a_table_of_no_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seeds >= 1 must hold, but got 0"):
-        seed_table_command(0, tmp_path, None, Console(), Setting())
+        reproduce(0, tmp_path, None, Console(), Setting())

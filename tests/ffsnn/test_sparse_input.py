@@ -39,7 +39,7 @@ def test_spikes(T: int, F: int, copies: int, density: float) -> None:
     x = random_spikes(T, copies * R, F, density=density)
     seen = sparse_input.of_spikes(x, copies)
     assert torch.equal(dense(seen, F), x.float())
-    assert torch.equal(seen.power, x.sum(-1).float())
+    assert torch.equal(seen.squared_norm, x.sum(-1).float())
 
 
 def labelled(x: torch.Tensor, y: torch.Tensor | None, copies: int) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_images_as_spikes_under_labels(T: int, F: int, copies: int, neutral: boo
     y = None if neutral else torch.randint(LABELS, (copies, R), generator=torch.Generator().manual_seed(0))
     seen, expected = sparse_input.of_images(x, LABELS, y, copies, 2.0), labelled(x, y, copies)
     torch.testing.assert_close(dense(seen, F), expected)
-    torch.testing.assert_close(seen.power, expected.square().sum(-1))
+    torch.testing.assert_close(seen.squared_norm, expected.square().sum(-1))
 
 
 @pytest.mark.parametrize("neutral", [True, False])
@@ -69,14 +69,14 @@ def test_constant_images_under_labels(neutral: bool) -> None:
     y = None if neutral else torch.tensor([[0, 1, 2, 0], [1, 1, 0, 2]])
     seen, expected = sparse_input.of_images(x, LABELS, y, 2, 2.0), labelled(x, y, 2)
     torch.testing.assert_close(dense(seen, 11), expected)
-    torch.testing.assert_close(seen.power, expected.square().sum(-1))
+    torch.testing.assert_close(seen.squared_norm, expected.square().sum(-1))
 
 
 def test_constant_rates() -> None:
     x = torch.rand(1, 2 * R, 11, generator=torch.Generator().manual_seed(0)) * random_spikes(1, 2 * R, 11)
     seen = sparse_input.of_spikes(x, 2)
     assert torch.equal(dense(seen, 11), x)
-    torch.testing.assert_close(seen.power, x.square().sum(-1))
+    torch.testing.assert_close(seen.squared_norm, x.square().sum(-1))
 
 
 def test_what_copies_share_is_listed_once() -> None:
