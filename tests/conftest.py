@@ -17,7 +17,16 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
-RAY = {"cluster", "faults", "test_api.py", "test_endings.py", "test_best.py", "test_search.py", "test_quick_start.py"}
+RAY = {
+    "cluster",
+    "faults",
+    "test_api.py",
+    "test_endings.py",
+    "test_best.py",
+    "test_old_search.py",
+    "test_search.py",
+    "test_quick_start.py",
+}
 
 
 def pytest_configure() -> None:
