@@ -17,7 +17,7 @@ from ffsnn.kernels.backends import compiled
 from ffsnn.layer import Input, Layer, LayerOutput, register
 from ffsnn.neuron import LIF, lif
 from ffsnn.parts.losses import pair_loss, readout_loss
-from ffsnn.parts.registry import ENCODERS, GOODNESS, SURROGATES
+from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
 
@@ -116,7 +116,7 @@ class DenseLayer(Layer):
             arriving = sparse_input.of_spikes(seen.x, copies)
         if true is not None and self.reads_out:
             loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
-        elif true is not None and self.sums_up and self.learning.loss in loss_gradients.COMPILED:
+        elif true is not None and self.sums_up and LOSSES[self.learning.loss].compiled:
             squared = self.goodness.statistic == "squares"
             loss_of = loss_gradients.PairLoss(self.learning, squared, self._unit)
         elif true is not None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ffsnn.config import ConfigError
 from ffsnn.datasets.data import load
+from ffsnn.kernels.backends import remarks
 from ffsnn.training.run_folder import bytes_on_disk
 from search import preflight
 from search.config import SearchConfig
@@ -63,7 +64,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     with held_back():
         import_module("optuna")  # after the first line
     preflight.start_numerical_threads()
-    if remark := limits(config.sampler, config.space):
+    costs = [remark for it in config.extremes() for remark in remarks(it)]
+    for remark in dict.fromkeys([*costs, *filter(None, [limits(config.sampler, config.space)])]):
         console.print(remark)
     checksum = load(base.data, base.seed, base.data_dir).checksum
     if resume:

@@ -200,6 +200,15 @@ def test_docstrings_begin_with_a_noun_or_a_verb() -> None:
     assert wrong == []
 
 
+def test_the_tree_in_the_documents_has_every_file() -> None:
+    """And none that is gone."""
+    tree = (ROOT / "docs" / "architecture.md").read_text().split("## The tree")[1]
+    named = set(re.findall(r"\b[\w.]+\.py\b", tree))
+    there = {path.name for path, _ in python_files("ffsnn", "spaces", "search")} - {"__init__.py", "__main__.py"}
+    assert there - named == set()
+    assert {name for name in named - there if not list(ROOT.glob(f"[tb]e*/**/{name}"))} == set()
+
+
 def test_nothing_is_unpickled() -> None:
     wrong = []
     for path, source in python_files("ffsnn", "spaces", "search", "tests", "benchmarks"):

@@ -5,13 +5,18 @@ from functools import cache
 
 import torch
 
+from ffsnn.config import RunConfig
 from ffsnn.hardware.memory import ran_out
+from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
+
+PLAIN_COSTS = "5 to 9 times slower"
+COUNTS_COST = "a step takes about twice as long"
 
 
 @cache
 def compiled(device: torch.device) -> bool:
     """True where a device has a compiled path; says once why not."""
-    compiler, cost = "numba", "5 to 9 times slower"
+    compiler, cost = "numba", PLAIN_COSTS
     if device.type == "cuda":
         compiler, cost = "triton", "slower, and keeps currents and potentials of all time steps in the GPU's memory"
     try:
@@ -30,3 +35,15 @@ def compiled(device: torch.device) -> bool:
         warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
         return False
     return True
+
+
+def remarks(config: RunConfig) -> list[str]:
+    """Sentences on what parts without a compiled path cost this configuration; none, if all have one."""
+    network, learning = config.network, config.learning
+    if not SURROGATES[network.surrogate].compiled:
+        return [f"surrogate={network.surrogate} has no compiled path: training takes the plain one, {PLAIN_COSTS}"]
+    slow = [f"goodness={network.goodness}"] if GOODNESS[network.goodness].statistic == "counts" else []
+    slow += [] if LOSSES[learning.loss].compiled else [f"loss={learning.loss}"]
+    if not slow:
+        return []
+    return [f"{' and '.join(slow)} is differentiated by autograd from all neurons' counts: {COUNTS_COST}"]

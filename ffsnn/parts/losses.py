@@ -26,24 +26,25 @@ class Loss:
 
     of: Formula
     has_theta: bool = False  # it compares goodness with a threshold theta; otherwise it is given theta = 0
+    compiled: bool = False  # the kernels know its formula and derivatives
 
 
 register = LOSSES.decorator(Loss)
 
 
-@register("threshold", has_theta=True)
+@register("threshold", has_theta=True, compiled=True)
 def threshold_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float) -> torch.Tensor:
     """softplus(alpha (theta - g+)) + softplus(alpha (g- - theta)), averaged: Hinton 2022, section 2."""
     return (softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta))).mean()
 
 
-@register("swish")
+@register("swish", compiled=True)
 def swish_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float = 0.0) -> torch.Tensor:
     """silu(-alpha (g+ - g-)), averaged: the pairwise loss of Ghader et al. (arXiv 2502.20411)."""
     return silu(-alpha * (good_pos - good_neg)).mean()
 
 
-@register("symba")
+@register("symba", compiled=True)
 def symba_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float = 0.0) -> torch.Tensor:
     """softplus(-alpha (g+ - g-)), averaged: SymBa (Lee & Song 2023, arXiv 2303.08418)."""
     return softplus(-alpha * (good_pos - good_neg)).mean()

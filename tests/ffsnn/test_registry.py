@@ -11,7 +11,10 @@ import ffsnn
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.datasets.dataset import Dataset
 from ffsnn.fields import field_kinds
+from ffsnn.kernels.backends import remarks
+from ffsnn.kernels.loss_gradients import COMPILED
 from ffsnn.layer import LayerKind
+from ffsnn.network import Network
 from ffsnn.parts import registry
 from ffsnn.parts.encoders import Encoder
 from ffsnn.parts.goodness import Goodness
@@ -88,3 +91,20 @@ def test_kinds_of_negatives_are_classes_of_it() -> None:
 def test_a_field_without_a_registry_is_as_it_was() -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Annotated[str, registry.LOSSES]).validate_python(3)
+
+
+def test_a_part_without_a_compiled_path_says_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOODNESS", "LOSSES", "SURROGATES"):
+        parts = getattr(registry, name)
+        monkeypatch.setattr(parts, "_parts", dict(parts))
+    ffsnn.goodness.register("largest")(lambda rate_BF: rate_BF.amax(1))
+    ffsnn.losses.register("hinge")(lambda good_pos, good_neg, alpha, theta: (good_neg - good_pos).relu().mean())
+    ffsnn.surrogates.register("mine")(registry.SURROGATES["atan"].make)
+    assert remarks(RunConfig()) == []
+    (said,) = remarks(RunConfig().replaced({"network.goodness": "largest", "learning.loss": "hinge"}))
+    assert said.startswith("goodness=largest and loss=hinge is differentiated by autograd")
+    config = RunConfig().replaced({"network.surrogate": "mine", "network.widths": [8], "network.T": 2})
+    assert remarks(config)[0].startswith("surrogate=mine has no compiled path: training takes the plain one")
+    (layer,) = Network(config).each_layer
+    assert not layer.compiled
+    assert tuple(name for name, loss in registry.LOSSES.items() if loss.compiled) == COMPILED
