@@ -77,4 +77,9 @@ def _adapter(path: str) -> TypeAdapter[Any]:
 
 def aliases() -> dict[str, str]:
     """Short names: the last part of every dotted path (`tau` -> `network.tau`); they are all distinct."""
-    return {path.rsplit(".", 1)[-1]: path for path in fields()}
+    return {short(path): path for path in fields()}
+
+
+def short(path: str) -> str:
+    """The short name of a dotted path: `tau` of `network.tau`; short names are distinct."""
+    return path.rsplit(".", 1)[-1]

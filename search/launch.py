@@ -74,13 +74,13 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if config.warm_start:
             from search.study import warm_start
 
-            first, remark = warm_start.points(home, config.warm_start, config.space)
-            console.print(remark)
+            first, said = warm_start.points(home, config.warm_start, config.space)
+            console.print(said)
             config = config.model_copy(update={"first": tuple(first)})
         folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
-        if remark := folder.settle():
-            console.print(remark)
+        if renamed := folder.settle():
+            console.print(renamed)
         folder.write(config, checksum)
         from search.tracking.tracker import Tracker
 

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ffsnn.fields import short
 from search.config import SearchConfig
 from search.store.folder import SearchFolder, TrialsFolder, place
 from search.store.trial_folder import End, TrialFolder, by_reason
@@ -124,9 +125,9 @@ def clock(seconds: float) -> str:
 
 def describe(sample: dict[str, Any]) -> str:
     """`tau=2.31 T=4 ...`"""
-    short = {path.rsplit(".", 1)[-1]: value for path, value in sample.items()}
+    named = {short(path): value for path, value in sample.items()}
     return " ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in short.items()
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in named.items()
     )
 
 
@@ -145,7 +146,7 @@ def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
     table.add_column("epochs", justify="right")
     names = list(config.space.parameters)
     for name in names:
-        table.add_column(name.rsplit(".", 1)[-1], justify="right")
+        table.add_column(short(name), justify="right")
     for value, trial in ranked[:best]:
         sample = config.space.read(trial.config())
         values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]

@@ -126,8 +126,9 @@ class Trainer:
             sums += len(index) * means
         loss, good_pos, good_neg, rate = (tuple(row) for row in (sums / len(self.train)).tolist())
         return EpochMetrics(
-            self.epoch, loss, good_pos, good_neg, rate, accuracy,
-            len(self.train) / trained, time.perf_counter() - start, self.input_spikes,
+            epoch=self.epoch, loss=loss, goodness_pos=good_pos, goodness_neg=good_neg, firing_rate=rate,
+            val_accuracy=accuracy, images_per_second=len(self.train) / trained,
+            seconds=time.perf_counter() - start, input_spikes=self.input_spikes,
         )  # fmt: skip
 
     def _train_batches(self, batches: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -177,7 +177,7 @@ def sync(
     from search.settings import find_home, setting
     from search.store.folder import SearchFolder
     from search.study.reconcile import reconcile
-    from search.tracking import exporter
+    from search.tracking import search_exporter
     from search.tracking.store import store_uri
 
     mlruns = find_home(home)
@@ -190,7 +190,7 @@ def sync(
         if remark := folder.settle():
             console.print(remark)
         reconcile(folder, config, console.print)
-        count = exporter.export_search(mlruns, folder, config.tracking_uri)
+        count = search_exporter.export_search(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
 
 

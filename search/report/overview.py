@@ -9,11 +9,12 @@ import shlex
 import yaml
 
 from ffsnn.config import ConfigError
+from ffsnn.fields import short
 from search.config import SearchConfig
 from search.objectives import Objective
 from search.registries import SCHEDULERS
 from search.report.document import Block, Code, Section, Table, Text
-from search.store.results import Results, short
+from search.store.results import Results
 from spaces.parameter import AnyParameter, Choice, Float, Value
 from spaces.space import SPACES, Space
 

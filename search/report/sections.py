@@ -10,6 +10,7 @@ import statistics
 import optuna
 from optuna.trial import TrialState
 
+from ffsnn.fields import short
 from ffsnn.training.run_folder import CONFIG
 from search.objectives import Objective
 from search.progress import clock
@@ -18,7 +19,7 @@ from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
 from search.report.overview import standings, without_secrets
 from search.report.studies import as_ended, at_epoch, counted, times
-from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of, short
+from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of
 
 TOP = 10
 AT_LEAST = 10  # trials, for importances

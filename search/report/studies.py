@@ -14,8 +14,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState, create_trial
 
+from ffsnn.fields import short
 from search.store.folder import SearchFolder
-from search.store.results import Results, TrialResult, short
+from search.store.results import Results, TrialResult
 from search.study.reconcile import OPTUNA_STATE
 from search.study.sampling import distribution
 from search.study.study_store import study_name

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from search import names
 from search.retrain.folder import RetrainFolder
 from search.retrain.verdict import RetrainResult
-from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
-from search.tracking.exporter import Exporter, export_search
+from search.tracking.exporter import Exporter
+from search.tracking.search_exporter import export_search
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -18,14 +18,10 @@ class RetrainExporter(Exporter):
     """Writes one retraining into an MLflow store; every method can be repeated."""
 
     name_tag, number_tag = names.TAG_RETRAIN_OF, names.TAG_RETRAIN_RUN
-    folder: RetrainFolder  # type: ignore[assignment]  # what asks for a search's is replaced below
+    folder: RetrainFolder
 
     def __init__(self, home: Path, folder: RetrainFolder, uri: str | None = None) -> None:
-        super().__init__(home, folder, uri)  # type: ignore[arg-type]
-
-    @property
-    def search(self) -> SearchFolder:
-        return self.folder.search
+        super().__init__(home, folder, folder.search, uri)
 
     def log_test(self, result: RetrainResult) -> None:
         """Each test accuracy, on the run of the network that it is of."""
@@ -37,9 +33,6 @@ class RetrainExporter(Exporter):
     def best(self) -> int | None:
         """None's weights are kept here: those of the winner are in the model registry."""
         return None
-
-    def close(self, finished: bool) -> None:
-        self._close_trials()
 
     def _query(self, name: str) -> str:
         return f"{super()._query(name)} AND tags.`{names.TAG_RETRAIN}` = '{self.folder.name}'"
@@ -53,7 +46,7 @@ class RetrainExporter(Exporter):
 
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         of, seed = self.folder.plan.of(trial.number)
-        search = self.folder.search.name
+        search = self.search.name
         return {
             names.TAG_KIND: "retrain", names.TAG_RETRAIN_OF: search, names.TAG_RETRAIN: self.folder.name,
             names.TAG_RETRAIN_RUN: str(trial.number), names.TAG_RETRAIN_TRIAL: str(of),
@@ -63,12 +56,12 @@ class RetrainExporter(Exporter):
     def _parent(self) -> str:
         """The search's own run; a store that lacks it is given the whole search."""
         if (there := self._searchs()) is None:
-            export_search(self.home, self.folder.search, self.uri)
+            export_search(self.home, self.search, self.uri)
             there = self._searchs()
         assert there is not None
         return there
 
     def _searchs(self) -> str | None:
-        mine = f"tags.`{names.TAG_SEARCH}` = '{self.folder.search.name}' AND tags.`{names.TAG_KIND}` = 'search'"
+        mine = f"tags.`{names.TAG_SEARCH}` = '{self.search.name}' AND tags.`{names.TAG_KIND}` = 'search'"
         runs = self.client.search_runs([self.experiment], mine, order_by=["attributes.start_time ASC"], max_results=1)
         return str(runs[0].info.run_id) if runs else None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ffsnn.fields import short
 from search.config import SearchConfig
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder, place
@@ -131,11 +132,6 @@ class Results:
         writer.writeheader()
         writer.writerows(self.rows())
         return file.getvalue()
-
-
-def short(path: str) -> str:
-    """`tau` of `network.tau`; short names are distinct."""
-    return path.rsplit(".", 1)[-1]
 
 
 def epochs_of(trials: Sequence[TrialResult]) -> int:

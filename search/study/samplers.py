@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import ConfigError
+from ffsnn.fields import short
 from search.registries import SAMPLERS
 from spaces.space import Space
 
@@ -96,7 +97,7 @@ def limits(name: str, space: Space) -> str | None:
         )
     if SAMPLERS[name].conditions:
         return None
-    left = [path.rsplit(".", 1)[-1] for path, parameter in space.parameters.items() if parameter.when]
+    left = [short(path) for path, parameter in space.parameters.items() if parameter.when]
     if not left:
         return None
     return f"the {name} sampler draws {', '.join(left)} at random: it cannot model parameters with conditions"

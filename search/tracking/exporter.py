@@ -1,9 +1,10 @@
-"""Search folder -> MLflow: a projection. What its runs say stands in `search.tracking.runs`; here it is written.
+"""Trials -> MLflow: what all exports have in common. What a run says stands in `search.tracking.runs`.
 
-Each trial is a run under the search's parent run; it is found again by its tags, and only the epochs it lacks are
+Each trial is a run under a parent run; it is found again by its tags, and only the epochs it lacks are
 added, so that any part can be repeated at any time.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.training.trainer import EpochMetrics
 from search import names
-from search.store.folder import SearchFolder
+from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 from search.tracking import runs
-from search.tracking.note import note
 from search.tracking.store import open_store
 
 if TYPE_CHECKING:
@@ -24,14 +24,21 @@ BATCH = 1000  # runs a page
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
-class Exporter:
-    """Writes one search into an MLflow store; every method can be repeated."""
+class Exporter(ABC):
+    """Writes a folder of trials into an MLflow store; every method can be repeated.
+
+    Args:
+        home: the `mlruns/` folder.
+        folder: of the trials.
+        search: that the runs are of.
+        uri: of a tracking server or store; None: the local one.
+    """
 
     name_tag, number_tag = names.TAG_SEARCH, names.TAG_TRIAL  # of which search a run is, and of which trial
 
-    def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
-        self.home, self.folder, self.uri = home, folder, uri
-        config = self.search.config
+    def __init__(self, home: Path, folder: TrialsFolder, search: SearchFolder, uri: str | None) -> None:
+        self.home, self.folder, self.search, self.uri = home, folder, search, uri
+        config = search.config
         self.id, self.space, self.objective, self.tags = self.search.id, config.space, config.goal, self._common()
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
@@ -40,11 +47,6 @@ class Exporter:
         self.runs: dict[int, str] = {}
         self.logged: dict[int, int] = {}  # epochs of a trial that the store has
         self.whole: set[int] = set()  # trials that have ended, of which nothing is missing
-
-    @property
-    def search(self) -> SearchFolder:
-        """The search that the runs are of."""
-        return self.folder
 
     def export_trial(self, number: int) -> None:
         """Bring one trial's run up to date."""
@@ -81,18 +83,12 @@ class Exporter:
             self.client.log_artifact(run, str(trial.path / file), names.MODEL)
         self._write(run, tags={names.TAG_KEPT: best})
 
+    @abstractmethod
     def best(self) -> int | None:
         """The trial whose weights are kept; None: no one's."""
-        ranked = self.folder.ranked()
-        return ranked[0][1].number if ranked else None
 
     def close(self, finished: bool) -> None:
-        """End the parent run, and what an interruption left open."""
-        self._close_trials()
-        self._write(self.parent, tags={names.TAG_NOTE: note(self.search)})
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
-
-    def _close_trials(self) -> None:
+        """End what an interruption left open."""
         for number, run in self.runs.items():
             if number not in self.whole:
                 self.client.set_terminated(run, "KILLED", runs.ended(self.folder.trial(number)))
@@ -152,30 +148,13 @@ class Exporter:
         """Data set that all of them were trained on."""
         return [runs.data_set(self.search)]
 
+    @abstractmethod
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         """Tags that tell a trial's run from all others."""
-        return {
-            names.TAG_KIND: "trial", names.TAG_SEARCH: self.folder.name, names.TAG_TRIAL: str(trial.number),
-            names.TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
-        }  # fmt: skip
 
+    @abstractmethod
     def _parent(self) -> str:
-        config, there = self.search.config, self.there.get("")
-        if there is None:
-            tags = {names.TAG_KIND: "search", names.TAG_SEARCH: self.folder.name, names.TAG_NAME: self.folder.name}
-            begun = runs.span(self.folder)[0]
-            there = self.client.create_run(
-                self.experiment, start_time=begun, tags=tags | {names.TAG_NOTE: note(self.search)}
-            )
-        else:
-            self.client.update_run(there.info.run_id, "RUNNING")
-        run: str = there.info.run_id
-        said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
-        lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
-        self._write(run, parameters=lacking, tags=self.tags)
-        self.client.log_dict(run, config.model_dump(mode="json"), names.SEARCH_FILE)
-        self.client.log_inputs(run, self._data())
-        return run
+        """The run that all trials' runs are under."""
 
     def _open(self, trial: TrialFolder, end: End | None, history: list[EpochMetrics]) -> str:
         """A trial's run; what of it the store has already is noted."""
@@ -229,12 +208,6 @@ class Exporter:
             run, metrics or [], [Param(name, str(value)) for name, value in (parameters or {}).items()],
             [RunTag(name, value) for name, value in (tags or {}).items()],
         )  # fmt: skip
-
-
-def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
-    """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
-    exporter = Exporter(home, folder, uri)
-    return export_all(exporter, lambda: None)
 
 
 def export_all(exporter: Exporter, alive: Callable[[], None]) -> int:

@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import Config, RunConfig
+from ffsnn.fields import short
 from ffsnn.inspection.energy import of_rates
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.run_folder import CONFIG, HISTORY
@@ -42,7 +43,7 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
         flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
     sample = space.read(config)
     for path in space.parameters:
-        leaf = path.rsplit(".", 1)[-1]
+        leaf = short(path)
         if path not in sample:
             flat[leaf] = None
         elif sample[path] is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from search.settings import origins
 from search.store.folder import TrialsFolder
 from search.tracking.exporter import Exporter, export_all
+from search.tracking.search_exporter import SearchExporter
 
 SWITCH_INTERVAL_S = (
     0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
@@ -29,7 +30,7 @@ class Tracker(threading.Thread):
 
     def __init__(
         self, home: Path, folder: TrialsFolder, uri: str | None, say: Callable[[str], None],
-        exporter: Callable[..., Exporter] = Exporter,
+        exporter: Callable[..., Exporter] = SearchExporter,
     ) -> None:  # fmt: skip
         super().__init__(name="mlflow", daemon=True)
         self.home, self.folder, self.uri, self.say, self.exporter = home, folder, uri, say, exporter

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ffsnn.config import ConfigError
+from ffsnn.fields import short
 from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder
@@ -94,7 +95,7 @@ def _columns(space: Space, goal: Objective) -> list[str]:
     ends = (names.TAG_STATE, names.TAG_STOP_REASON)
     return [
         *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in ends),
-        *(f"params.`{path.rsplit('.', 1)[-1]}`" for path in space.parameters),
+        *(f"params.`{short(path)}`" for path in space.parameters),
         *(f"metrics.`{name}`" for name in metrics[3:]),
     ]  # fmt: skip
 
@@ -103,7 +104,7 @@ def _axes(space: Space) -> list[list[str]]:
     """The parameters that every trial has; then, for each condition, those and the ones that exist under it."""
     groups: dict[str, list[str]] = {"": []}
     for path, parameter in space.parameters.items():
-        leaf = path.rsplit(".", 1)[-1]
+        leaf = short(path)
         name = leaf + names.LOG10 if runs.is_logarithmic(space, path) else leaf
         groups.setdefault(json.dumps(parameter.when) if parameter.when else "", []).append(name)
     common = groups.pop("")

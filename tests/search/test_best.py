@@ -21,7 +21,7 @@ from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.study.study_store import open_study
-from search.tracking import exporter
+from search.tracking import search_exporter
 from spaces.space import Space
 from tests.search.conftest import ffsnn, refused
 
@@ -49,7 +49,7 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     folder = finished(home / "mlruns")
-    exporter.export_search(home / "mlruns", folder)
+    search_exporter.export_search(home / "mlruns", folder)
     return home
 
 

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from search.config import SearchConfig
 from search.report.report import report
-from search.tracking import exporter
+from search.tracking import search_exporter
 from spaces.space import Space
 from tests.search.browser import Browser, needs_browser
 from tests.search.conftest import started
@@ -55,7 +55,7 @@ return close !== null
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    exporter.export_search(home / "mlruns", finished(home / "mlruns", CONFIG))
+    search_exporter.export_search(home / "mlruns", finished(home / "mlruns", CONFIG))
     return home
 
 

@@ -14,7 +14,7 @@ from search.report.studies import times
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
 from search.study.study_store import open_study
-from search.tracking import best, exporter
+from search.tracking import best, search_exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
 from tests.search.conftest import ffsnn, refused
@@ -24,7 +24,7 @@ from tests.search.test_best import finished
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("made") / "home"
-    exporter.export_search(home / "mlruns", finished(home / "mlruns"))
+    search_exporter.export_search(home / "mlruns", finished(home / "mlruns"))
     return home
 
 
@@ -61,7 +61,7 @@ def test_a_home_that_was_moved_points_to_itself(home, tmp_path, capsys):
     assert all(uri.startswith(f"{mlruns.as_uri()}/artifacts/") for uri in after.values())
     open_store(mlruns)
     assert capsys.readouterr().err == ""  # said once
-    assert exporter.export_search(mlruns, SearchFolder.open(mlruns, "done")) == 4
+    assert search_exporter.export_search(mlruns, SearchFolder.open(mlruns, "done")) == 4
     assert not home.exists()
 
 
@@ -78,7 +78,7 @@ def test_a_home_that_was_copied_leaves_the_original_alone(home, tmp_path):
     shutil.copytree(home, copy)
     (original, *_) = [*(home / "mlruns" / "artifacts").iterdir()]
     before = files(home)
-    exporter.export_search(copy / "mlruns", SearchFolder.open(copy / "mlruns", "done"))
+    search_exporter.export_search(copy / "mlruns", SearchFolder.open(copy / "mlruns", "done"))
     prepare(copy / "mlruns", "done", None)
     assert files(home) == before
     assert all(str(copy) in uri for uri in runs(copy, "done").values())
@@ -116,7 +116,7 @@ def test_any_other_home_works(made, tmp_path, name):
     shutil.copytree(made, home)
     mlruns = home / "mlruns"
     folder = SearchFolder.open(mlruns, "done")
-    assert exporter.export_search(mlruns, folder) == 4
+    assert search_exporter.export_search(mlruns, folder) == 4
     assert prepare(mlruns, "done", None)
     assert best.from_mlflow(store_uri(mlruns), "done", 4, print) == best.from_folder(folder, 4)
     assert [*tmp_path.iterdir()] == [home]
@@ -150,9 +150,9 @@ def test_a_renamed_search_leaves_the_runs_of_one_that_took_its_name(home):
     mlruns = home / "mlruns"
     first = SearchFolder.open(mlruns, "done")
     first.path.rename(first.path.with_name("older"))
-    exporter.export_search(mlruns, SearchFolder.open(mlruns, "older"))
-    exporter.export_search(mlruns, finished(mlruns))
-    exporter.export_search(mlruns, SearchFolder.open(mlruns, "older"))
+    search_exporter.export_search(mlruns, SearchFolder.open(mlruns, "older"))
+    search_exporter.export_search(mlruns, finished(mlruns))
+    search_exporter.export_search(mlruns, SearchFolder.open(mlruns, "older"))
     assert len(runs(home, "done")) == len(runs(home, "older")) == 4
     assert not runs(home, "done").items() & runs(home, "older").items()
 
@@ -218,7 +218,7 @@ def test_an_experiment_that_was_deleted_is_restored_with_its_runs(home, capsys):
     client = MlflowClient(store_uri(mlruns))
     client.delete_experiment("1")
     assert runs(home, "done") == {}
-    exporter.export_search(mlruns, SearchFolder.open(mlruns, "done"))
+    search_exporter.export_search(mlruns, SearchFolder.open(mlruns, "done"))
     assert "had been deleted in MLflow: it is restored, with its runs" in capsys.readouterr().err
     assert runs(home, "done") == was
     client.delete_experiment("1")

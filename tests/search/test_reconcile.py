@@ -238,10 +238,10 @@ def test_an_end_is_sealed_with_its_history(folder):
 def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(folder):
     from mlflow.tracking import MlflowClient
 
-    from search.tracking.exporter import Exporter, export_search
+    from search.tracking.search_exporter import SearchExporter, export_search
 
     home, trial = folder.path.parents[1], folder.trial(3)
-    Exporter(home, folder).export_trial(3)  # two epochs
+    SearchExporter(home, folder).export_trial(3)  # two epochs
     trial.write_history(trial.history()[:1])
     trial.write_end(End("pruned", "asha"))
     for _ in range(2):

@@ -22,7 +22,7 @@ from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.study.study_store import open_study
-from search.tracking.exporter import export_search
+from search.tracking.search_exporter import export_search
 from search.tracking.store import open_store
 from search.tracking.view import _best
 from spaces.space import Space

@@ -15,7 +15,7 @@ from ffsnn.training.run_folder import BEST
 from ffsnn.training.run_folder import load as load_network
 from search.names import TAG_KEPT, TAG_TRIAL
 from search.store.folder import SearchFolder
-from search.tracking import exporter, runs
+from search.tracking import runs, search_exporter
 from search.tracking.store import open_store
 from search.tracking.tracker import Tracker
 from spaces.space import Space
@@ -48,7 +48,7 @@ def said(home: Path) -> dict[str, tuple]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    exporter.export_search(home / "mlruns", finished(home / "mlruns"))
+    search_exporter.export_search(home / "mlruns", finished(home / "mlruns"))
     return home
 
 
@@ -148,12 +148,12 @@ def test_the_search_describes_itself(home):
 def test_again_changes_nothing(copy):
     open_store(copy / "mlruns")  # which points it to where it is now
     before = dump(copy)
-    exporter.export_search(copy / "mlruns", folder_of(copy))
+    search_exporter.export_search(copy / "mlruns", folder_of(copy))
     assert dump(copy) == before
 
 
 def test_a_lost_store_is_rebuilt(home, anew):
-    exporter.export_search(anew / "mlruns", folder_of(anew))
+    search_exporter.export_search(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 
@@ -178,8 +178,8 @@ def test_a_store_that_fails_at_any_call_is_completed(home, anew, call, monkeypat
         for name in writing:
             patched.setattr(MlflowClient, name, failing(getattr(MlflowClient, name)))
         with pytest.raises(OSError, match="no more"):
-            exporter.export_search(anew / "mlruns", folder_of(anew))
-    exporter.export_search(anew / "mlruns", folder_of(anew))
+            search_exporter.export_search(anew / "mlruns", folder_of(anew))
+    search_exporter.export_search(anew / "mlruns", folder_of(anew))
     assert said(anew) == said(home)
     assert broken_promises(anew, "done", CONFIG.trials) == []
 
@@ -205,7 +205,7 @@ def test_what_is_kept_is_what_the_weights_say_they_are(anew):
     """A trial that was killed may have had better weights in memory than in its folder, or none there yet."""
     folder = folder_of(anew)
     trial = folder.ranked()[0][1]
-    upload, best = exporter.Exporter(anew / "mlruns", folder), trial.best_epoch()
+    upload, best = search_exporter.SearchExporter(anew / "mlruns", folder), trial.best_epoch()
     other = next(epoch for epoch in trial.history() if epoch.epoch != best)
 
     def kept() -> list[str]:

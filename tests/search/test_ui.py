@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from ffsnn.config import ConfigError
 from search.registries import OBJECTIVES
 from search.store.folder import SearchFolder
-from search.tracking import exporter
+from search.tracking import search_exporter
 from search.tracking.store import open_store
 from search.tracking.view import prepare, view
 from spaces.space import Space
@@ -33,7 +33,7 @@ def test_a_view_is_written_once_and_holds_no_run(home):
     open_store(mlruns)
     with pytest.raises(ConfigError, match="has no trial of 'done' yet: bring it there by ffsnn sync done"):
         prepare(mlruns, "done", None)
-    exporter.export_search(mlruns, SearchFolder.open(mlruns, "done"))
+    search_exporter.export_search(mlruns, SearchFolder.open(mlruns, "done"))
     pages = prepare(mlruns, "done", None)
     tags = MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     assert pages == prepare(mlruns, "done", None)
@@ -65,7 +65,7 @@ def test_a_server_that_runs_already_is_taken(home, tmp_path):
     server = Server(tmp_path / "server").start()
     try:
         folder = SearchFolder.open(home / "mlruns", "done")
-        exporter.export_search(home / "mlruns", folder, server.address)
+        search_exporter.export_search(home / "mlruns", folder, server.address)
         said = ffsnn("ui", "done", "--tracking-uri", server.address, home=home)
         assert said.returncode == 0, said.stderr
         client = MlflowClient(server.address)

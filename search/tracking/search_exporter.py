@@ -1,0 +1,57 @@
+"""Search folder -> MLflow: each trial a run under the search's own."""
+
+from pathlib import Path
+
+from search import names
+from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
+from search.tracking import runs
+from search.tracking.exporter import Exporter, export_all
+from search.tracking.note import note
+
+
+class SearchExporter(Exporter):
+    """Writes one search into an MLflow store."""
+
+    def __init__(self, home: Path, folder: SearchFolder, uri: str | None = None) -> None:
+        super().__init__(home, folder, folder, uri)
+
+    def best(self) -> int | None:
+        ranked = self.search.ranked()
+        return ranked[0][1].number if ranked else None
+
+    def close(self, finished: bool) -> None:
+        """End the search's own run, too."""
+        super().close(finished)
+        self._write(self.parent, tags={names.TAG_NOTE: note(self.search)})
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
+
+    def _tags(self, trial: TrialFolder) -> dict[str, str]:
+        return {
+            names.TAG_KIND: "trial", names.TAG_SEARCH: self.folder.name, names.TAG_TRIAL: str(trial.number),
+            names.TAG_NAME: f"{self.folder.name}/{trial.number:04d}",
+        }  # fmt: skip
+
+    def _parent(self) -> str:
+        config, there = self.search.config, self.there.get("")
+        if there is None:
+            tags = {names.TAG_KIND: "search", names.TAG_SEARCH: self.folder.name, names.TAG_NAME: self.folder.name}
+            begun = runs.span(self.folder)[0]
+            there = self.client.create_run(
+                self.experiment, start_time=begun, tags=tags | {names.TAG_NOTE: note(self.search)}
+            )
+        else:
+            self.client.update_run(there.info.run_id, "RUNNING")
+        run: str = there.info.run_id
+        said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
+        lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
+        self._write(run, parameters=lacking, tags=self.tags)
+        self.client.log_dict(run, config.model_dump(mode="json"), names.SEARCH_FILE)
+        self.client.log_inputs(run, self._data())
+        return run
+
+
+def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
+    """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
+    exporter = SearchExporter(home, folder, uri)
+    return export_all(exporter, lambda: None)
