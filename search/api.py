@@ -29,7 +29,7 @@ class Search:
         return self.folder.config
 
     def best(self) -> RunConfig:
-        """The best configuration by validation accuracy; those that were trained at full length come first.
+        """The best configuration by the objective; those that were trained at full length come first.
 
         Raises:
             ConfigError: no trial has finished an epoch.

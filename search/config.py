@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import Config, RunConfig
+from search import objectives
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.settings import redacted, without_password
 from spaces.parameter import Value
@@ -33,7 +34,7 @@ class SearchConfig(Config):
     time_budget: float | None = Field(
         None, gt=0, description="minutes after which no trial goes on, counted over resumes"
     )
-    objective: Annotated[str, OBJECTIVES] = Field("val_accuracy", description="what the search is after")
+    objective: Annotated[str, OBJECTIVES] = Field(objectives.DEFAULT, description="what the search is after")
     sampler: Annotated[str, SAMPLERS] = Field("tpe", description="how the next point is suggested")
     scheduler: Annotated[str, SCHEDULERS] = Field("asha", description="how trials are stopped early")
     seed: int = Field(0, ge=0, lt=2**31, description="of the sampler and of every trial")

@@ -43,9 +43,10 @@ class Objective:
 
 
 register = OBJECTIVES.decorator(Objective, named=True)
+DEFAULT = "val_accuracy"
 
 
-@register("val_accuracy", title="validation accuracy", direction="maximize", worst=0.0, is_share=True)
+@register(DEFAULT, title="validation accuracy", direction="maximize", worst=0.0, is_share=True)
 def val_accuracy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Share of the validation images that are predicted rightly."""
     return epoch.val_accuracy

@@ -138,11 +138,11 @@ def reproduce(
     console.print(f"{total} results, {kept} of them kept in {out}")
     start = time.monotonic()
     for done, (task, result) in enumerate(make(seeds, folder, data_dir, processes), 1):
-        gone = (time.monotonic() - start) / 60
+        elapsed = (time.monotonic() - start) / 60
         name = "ffsnn" if task.line == RECIPE_LINE else f"group {task.line}"
         console.print(
             f"{kept + done}/{total}  {name}, seed {task.seed}: train {result.train:.1%}, test {result.test_all:.1%}"
-            f"  ({gone:.1f} minutes gone, about {gone / done * (total - kept - done):.1f} left)"
+            f"  ({elapsed:.1f} minutes elapsed, about {elapsed / done * (total - kept - done):.1f} left)"
         )
     notes = footnotes(folder.setting, train)
     console.print(render(seeds, folder))

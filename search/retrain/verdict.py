@@ -9,6 +9,7 @@ from pydantic import Field
 from rich.table import Table
 
 from ffsnn.config import Config, ConfigError
+from search import objectives
 from search.objectives import Objective
 from search.registries import OBJECTIVES
 from search.retrain.noise import CONFIDENCE, LEVEL, interval, paired
@@ -53,7 +54,7 @@ class RetrainResult(Config):
 
     format: int = 1
     search: str
-    objective: Annotated[str, OBJECTIVES] = "val_accuracy"
+    objective: Annotated[str, OBJECTIVES] = objectives.DEFAULT
     epochs: int
     seeds: tuple[int, ...]
     ranking: tuple[RankedConfig, ...]

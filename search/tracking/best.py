@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import ConfigError, RunConfig
 from ffsnn.training.run_folder import CONFIG
-from search import environment
+from search import environment, objectives
 from search.cluster.servers import tracking_store
 from search.names import EXPERIMENT, TAG_KIND, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
 from search.objectives import Objective
@@ -114,7 +114,7 @@ def _unknown(uri: str, name: str, searches: list["Run"]) -> str:
 def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say: Callable[[str], None]) -> list[Best]:
     search = next((run for run in runs if TAG_TRIAL not in run.data.tags), None)
     full = int(search.data.params.get("epochs", 0)) if search else 0
-    named = search.data.tags.get(TAG_OBJECTIVE, "val_accuracy") if search else "val_accuracy"
+    named = search.data.tags.get(TAG_OBJECTIVE, objectives.DEFAULT) if search else objectives.DEFAULT
     objective, scored, seen = OBJECTIVES[OBJECTIVES.check(named)], [], set[int]()
     for run in runs:
         tags, metrics = run.data.tags, run.data.metrics
