@@ -6,8 +6,8 @@
     def largest(rate_BF):
         return rate_BF.amax(1)
 
-The module that is a registry's home holds the parts that ship with the project; it is imported at the first question,
-so that a configuration can be read without it. A part that is missing there has a name that no configuration takes.
+The modules that are a registry's homes hold the parts that ship with the project; they are imported at the first
+question, so that a configuration can be read without them.
 """
 
 import difflib
@@ -37,12 +37,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Args:
         kind: what a part is called in messages.
-        home: the module that registers the parts of the project.
+        homes: the modules that register the parts of the project.
         retired: names that old configurations may have; they can be read, and no more.
     """
 
-    def __init__(self, kind: str, home: str, retired: tuple[str, ...] = ()) -> None:
-        self.kind, self.home, self.retired = kind, home, retired
+    def __init__(self, kind: str, *homes: str, retired: tuple[str, ...] = ()) -> None:
+        self.kind, self.homes, self.retired = kind, homes, retired
         self._parts: dict[str, T] = {}
 
     def add(self, name: str, part: T) -> None:
@@ -87,15 +87,18 @@ class Registry(Mapping[str, T], Generic[T]):
             raise ValueError(f"must be {known}, but got {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
         return name
 
+    def _known(self) -> dict[str, T]:
+        for home in self.homes:
+            import_module(home)
+        return self._parts
+
     def __getitem__(self, name: str) -> T:
-        import_module(self.home)
-        if name not in self._parts:
+        if name not in self._known():
             raise KeyError(f"there is no {self.kind} {name!r}")
         return self._parts[name]
 
     def __iter__(self) -> Iterator[str]:
-        import_module(self.home)
-        return iter(self._parts)
+        return iter(self._known())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

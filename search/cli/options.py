@@ -19,7 +19,7 @@ WHAT, SPENT, WHERE, FAULTS = "What is searched", "What it may spend", "Where it 
 def field(name: str, panel: str | None = None, metavar: str | None = None) -> Any:
     """The option of a field of `SearchConfig`: its help and its default are the field's."""
     info = SearchConfig.model_fields[name]
-    registries = [tuple(part) for part in info.metadata if hasattr(part, "home")]
+    registries = [tuple(part) for part in info.metadata if hasattr(part, "homes")]
     names = f": {', '.join(registries[0])}" if registries else ""
     default = "" if info.default in (None, PydanticUndefined, ()) else f" (default: {info.default})"
     return typer.Option(help=f"{info.description}{names}{default}", rich_help_panel=panel, metavar=metavar)

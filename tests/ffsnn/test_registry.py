@@ -69,7 +69,7 @@ def test_a_part_that_is_registered_can_be_named_and_once_only(path: str, monkeyp
 @EVERY
 def test_the_home_registers_them(path: str) -> None:
     parts, _ = REGISTRIES[path]
-    assert hasattr(import_module(parts.home), "register")
+    assert all(hasattr(import_module(home), "register") for home in parts.homes)
     with pytest.raises(KeyError, match="nonesuch"):
         parts["nonesuch"]
 
