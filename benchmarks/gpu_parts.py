@@ -42,7 +42,7 @@ class Size:
     changes: dict[str, Any]  # to every configuration that is trained
     trials: int
     epochs: int  # of a trial
-    prediction_batch: tuple[int, ...]  # trials a card
+    at_once: tuple[int, ...]  # trials a card
 
 
 FULL = Size("ABC", 3, 5, {}, 32, 20, (1, 2, 4))
@@ -160,7 +160,7 @@ def searches(device: torch.device, size: Size, before: Found) -> Iterator[Found]
     base = config.model_dump(mode="json", include={"data", "network", "learning"})
     space = costs.TEN_SECONDS | {"base": base, "budget": {"grace_epochs": size.epochs}}
     found = Found()
-    for number in size.prediction_batch:
+    for number in size.at_once:
         options: Found = {"concurrency": number, "device": device.type, "scheduler": "none"}
         if device.type == "cuda":
             options["gpus_per_trial"] = 1 / number
@@ -182,10 +182,10 @@ def _running(ends: list[float], alone: float) -> float:
     return alone * (ends[-1] - ends[0]) / (len(ends) - 1) - 1
 
 
-def alone_seconds(configs: list[RunConfig], prediction_batch: int) -> float:
+def alone_seconds(configs: list[RunConfig], at_once: int) -> float:
     """What the trainings take in so many processes that do nothing else, imports and kernels not counted."""
-    with _processes(prediction_batch) as pool:
-        list(pool.map(costs.alone, configs[:prediction_batch]))
+    with _processes(at_once) as pool:
+        list(pool.map(costs.alone, configs[:at_once]))
         start = time.perf_counter()
         list(pool.map(costs.alone, configs))
         return time.perf_counter() - start

@@ -116,10 +116,10 @@ def main() -> None:
 
     config = parse(SearchConfig, request)
     if which == "ours":
-        from search.cli import _relaxed_gc
+        from search.cli import relaxed_gc
         from search.launch import launch
 
-        with _relaxed_gc():
+        with relaxed_gc():
             launch(home, config, Console(file=(home / "output.txt").open("w")))
     else:
         from benchmarks import plain_tune

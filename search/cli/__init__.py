@@ -36,7 +36,7 @@ def main() -> None:
     try:
         hide_passwords()
         environment.prepare()
-        with _relaxed_gc(), interrupting(), unread_output_ends():
+        with relaxed_gc(), interrupting(), unread_output_ends():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         said = error.format_message() if isinstance(error, TyperException) else str(error)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 @contextmanager
-def _relaxed_gc() -> Iterator[None]:
+def relaxed_gc() -> Iterator[None]:
     """Collect garbage less often: imports make a million objects that stay, and few cycles. Saves 1-2 s a command."""
     gc.set_threshold(50_000)
     try:
