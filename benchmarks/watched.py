@@ -111,7 +111,7 @@ def main() -> None:
         seen.watch_once_ray_is_up()
     else:
         seen.watch()
-    from ffsnn.config import parse
+    from ffsnn.validation import parse
     from search.config import SearchConfig
 
     config = parse(SearchConfig, request)

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ffsnn.config import ConfigError, RunConfig, one_line
+from ffsnn.config import RunConfig
 from ffsnn.parts.registry import Registry
+from ffsnn.validation import ConfigError, one_line
 
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:

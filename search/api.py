@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.resolve import AnySpace, requested
 from search.store.folder import SearchFolder

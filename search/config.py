@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
-from ffsnn.config import Config, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import Config
 from search import objectives
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.settings import redacted, without_password

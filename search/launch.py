@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ffsnn.config import ConfigError
 from ffsnn.datasets.data import load
 from ffsnn.kernels.backends import remarks
 from ffsnn.training.run_folder import bytes_on_disk
+from ffsnn.validation import ConfigError
 from search import preflight
 from search.config import SearchConfig
 from search.execution.session import Session, TrialEvent

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.training.run_folder import bytes_on_disk
+from ffsnn.validation import ConfigError
 from search.cluster.gpu_packing import refuse_full, trials_per_gpu
 from search.cluster.node_report import gpus
 from search.cluster.nodes import this_machine

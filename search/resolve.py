@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ffsnn.config import ConfigError, parse
+from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name

@@ -17,7 +17,7 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.names import PLACES_FILE, SEARCHES
 
 ENVIRONMENT = {

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ffsnn.config import ConfigError
 from ffsnn.fields import field_kinds
+from ffsnn.validation import ConfigError
 from spaces.parameter import AnyParameter, Choice, Float, Int, Value
 
 

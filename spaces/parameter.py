@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from ffsnn.config import Config
+from ffsnn.validation import Config
 
 Value = bool | int | float | str | None
 Sample = dict[str, Value]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
 

@@ -20,8 +20,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ffsnn.config import Config, ConfigError, RunConfig, parse, read_yaml
+from ffsnn.config import RunConfig
 from ffsnn.fields import aliases, field_value
+from ffsnn.validation import Config, ConfigError, parse, read_yaml
 from spaces import checks
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
 

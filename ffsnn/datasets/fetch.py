@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 
 Folder = str | Path | None  # None: FFSNN_DATA, else the user's cache
 Source = Callable[[Sequence[str]], dict[str, bytes]]  # names of raw IDX files -> their verified bytes

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ffsnn.config import ConfigError
 from ffsnn.datasets.builtin import parse_idx
+from ffsnn.validation import ConfigError
 
 GZIP, IDX, PNG, NPY = b"\x1f\x8b", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 PNG_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # Pillow's names for 8 bits a channel and fewer

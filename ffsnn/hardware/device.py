@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 
 
 def resolve_device(name: str) -> torch.device:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.fetch import Folder
@@ -17,6 +17,7 @@ from ffsnn.datasets.images import read
 from ffsnn.inspection import pictures
 from ffsnn.network import Network
 from ffsnn.training.run_folder import RunFolder, load
+from ffsnn.validation import ConfigError
 
 PICTURES = "pictures"  # the folder within the run's, unless another one is named
 

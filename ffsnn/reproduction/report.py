@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ffsnn import atomic
-from ffsnn.config import ConfigError, DataConfig
+from ffsnn.config import DataConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.fetch import Folder
 from ffsnn.reproduction.method import FORMULAS, GROUPS, NOTES, Group, theta_matters
 from ffsnn.reproduction.table import PROCESSES, RECIPE_LINE, ResultFolder, Setting, Task, make, tasks
+from ffsnn.validation import ConfigError
 
 MARKDOWN = "seed_table.md"  # written into the results' folder
 

@@ -23,11 +23,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ffsnn import atomic
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.network import Network
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer
+from ffsnn.validation import ConfigError
 
 CHECKPOINT_INTERVAL_S = 10.0
 Weights = dict[str, torch.Tensor]

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import explain_out_of_memory
 from ffsnn.kernels.cuda_step import CapturedSteps, Random
@@ -28,6 +28,7 @@ from ffsnn.network import Network
 from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
 from ffsnn.training.augment import shifted
+from ffsnn.validation import ConfigError
 
 
 class DivergedError(RuntimeError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import typer
 from typer.exceptions import TyperException
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import environment
 from search.cli import networks, searches
 from search.settings import hide_passwords, origins, redacted

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError
 from search.cli.options import DataDir, Home, TrackingUri, console
 from search.cli.train_options import parse_train_options
 

@@ -8,7 +8,7 @@ import typer
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 
 console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)

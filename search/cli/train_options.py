@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from ffsnn.config import ConfigError
 from ffsnn.fields import aliases
 from ffsnn.strict_yaml import load_yaml
+from ffsnn.validation import ConfigError
 
 # The first script's options, where their names are not ours: `-b 64 -opt sgd -out-dir runs/a`.
 OTHER_NAMES = {"b": "batch_size", "opt": "optimiser", "out_dir": "out", "resume": "out"}

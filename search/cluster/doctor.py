@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import environment
 from search.cluster.node_report import NodeReport, Question, report
 from search.cluster.nodes import Node, living

@@ -6,8 +6,9 @@ Whether they gain by it has been measured on no GPU yet.
 import re
 from collections.abc import Iterable, Sequence
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.hardware.memory import bytes_of_weights, bytes_per_image
+from ffsnn.validation import ConfigError
 
 FULL = 0.9  # of the free memory of a GPU, that trials may take
 CONTEXT_BYTES = 512e6  # of a process on a GPU: CUDA's context and the images

@@ -97,8 +97,9 @@ def _data(config: str) -> tuple[str, str]:
     """Fetch the data set if it is not there; what is wrong with it, and its checksum."""
     import yaml
 
-    from ffsnn.config import ConfigError, RunConfig
+    from ffsnn.config import RunConfig
     from ffsnn.datasets.data import load
+    from ffsnn.validation import ConfigError
 
     base = RunConfig.parse(yaml.safe_load(config))
     try:

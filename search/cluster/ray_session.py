@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.signals import held_back
 
 LONGEST = 107 - 67  # bytes of the folder's path

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.cluster.nodes import Node, living, this_machine
 from search.config import SearchConfig
 from search.names import EXCLUSIVE

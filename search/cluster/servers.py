@@ -10,7 +10,7 @@ from base64 import b64encode
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.settings import elsewhere, redacted, setting
 
 ANSWER_TIMEOUT_S = 4.0  # seconds

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib import import_module
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import environment
 from search.execution.session import Session
 from search.names import SCRATCH

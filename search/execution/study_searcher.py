@@ -1,7 +1,8 @@
 """Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them."""
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.training.run_folder import CONFIG
+from ffsnn.validation import ConfigError
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
 from search.store.folder import SearchFolder

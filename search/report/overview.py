@@ -8,8 +8,8 @@ import shlex
 
 import yaml
 
-from ffsnn.config import ConfigError
 from ffsnn.fields import short
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.objectives import Objective
 from search.registries import SCHEDULERS

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ffsnn import atomic
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
 from search.report import comparison, overview, sections

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ffsnn
-from ffsnn.config import ConfigError
 from ffsnn.training.run_folder import BEST, CONFIG
+from ffsnn.validation import ConfigError
 from search import names, settings
 from search.cluster.servers import tracking_store
 from search.registries import OBJECTIVES

@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import Field
 
 from ffsnn import atomic
-from ffsnn.config import Config, ConfigError, RunConfig, parse
+from ffsnn.config import RunConfig
+from ffsnn.validation import Config, ConfigError, parse
 from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
 from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder, TrialsFolder

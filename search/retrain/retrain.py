@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from ffsnn.config import ConfigError, parse
 from ffsnn.datasets import data
 from ffsnn.hardware.device import resolve_device
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import bytes_on_disk
+from ffsnn.validation import ConfigError, parse
 from search import preflight
 from search.config import SearchConfig
 from search.execution.searcher import FolderSearcher

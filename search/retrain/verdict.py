@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from rich.table import Table
 
-from ffsnn.config import Config, ConfigError
+from ffsnn.validation import Config, ConfigError
 from search import objectives
 from search.objectives import Objective
 from search.registries import OBJECTIVES

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from ffsnn import atomic
-from ffsnn.config import ConfigError, parse
 from ffsnn.training.run_folder import CONFIG
+from ffsnn.validation import ConfigError, parse
 from search import names
 from search.config import SearchConfig, problem_of_name
 from search.objectives import Objective

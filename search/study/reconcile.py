@@ -8,8 +8,8 @@ Each step can be repeated; each mend is said.
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ffsnn.config import ConfigError
 from ffsnn.training.run_folder import CONFIG
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.objectives import Objective
 from search.store.folder import SearchFolder

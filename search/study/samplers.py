@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ffsnn.config import ConfigError
 from ffsnn.fields import short
+from ffsnn.validation import ConfigError
 from search.registries import SAMPLERS
 from spaces.space import Space
 

@@ -16,7 +16,7 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.names import OWNER
 from search.settings import Unreachable, redacted, without_password
 from search.store.folder import SearchFolder

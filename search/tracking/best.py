@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.training.run_folder import CONFIG
+from ffsnn.validation import ConfigError
 from search import environment, objectives
 from search.cluster.servers import tracking_store
 from search.names import EXPERIMENT, TAG_KIND, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL

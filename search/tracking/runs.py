@@ -11,12 +11,13 @@ import time
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from ffsnn.config import Config, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.fields import short
 from ffsnn.inspection.energy import of_rates
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.run_folder import CONFIG, HISTORY
 from ffsnn.training.trainer import EpochMetrics
+from ffsnn.validation import Config
 from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder, TrialsFolder

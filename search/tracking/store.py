@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import environment
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT
 

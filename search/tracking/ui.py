@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import environment
 from search.names import ARTIFACTS
 from search.signals import end_with_parent

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ffsnn.config import ConfigError
 from ffsnn.fields import short
+from ffsnn.validation import ConfigError
 from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder

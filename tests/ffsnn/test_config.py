@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ffsnn import config as config_module
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.fields import aliases, fields
+from ffsnn.validation import ConfigError
 
 DIGITS: dict[str, Any] = {"data": {"dataset": "digits"}, "learning": {"batch_size": 64}}
 DEFAULT_ID = "732322c128ed67841ef5aa42c7cd04ffcd74a61b2d17d710cd502b713d62930d"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ffsnn.config import ConfigError
 from ffsnn.hardware.device import gpus, resolve_device
+from ffsnn.validation import ConfigError
 
 OLD_DRIVER = (
     "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update your GPU "

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ffsnn.config import ConfigError, DataConfig
+from ffsnn.config import DataConfig
 from ffsnn.datasets import fetch
 from ffsnn.datasets.builtin import TRAIN_FILES
 from ffsnn.datasets.data import load
 from ffsnn.datasets.fetch import DataError
+from ffsnn.validation import ConfigError
 from tests.ffsnn.conftest import Mirror, raw_files
 
 FASHION = DataConfig(dataset="fashion_mnist")

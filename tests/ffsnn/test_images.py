@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ffsnn.config import ConfigError
 from ffsnn.datasets.images import read
+from ffsnn.validation import ConfigError
 
 SIDE = 4
 PIXELS = np.arange(3 * SIDE * SIDE, dtype=np.uint8).reshape(3, SIDE, SIDE) * 5

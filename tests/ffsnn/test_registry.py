@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 import ffsnn
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets.dataset import Dataset
 from ffsnn.fields import field_kinds
 from ffsnn.kernels.backends import remarks
@@ -23,6 +23,7 @@ from ffsnn.parts.negatives import Negatives
 from ffsnn.parts.predictions import Prediction
 from ffsnn.parts.registry import Registry
 from ffsnn.parts.surrogates import Surrogate
+from ffsnn.validation import ConfigError
 
 REGISTRIES: dict[str, tuple[Registry[Any], Any]] = {
     "data.dataset": (registry.DATASETS, Dataset),

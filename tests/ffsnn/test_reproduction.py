@@ -16,13 +16,14 @@ from rich.console import Console
 from spikingjelly.activation_based import functional, neuron, surrogate
 from torch import nn
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
 from ffsnn.datasets.dataset import Images
 from ffsnn.randomness import generator
 from ffsnn.reproduction import method as m
 from ffsnn.reproduction.report import MARKDOWN, render, reproduce
 from ffsnn.reproduction.table import RECIPE_LINE, ResultFolder, Setting, Task, make, run_task, tasks
+from ffsnn.validation import ConfigError
 
 TINY = m.Protocol(T=5, iterations=3, batch=16)
 MEAN_5, MSE_7, GOODNESS_8 = m.GROUPS[4], m.GROUPS[6], m.GROUPS[7]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
+from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse(
     {

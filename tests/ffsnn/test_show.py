@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import ffsnn
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.inspection.show import predict, show, trained
 from ffsnn.training.run_folder import BEST, CONFIG, LAST, Run
+from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse({
     "data": {"dataset": "digits"},

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ffsnn.config import ConfigError, RunConfig, read_yaml
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError, read_yaml
 
 
 @pytest.mark.parametrize(

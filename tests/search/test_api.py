@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import search
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.resolve import requested
 from search.signals import ENDING

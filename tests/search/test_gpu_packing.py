@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search import preflight
 from search.cluster.gpu_packing import bytes_of_trial, free_bytes, refuse_full, trials_per_gpu
 from search.cluster.nodes import Node

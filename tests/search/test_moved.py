@@ -9,7 +9,7 @@ import optuna
 import pytest
 from mlflow.tracking import MlflowClient
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.report.studies import times
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile

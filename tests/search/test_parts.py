@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from ffsnn.config import ConfigError, parse
 from ffsnn.fields import field_kinds
 from ffsnn.training.trainer import EpochMetrics
+from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig
 from search.execution.study_searcher import StudySearcher
 from search.names import EPOCH

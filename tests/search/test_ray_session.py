@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.cluster import ray_session
 from search.cluster.ray_session import LONGEST, MARK, PREFIX, session_folder
 

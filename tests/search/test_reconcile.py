@@ -9,9 +9,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from ffsnn.config import ConfigError
 from ffsnn.datasets.data import load
 from ffsnn.training.run_folder import Run
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, TrialFolder

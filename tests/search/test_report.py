@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.report import figures
 from search.report.comparison import common_epoch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.cluster import resources
 from search.cluster.resources import Node, TrialResources
 from search.config import SearchConfig

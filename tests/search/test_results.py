@@ -10,8 +10,8 @@ import optuna
 import pytest
 from rich.console import Console
 
-from ffsnn.config import ConfigError
 from ffsnn.training.trainer import EpochMetrics
+from ffsnn.validation import ConfigError
 from search.api import Search
 from search.config import SearchConfig
 from search.progress import ProgressDisplay

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ffsnn.config import ConfigError, parse
+from ffsnn.validation import ConfigError, parse
 from search import settings
 from search.config import SearchConfig
 from search.settings import find_home, redacted, setting, without_password

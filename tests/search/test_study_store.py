@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.execution.study_searcher import StudySearcher
 from search.stop import StopRequest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.registries import OBJECTIVES
 from search.store.folder import SearchFolder
 from search.tracking import search_exporter

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from search.registries import OBJECTIVES
 from search.retrain import verdict
 from search.retrain.verdict import RetrainResult

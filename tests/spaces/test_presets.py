@@ -2,7 +2,8 @@
 
 import pytest
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.validation import ConfigError
 from spaces import presets
 
 

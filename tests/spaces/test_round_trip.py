@@ -12,8 +12,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ffsnn.config import ConfigError, RunConfig
+from ffsnn.config import RunConfig
 from ffsnn.fields import field_kinds, fields
+from ffsnn.validation import ConfigError
 from search.study.sampling import distribution, draw, record
 from spaces.parameter import AnyParameter
 from spaces.space import OWN, Space

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ffsnn.config import ConfigError
+from ffsnn.validation import ConfigError
 from spaces.space import SPACES, Space
 
 CONDITIONAL = {
