@@ -140,7 +140,7 @@ def test_a_worse_one_does_not_replace_the_champion_unless_forced(copy):
     client.set_model_version_tag("done", "1", "ffsnn.retrain", "an-earlier-one")
     client.set_model_version_tag("done", "1", "ffsnn.validation", "0.999")
     kept = ffsnn(*RETRAIN, home=copy)
-    assert "version 1 stays the champion: 99.90% validation" in kept.stdout
+    assert "version 1 stays the champion: validation accuracy 99.90%, against" in kept.stdout
     assert int(client.get_model_version_by_alias("done", "champion").version) == 1
     assert "champion: models:/done/2" in ffsnn(*RETRAIN, "--force", home=copy).stdout
     assert int(client.get_model_version_by_alias("done", "champion").version) == 2
