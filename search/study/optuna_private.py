@@ -2,7 +2,6 @@
 
 import warnings
 from functools import cache
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -32,12 +31,3 @@ def can_be_narrowed(study: optuna.Study) -> bool:
 @cache
 def missing(name: str, cost: str) -> None:
     warnings.warn(f"Optuna {optuna.__version__} has no {name}: {cost}", stacklevel=3)
-
-
-def is_there(name: str) -> bool:
-    """True if this Optuna has a name of `NAMES`."""
-    _, kind, leaf = name.rsplit(".", 2)
-    if kind == "FrozenTrial":
-        return hasattr(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL), leaf)
-    owner: Any = optuna.create_study()
-    return hasattr(owner, leaf)

@@ -133,11 +133,6 @@ def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
     return DatabaseStore(folder, direction, storage) if storage else JournalStore(folder, direction)
 
 
-def open_study(folder: SearchFolder) -> optuna.Study:
-    """The search's study, in Optuna's journal."""
-    return _in_journal(folder.name, folder.study_file, folder.config.goal.direction)
-
-
 def ensure_owned(url: str, name: str, owner: str | None) -> None:
     """Make sure before a search begins that its database answers and has no study of that name, or its own.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
@@ -16,6 +16,9 @@ from search.config import SearchConfig
 from search.execution.session import Session
 from search.stop import StopRequest
 from search.store.folder import SearchFolder
+
+if TYPE_CHECKING:
+    import optuna
 
 FFSNN = str(Path(sys.executable).parent / "ffsnn")
 
@@ -74,3 +77,10 @@ def session_of(
     session = Session(folder, config, SimpleNamespace(cpus=1), 0, StudySearcher, say)
     session.stop = stop or StopRequest()
     return session
+
+
+def open_study(folder: SearchFolder) -> "optuna.Study":
+    """The study of a search, in its folder."""
+    from search.study.study_store import study_store
+
+    return study_store(folder, None).opened(print)

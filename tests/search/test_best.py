@@ -20,10 +20,9 @@ from search.store.folder import SearchFolder
 from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
-from search.study.study_store import open_study
 from search.tracking import search_exporter
 from spaces.space import Space
-from tests.search.conftest import ffsnn, refused
+from tests.search.conftest import ffsnn, open_study, refused
 
 SPACE = Space.load("digits_smoke")
 CONFIG = SearchConfig(name="done", space=SPACE, space_name="digits_smoke", trials=4, epochs=2, device="cpu")

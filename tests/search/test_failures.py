@@ -21,9 +21,8 @@ from search.execution.study_searcher import StudySearcher
 from search.stop import StopRequest
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End
-from search.study.study_store import open_study
 from spaces.space import Space
-from tests.search.conftest import FFSNN, refused, session_of
+from tests.search.conftest import FFSNN, open_study, refused, session_of
 
 SPACE = Space.load("digits_smoke")
 

@@ -13,11 +13,10 @@ from ffsnn.validation import ConfigError
 from search.report.studies import times
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
-from search.study.study_store import open_study
 from search.tracking import best, search_exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
-from tests.search.conftest import ffsnn, refused
+from tests.search.conftest import ffsnn, open_study, refused
 from tests.search.test_best import finished
 
 

@@ -20,9 +20,8 @@ from search.store.trial_folder import End
 from search.study import sampling
 from search.study.reconcile import reconcile, report_to_study, study_values
 from search.study.samplers import build, limits, seen_by
-from search.study.study_store import open_study
 from spaces.space import Space
-from tests.search.conftest import session_of
+from tests.search.conftest import open_study, session_of
 
 SPACE = Space.load("digits_smoke")
 EPOCHS = [

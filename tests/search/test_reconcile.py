@@ -18,8 +18,8 @@ from search.store.trial_folder import End, TrialFolder
 from search.study import samplers
 from search.study.reconcile import reconcile, report_to_study
 from search.study.sampling import _Given, suggest
-from search.study.study_store import open_study
 from spaces.space import Space
+from tests.search.conftest import open_study
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=5, epochs=3, device="cpu")
 ENDS = {0: End("complete", "finished"), 1: End("pruned", "asha"), 2: End("failed", "died", "killed")}

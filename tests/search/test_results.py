@@ -21,11 +21,11 @@ from search.store.results import Results, Rung, epochs_of, seconds_of
 from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
-from search.study.study_store import open_study
 from search.tracking.search_exporter import export_search
 from search.tracking.store import open_store
 from search.tracking.view import _best
 from spaces.space import Space
+from tests.search.conftest import open_study
 
 SPACE = Space.load("digits_smoke")
 
