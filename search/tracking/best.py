@@ -21,13 +21,11 @@ from search.objectives import Objective
 from search.registries import OBJECTIVES
 from search.settings import elsewhere, redacted, setting
 from search.store.folder import SearchFolder, place
-from search.tracking.store import client_of
+from search.tracking.store import all_runs, client_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
-
-PAGE = 1000  # runs
 
 
 @dataclass(frozen=True)
@@ -91,18 +89,7 @@ def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> li
 def _runs(client: "MlflowClient", query: str) -> list["Run"]:
     """The runs of our experiment, oldest first."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return []
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            [experiment.experiment_id], query, max_results=PAGE,
-            order_by=["attributes.start_time ASC"], page_token=token,
-        )  # fmt: skip
-        runs += page
-        if not (token := page.token):
-            return runs
+    return [] if experiment is None else all_runs(client, experiment.experiment_id, query)
 
 
 def _unknown(uri: str, name: str, searches: list["Run"]) -> str:

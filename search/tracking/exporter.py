@@ -15,12 +15,11 @@ from search import names
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 from search.tracking import runs
-from search.tracking.store import open_store
+from search.tracking.store import all_runs, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Run
 
-BATCH = 1000  # runs a page
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
@@ -100,7 +99,7 @@ class Exporter(ABC):
         touched.
         """
         for name in (self.search.name, *self.search.former_names):
-            for run in self._named(name):
+            for run in all_runs(self.client, self.experiment, self._query(name)):
                 if not self._is_mine(run, name):
                     continue
                 if name != self.search.name:
@@ -110,19 +109,6 @@ class Exporter(ABC):
                     self.client.delete_run(run.info.run_id)
                 else:
                     self.there[of] = run
-
-    def _named(self, name: str) -> "list[Run]":
-        """The runs of the search, as it is or was called."""
-        runs: list[Run] = []
-        token: str | None = ""
-        while token is not None:
-            page = self.client.search_runs(
-                [self.experiment], self._query(name), max_results=BATCH,
-                order_by=["attributes.start_time ASC"], page_token=token or None,
-            )  # fmt: skip
-            runs += page
-            token = page.token or None
-        return runs
 
     def _is_mine(self, run: "Run", name: str) -> bool:
         """True if a run is this search's; one of an earlier version does not say so itself."""

@@ -16,9 +16,11 @@ from search import environment
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 
+PAGE = 1000  # runs of an answer
 BUSY = 60.0  # seconds to wait for another process that writes
 LOCATIONS = (  # where MLflow keeps addresses of artifacts
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
@@ -67,6 +69,19 @@ def client_of(uri: str) -> "MlflowClient":
     if scheme == "sqlite" and file.is_file() and file.name == DATABASE:
         relocate(file.parent)
     return client(uri)
+
+
+def all_runs(client: "MlflowClient", experiment: str, query: str) -> "list[Run]":
+    """All runs of an experiment that a filter of MLflow's finds, oldest first."""
+    found: list[Run] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs(
+            [experiment], query, max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token or None
+        )
+        found += page
+        token = page.token or None
+    return found
 
 
 def relocate(home: Path) -> None:

@@ -18,13 +18,13 @@ from search import names
 from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.tracking import runs
-from search.tracking.store import open_store, store_uri
+from search.tracking.store import all_runs, open_store, store_uri
 from spaces.space import Space
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-COMPARED, BATCH = 20, 1000  # runs side by side; runs a page of an answer
+COMPARED = 20  # runs side by side
 LAYERED = ("goodness_pos", "goodness_neg", "firing_rate")  # metrics of each layer
 FIRST = ("attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Created`")  # columns that are always there
 MACHINE_LEARNING = "workflowType=machine_learning"  # else MLflow shows an experiment as one of language models
@@ -130,12 +130,6 @@ def _scatter(x: str, y: str) -> Card:
 def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
     """Runs of the best trials, by the one rule (`search.store.folder.place`); those that MLflow has."""
     its = f"tags.`{names.TAG_SEARCH}` = '{search.name}' AND tags.`{names.TAG_KIND}` = 'trial'"
-    found: dict[int, str] = {}
-    token: str | None = ""
-    while token is not None:
-        page = client.search_runs([experiment], its, max_results=BATCH, page_token=token or None)
-        found |= {
-            int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in page if names.TAG_TRIAL in run.data.tags
-        }
-        token = page.token or None
+    trials = [run for run in all_runs(client, experiment, its) if names.TAG_TRIAL in run.data.tags]
+    found = {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first
     return [found[trial.number] for _, trial in search.ranked() if trial.number in found][:COMPARED]
