@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from ffsnn.config import RunConfig
+from ffsnn.parts.registry import ENCODERS
 from ffsnn.shapes import layer_shapes
 
 COPIES = 2  # of an image: the positive and the negative sample
@@ -42,7 +43,7 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
             layer = seen + COPIES * T * H * 4 * 6
         elif device == "cuda":
             products = steps * copies * (F + 2 * H) * number_bytes
-            drawn = NOISE * steps * copies * F if network.encoder == "poisson" else 0
+            drawn = NOISE * steps * copies * F if ENCODERS[network.encoder].random else 0
             arrived = 0 if number and network.between == "spikes" else seen  # else in the products' type, as it came
             layer = arrived + max(products, drawn) + COPIES * H * (T * number_bytes + 4 * 2)
         else:

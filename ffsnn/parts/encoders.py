@@ -23,6 +23,7 @@ class Encoder:
     constant: bool = False  # it gives intensities (1, B, F) that do not change in time, and no spikes
     keeps_rate: bool = False  # a pixel's expected rate of spikes is its intensity
     least_T: int = 1  # time steps that it needs
+    random: bool = False  # it draws a number a pixel and time step, for which memory is needed
     expected: Callable[[torch.Tensor, int], float] | None = None  # bytes (N, F), T -> spikes in all
 
     def spikes(self, x_NF: torch.Tensor, T: int) -> float:
@@ -45,7 +46,9 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
     return x_BF[None]
 
 
-@register("poisson", keeps_rate=True, expected=lambda x_NF, T: T * x_NF.sum(dtype=torch.int64).item() / 255)
+@register(
+    "poisson", keeps_rate=True, random=True, expected=lambda x_NF, T: T * x_NF.sum(dtype=torch.int64).item() / 255
+)
 def poisson(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(T, B, F), uint8: a Bernoulli spike of probability x, afresh each time step (rate coding)."""
     if x_BF.device.type == "cpu" and x_BF.dtype == torch.float32 and compiled(x_BF.device):
