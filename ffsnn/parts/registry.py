@@ -53,7 +53,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         if not name.isidentifier():
             raise ValueError(f"a {self.kind}'s name must have letters, digits and '_' alone, but got {name!r}")
-        if name in self._parts:
+        if name in self._known():  # those of the project, too, whichever comes first
             raise ValueError(f"there is a {self.kind} {name!r} already: choose another name")
         self._parts[name] = part
 

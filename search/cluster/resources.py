@@ -20,7 +20,7 @@ class TrialResources:
     Args:
         config: what is asked for.
         cluster: its nodes; None: this machine.
-        per_card: trials that share a card, as measured; None: as asked.
+        per_card: trials that share a GPU, by formula; None: as asked.
 
     Raises:
         ConfigError: more is asked for than there is.

@@ -1,5 +1,7 @@
 """One contract for every registry: its parts, its names, and what a configuration says of a name that is none."""
 
+import subprocess
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -83,6 +85,13 @@ def test_a_goodness_is_one_function_and_one_decorator(monkeypatch: pytest.Monkey
         return rate_BF.amax(1)
 
     assert RunConfig().replaced({"network.goodness": "largest"}).network.goodness == "largest"
+
+
+def test_a_name_of_the_project_is_taken_before_its_home_is_imported() -> None:
+    """Else the home itself could not be imported any more."""
+    code = "import ffsnn.parts.registry as r; r.LOSSES.add('swish', None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "ValueError: there is a loss 'swish' already: choose another name" in done.stderr
 
 
 def test_kinds_of_negatives_are_classes_of_it() -> None:
