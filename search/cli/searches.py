@@ -138,7 +138,7 @@ def retrain(
     from search.settings import LOCAL, find_home, setting
 
     with held_back():  # as in `search`
-        from search.retrain.retrain import retrain
+        from search.retrain.retrain import Request, retrain
 
     asked = {
         "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,
@@ -146,7 +146,7 @@ def retrain(
         "tracking_uri": setting("tracking_uri", tracking_uri),
     }  # fmt: skip
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
-    outcome = retrain(find_home(home), name, top, seeds, epochs, changes, force, console)
+    outcome = retrain(find_home(home), name, Request(top, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)

@@ -5,6 +5,7 @@ handed out differs: a list that is known from the start, with nothing to stop a 
 """
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,24 @@ class PlanSearcher(FolderSearcher):
         return self.folder.prepared(number)
 
 
-def retrain(
-    home: Path, name: str, top: int, seeds: int, epochs: int | None, changes: dict[str, Any], force: bool,
-    console: Console,
-) -> Outcome:  # fmt: skip
+@dataclass(frozen=True)
+class Request:
+    """What of a search is to be trained again."""
+
+    top: int  # configurations, the best ones
+    seeds: int  # of each configuration
+    epochs: int | None = None  # of each training; None: as many as the search's trials at full length
+    changes: dict[str, Any] = field(default_factory=dict)  # to the search's own settings (concurrency, device, ...)
+    force: bool = False  # a worse winner takes the alias, too
+
+
+def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
     """Train, rank, test the winner, register it; whatever of that is done already stays as it is.
 
     Args:
         home: the `mlruns/` folder.
         name: of the search.
-        top: how many of its configurations.
-        seeds: how many seeds each.
-        epochs: of each training; None: as many as the search's trials at full length.
-        changes: to the search's own settings (concurrency, device, ...).
-        force: a worse winner takes the alias, too.
+        asked: what of it.
         console: where progress goes.
 
     Raises:
@@ -71,14 +76,16 @@ def retrain(
     preflight.start_numerical_threads()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
-    config = parse(SearchConfig, search.config.model_dump(mode="json") | changes)
-    plan = planned(search, top, seeds, epochs or config.epochs, config.device, config.data_dir)
+    config = parse(SearchConfig, search.config.model_dump(mode="json") | asked.changes)
+    plan = planned(search, asked.top, asked.seeds, asked.epochs or config.epochs, config.device, config.data_dir)
     config = config.model_copy(update={
         "trials": len(plan), "epochs": plan.configs[0].learning.epochs, "scheduler": "none", "time_budget": None,
     })  # fmt: skip
     folder = RetrainFolder(search, plan)
-    if len(plan.trials) < top:
-        console.print(f"the search has {len(plan.trials)} different configurations with a result, fewer than {top}")
+    if len(plan.trials) < asked.top:
+        console.print(
+            f"the search has {len(plan.trials)} different configurations with a result, fewer than {asked.top}"
+        )
     folder.create()
     with folder.lease():
         if remark := search.settle():
@@ -95,7 +102,7 @@ def retrain(
         for line in verdict.words(result):
             console.print(line)
         console.print(f"written: {folder.path}")
-        return _published(home, folder, result, config.tracking_uri, force, console)
+        return _published(home, folder, result, config.tracking_uri, asked.force, console)
 
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
