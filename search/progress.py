@@ -42,6 +42,7 @@ class ProgressDisplay(threading.Thread):
         self.started = time.monotonic()
         self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
         self.running: set[int] = set()
+        self.resting: set[int] = set()  # trials that may go on later
         self.last: dict[int, float] = {}  # each trial's last value of the objective
         self.epochs: dict[int, int] = {}  # of each trial
         self._stop_asked = threading.Event()
@@ -58,6 +59,11 @@ class ProgressDisplay(threading.Thread):
         self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
         if event.value is not None:
             self.last[number] = event.value
+        if event.rests:
+            self.running.discard(number)
+            self.resting.add(number)
+            return
+        self.resting.discard(number)
         if event.end is None:
             self.running.add(number)
             return
@@ -84,6 +90,8 @@ class ProgressDisplay(threading.Thread):
             f"{ended}/{self.config.trials} {self.noun}s", f"{len(self.running)} running",
             f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",
         ]  # fmt: skip
+        if self.resting:
+            parts.insert(2, f"{len(self.resting)} resting")
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
         full = self.config.epochs

@@ -16,7 +16,6 @@ from ffsnn.validation import ConfigError
 from search import environment
 from search.execution.session import Session
 from search.names import SCRATCH
-from search.registries import SCHEDULERS
 from search.settings import Unreachable
 from search.signals import held_back, listen
 from search.stop import GRACE
@@ -100,11 +99,10 @@ def _tune(session: Session) -> None:
     try:
         with session.listening(watchdog.on_event), quick_start(prestarted=not resources.is_cluster):
             watchdog.searcher = searcher = session.make_searcher(session)
-            scheduler = SCHEDULERS[config.scheduler].build(config, folder, session.stopped.add)
             tune.Tuner(
                 tune.with_resources(TrialTrainable, resources.resources),
                 tune_config=tune.TuneConfig(
-                    search_alg=searcher, scheduler=scheduler, num_samples=-1, reuse_actors=True,
+                    search_alg=searcher, scheduler=searcher.scheduler, num_samples=-1, reuse_actors=True,
                     max_concurrent_trials=resources.concurrency,
                 ),
                 run_config=tune.RunConfig(

@@ -17,6 +17,7 @@ class Scheduler(ABC):
     """Stops trials that do not pay."""
 
     stop_reason: str | None = None  # in the record of the trials that it stops; None: it stops none
+    rests = False  # trials may rest at a rung, and go on later
 
     def milestones(self, config: "SearchConfig") -> list[int]:
         """Epochs at which trials are compared; a trial writes a checkpoint at each."""
@@ -57,6 +58,26 @@ class Asha(Scheduler):
     def describe(self, config: "SearchConfig") -> str:
         first, factor = config.rungs
         return f"ASHA, first rung after epoch {first}, about one in {factor} is promoted"
+
+
+@register("promotion")
+class Promoted(Scheduler):
+    """Asynchronous successive halving as published: trials rest at a rung and may go on later
+    (`search.execution.promotion`)."""
+
+    stop_reason = "promotion"
+    rests = True
+
+    def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
+        from search.execution.promotion import Promotion
+
+        scheduler = Promotion(config)
+        scheduler.refill(folder)
+        return scheduler
+
+    def describe(self, config: "SearchConfig") -> str:
+        first, factor = config.rungs
+        return f"ASHA by promotion: a trial rests after epoch {first}, and goes on if it is among the best 1/{factor}"
 
 
 @register("none")

@@ -12,9 +12,11 @@ from ray.tune.search import Searcher
 
 from search import names
 from search.cluster import head_monitor, ray_cluster
+from search.execution.promotion import PausingScheduler
 from search.execution.session import Session, TrialEvent
 from search.registries import SCHEDULERS
 from search.store.trial_folder import End, Holder, TrialFolder, by_reason
+from search.study.reconcile import repair_trial
 
 EXCLUSIVE_TRIES = 1  # tries of a trial that had too little memory, which cost no retry
 AT_LEAST = 5  # trials that must have ended before a share of failures means anything
@@ -32,12 +34,16 @@ class FolderSearcher(Searcher):
         self.objective = session.config.goal
         super().__init__(metric=self.objective.name, mode=self.objective.mode)
         self.session, self.folder, self.search = session, session.folder, session.config
-        self.stop, self.say, self.waiting = session.stop, session.say, waiting
+        self.stop, self.say = session.stop, session.say
         self.live: dict[str, int] = {}  # Tune's trial id -> ours
         self.exclusive: set[int] = set()  # live ones that are to have a card for themselves
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
         self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
         self.ended = session.ends()
+        self.scheduler = SCHEDULERS[self.search.scheduler].build(self.search, self.folder, session.stopped.add)
+        self.pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
+        self.resting = {number for number in waiting if self.pausing and self.pausing.rests(number)}
+        self.waiting = [number for number in waiting if number not in self.resting]
 
     @abstractmethod
     def prepared(self, number: int) -> TrialFolder:
@@ -47,6 +53,9 @@ class FolderSearcher(Searcher):
         """The number of a trial that never ran; None: there is no more."""
         return None
 
+    def on_trial_rest(self, trial: TrialFolder) -> None:
+        """A trial rests, and may go on later."""
+
     def on_trial_end(self, trial: TrialFolder) -> None:
         """A trial has an end."""
 
@@ -55,9 +64,12 @@ class FolderSearcher(Searcher):
             return Searcher.FINISHED
         if any(self._waits(number) for number in self.exclusive):
             return None  # or others would take the shares that its card is to be made of
-        number = self.waiting.pop(0) if self.waiting else self.fresh()
+        number = self._next()
+        if number is None and self.live:
+            return None  # a live one may have to be handed out again, or let one that rests go on
         if number is None:
-            return None if self.live else Searcher.FINISHED  # a live one may have to be handed out again
+            self._end_resting(list(self.resting))
+            return Searcher.FINISHED
         trial = self.prepared(number)
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)
@@ -71,6 +83,17 @@ class FolderSearcher(Searcher):
             names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
         }  # fmt: skip
 
+    def _next(self) -> int | None:
+        """The number of the trial that is to run: an interrupted one, one that rested, or a fresh one."""
+        if self.waiting:
+            return self.waiting.pop(0)
+        number = self.pausing.next() if self.pausing else None
+        if number is None:
+            return self.fresh()
+        self.resting.discard(number)
+        repair_trial(self.folder.trial(number), self.say)  # its checkpoint may have been damaged since
+        return number
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if names.PROBLEM not in result:
             self.session.tell(TrialEvent(self.live[trial_id], result[names.EPOCH], result[self.objective.name]))
@@ -78,6 +101,9 @@ class FolderSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
         self.exclusive.discard(trial.number)
+        if not error and self.pausing and self.pausing.rests(trial.number):
+            self._rest(trial)
+            return
         end = self._failed(trial) if error else self._end(trial, (result or {}).get(names.PROBLEM))
         if end is not None:
             self._close(trial, end)
@@ -88,6 +114,22 @@ class FolderSearcher(Searcher):
             trial = self.prepared(number)
             self._close(trial, self._end(trial, None) or End("pruned", "time_budget"))
         self.waiting.clear()
+        self._end_resting(list(self.resting))
+
+    def _rest(self, trial: TrialFolder) -> None:
+        """A trial rests; those that now have no hope left end."""
+        assert self.pausing
+        self.resting.add(trial.number)
+        self.on_trial_rest(trial)
+        values = trial.values(self.objective)
+        self.session.tell(TrialEvent(trial.number, len(values), values[-1], rests=True))
+        self._end_resting(self.pausing.given_up())
+
+    def _end_resting(self, numbers: list[int]) -> None:
+        reason = SCHEDULERS[self.search.scheduler].stop_reason
+        for number in sorted(numbers):
+            self.resting.discard(number)
+            self._close(self.folder.trial(number), End("pruned", reason or "stopped"))
 
     def _close(self, trial: TrialFolder, end: End) -> None:
         trial.write_end(end)

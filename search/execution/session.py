@@ -19,12 +19,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrialEvent:
-    """An event of a trial: it was handed out, it has an epoch more, or it has ended."""
+    """An event of a trial: it was handed out, it has an epoch more, it rests, or it has ended."""
 
     number: int
     epoch: int = 0
     value: float | None = None  # of the objective
     end: End | None = None
+    rests: bool = False  # no process has it, and it may go on later
 
 
 @dataclass

@@ -8,7 +8,7 @@ from search.execution.session import Session
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study import samplers, sampling
-from search.study.reconcile import reconcile, report_to_study
+from search.study.reconcile import reconcile, report_progress, report_to_study
 from spaces.parameter import Sample
 
 ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
@@ -70,6 +70,9 @@ class StudySearcher(FolderSearcher):
         name = self.search.sampler if attempt == 0 else "random"
         sampler = samplers.build(name, self.search.seed, number, attempt)
         return sampling.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
+
+    def on_trial_rest(self, trial: TrialFolder) -> None:
+        report_progress(self.study, trial, self.objective)
 
     def on_trial_end(self, trial: TrialFolder) -> None:
         report_to_study(self.study, trial, self.objective)

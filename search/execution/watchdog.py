@@ -63,7 +63,7 @@ class Watchdog(Callback):
         return {}
 
     def on_event(self, event: TrialEvent) -> None:
-        if event.end:
+        if event.end or event.rests:
             self.paces.pop(event.number, None)
         elif event.epoch and event.number in self.paces:
             self.paces[event.number].epoch_done()

@@ -12,6 +12,7 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.objectives import Objective
+from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, State, TrialFolder
 from search.study import optuna_private
@@ -43,7 +44,7 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
 
     def fill(study: optuna.Study) -> None:
         _add_lost(folder, config.space, study, store, say)
-        _report_all(folder, study, config.goal)
+        _report_all(folder, study, config)
 
     if damage:
         study = store.replaced(damage, fill, say)
@@ -53,11 +54,17 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
     return study, unfinished
 
 
-def _report_all(folder: SearchFolder, study: optuna.Study, objective: Objective) -> None:
-    """Tell a study of the trials that have ended without its knowing."""
+def _report_all(folder: SearchFolder, study: optuna.Study, config: SearchConfig) -> None:
+    """Tell a study of the trials that have ended, or have come to a rung where they rest, without its knowing."""
+    rungs = config.milestones if SCHEDULERS[config.scheduler].rests else []
     for frozen in study.get_trials(deepcopy=False):
-        if not frozen.state.is_finished() and (trial := folder.trial(frozen.number)).end():
-            report_to_study(study, trial, objective)
+        if frozen.state.is_finished():
+            continue
+        trial = folder.trial(frozen.number)
+        if trial.end():
+            report_to_study(study, trial, config.goal)
+        elif passed := [epoch for epoch in rungs if epoch <= len(trial.history())]:
+            report_progress(study, trial, config.goal, passed[-1])
 
 
 def report_to_study(study: optuna.Study, trial: TrialFolder, objective: Objective) -> None:
@@ -67,13 +74,25 @@ def report_to_study(study: optuna.Study, trial: TrialFolder, objective: Objectiv
     frozen = study.get_trials(deepcopy=False)[trial.number]
     if frozen.state.is_finished():
         return
-    live = optuna_private.live_trial(study, frozen)
     values = study_values(trial, end, objective)
+    live = _tell(study, frozen, values)
+    live.set_user_attr("stop_reason", end.reason)
+    study.tell(trial.number, values[max(values)] if end.state == "complete" else None, OPTUNA_STATE[end.state])
+
+
+def report_progress(study: optuna.Study, trial: TrialFolder, objective: Objective, epochs: int | None = None) -> None:
+    """Report the values of a trial that goes on, of its first epochs or of all: samplers learn from these too."""
+    values = dict(enumerate(trial.values(objective)[:epochs], 1))
+    _tell(study, study.get_trials(deepcopy=False)[trial.number], values)
+
+
+def _tell(study: optuna.Study, frozen: FrozenTrial, values: dict[int, float]) -> optuna.trial.Trial:
+    """Report the values that the study lacks, by their epochs."""
+    live = optuna_private.live_trial(study, frozen)
     for epoch, value in values.items():
         if epoch not in frozen.intermediate_values:
             live.report(value, epoch)
-    live.set_user_attr("stop_reason", end.reason)
-    study.tell(trial.number, values[max(values)] if end.state == "complete" else None, OPTUNA_STATE[end.state])
+    return live
 
 
 def study_values(trial: TrialFolder, end: End, objective: Objective) -> dict[int, float]:

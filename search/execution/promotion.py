@@ -1,0 +1,92 @@
+"""Promotion as a scheduler of Ray Tune: a trial that comes to a rung stops there and rests in its folder, with its
+checkpoint, until it is among the best of its rung.
+
+What rests, and what goes on next, is a function of the trials' folders alone: a search that was stopped anywhere
+decides as if it never had been.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from search.config import SearchConfig
+from search.execution.rungs import Rungs
+from search.names import EPOCH, NUMBER
+from search.store.folder import TrialsFolder
+
+
+class PausingScheduler(FIFOScheduler, ABC):
+    """A scheduler that has trials rest, and says which one goes on."""
+
+    @abstractmethod
+    def rests(self, number: int) -> bool:
+        """True if a trial waits for the scheduler to let it go on."""
+
+    @abstractmethod
+    def next(self) -> int | None:
+        """A trial that is to go on, which no longer rests; None: none for now."""
+
+    @abstractmethod
+    def given_up(self) -> list[int]:
+        """Trials that rested and will not go on, whatever happens; each is named once."""
+
+
+class Promotion(PausingScheduler):
+    """Asynchronous successive halving by promotion.
+
+    Args:
+        config: of the search.
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.objective, self.full = config.goal, config.epochs
+        epochs = [epoch for epoch in config.milestones if epoch < config.epochs]
+        self.rungs = Rungs(epochs, config.rungs[1], config.trials)
+
+    def refill(self, folder: TrialsFolder) -> None:
+        """Have each trial where its folder says it is."""
+        for trial in folder.trials():
+            costs, end = [self.objective.cost(value) for value in trial.values(self.objective)], trial.end()
+            for rung in self.rungs.rungs:
+                if len(costs) >= rung.epoch:
+                    resting = end is None and len(costs) == rung.epoch
+                    self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
+            if end and end.reason == "diverged":
+                self._diverged(trial.number, len(costs))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        number, epoch, value = trial.config[NUMBER], result[EPOCH], result[self.objective.name]
+        if not math.isfinite(value):
+            self._diverged(number, max((r.epoch for r in self.rungs.rungs if number in r.cost), default=0))
+            return str(TrialScheduler.STOP)
+        if epoch not in self.rungs.at:
+            return str(TrialScheduler.CONTINUE)
+        self.rungs.arrive(number, epoch, self.objective.cost(value))
+        if self.rungs.next() == (number, epoch):
+            self.rungs.leave(number, epoch)
+        return str(TrialScheduler.STOP if self.rests(number) else TrialScheduler.CONTINUE)
+
+    def rests(self, number: int) -> bool:
+        return number in self.rungs.resting
+
+    def next(self) -> int | None:
+        if (found := self.rungs.next()) is None:
+            return None
+        self.rungs.leave(*found)
+        return found[0]
+
+    def given_up(self) -> list[int]:
+        hopeless = list(self.rungs.hopeless())
+        for number, epoch in hopeless:
+            self.rungs.leave(number, epoch)
+        return [number for number, _ in hopeless]
+
+    def _diverged(self, number: int, epochs: int) -> None:
+        """One that diverged came to the next rung as the worst."""
+        for rung in self.rungs.rungs:
+            if rung.epoch > epochs:
+                self.rungs.arrive(number, rung.epoch, math.inf, resting=False)
+                return
