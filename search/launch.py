@@ -137,9 +137,9 @@ def redacting(console: Console) -> Callable[[str], None]:
 
 
 def _study_searcher(session: Session) -> "FolderSearcher":
-    from search.execution.study_searcher import StudySearcher  # and with it Tune, while Ray starts
+    from search.execution.study_searcher import study_searcher  # and with it Tune, while Ray starts
 
-    return StudySearcher(session)
+    return study_searcher(session)
 
 
 def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> SearchFolder:

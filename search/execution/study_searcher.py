@@ -1,5 +1,7 @@
 """Optuna under Tune's searcher interface: the study says which trials exist, the folders say what became of them."""
 
+import optuna
+
 from ffsnn.config import RunConfig
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
@@ -14,17 +16,26 @@ from spaces.parameter import Sample
 ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
 
 
+def study_searcher(session: Session) -> "StudySearcher":
+    """The searcher of a search on disk, whose folders and study are brought into step first."""
+    folder = session.folder
+    assert isinstance(folder, SearchFolder)
+    return StudySearcher(session, *reconcile(folder, session.config, session.say))
+
+
 class StudySearcher(FolderSearcher):
-    """Hands out a search's trials: those that have not ended, then new ones that its sampler suggests."""
+    """Hands out a search's trials: those that have not ended, then new ones that its sampler suggests.
 
-    folder: SearchFolder
+    Args:
+        session: that it is of.
+        study: of the search.
+        unfinished: numbers of its trials that have not ended.
+    """
 
-    def __init__(self, session: Session) -> None:
-        folder, config = session.folder, session.config
-        assert isinstance(folder, SearchFolder)
-        self.study, unfinished = reconcile(folder, config, session.say)
+    def __init__(self, session: Session, study: optuna.Study, unfinished: list[int]) -> None:
+        self.study = study
         super().__init__(session, unfinished)
-        self.base = config.base
+        self.base = session.config.base
         self.asked = len(self.study.get_trials(deepcopy=False))
 
     def fresh(self) -> int | None:

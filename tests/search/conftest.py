@@ -72,9 +72,9 @@ def session_of(
     folder: SearchFolder, config: SearchConfig, stop: StopRequest | None = None, say: Callable[[str], None] = print
 ) -> Session:
     """A session in this process, with a CPU a trial, and without a Ray."""
-    from search.execution.study_searcher import StudySearcher
+    from search.execution.study_searcher import study_searcher
 
-    session = Session(folder, config, SimpleNamespace(cpus=1), 0, StudySearcher, say)
+    session = Session(folder, config, SimpleNamespace(cpus=1), 0, study_searcher, say)
     session.stop = stop or StopRequest()
     return session
 

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from ffsnn.datasets.data import load
 from search.config import SearchConfig
 from search.execution.driver import drive
-from search.execution.study_searcher import StudySearcher
+from search.execution.study_searcher import StudySearcher, study_searcher
 from search.stop import StopRequest
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End
@@ -78,7 +78,7 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
 def searcher(home: Path, **settings) -> StudySearcher:
     config = SearchConfig(**{"name": "s", "space": SPACE, "epochs": 3, "device": "cpu", **settings})
     folder = SearchFolder.create(home, config, "")
-    return StudySearcher(session_of(folder, config))
+    return study_searcher(session_of(folder, config))
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_space_without_a_point_ends_the_search_and_blames_the_space(tmp_path: 
     folder, stop = SearchFolder.create(tmp_path, config, ""), StopRequest()
 
     def looped(*arguments: object) -> StudySearcher:
-        found = StudySearcher(session_of(folder, config, stop))
+        found = study_searcher(session_of(folder, config, stop))
         found.suggest("a")
         return found
 
@@ -163,7 +163,7 @@ def test_more_failures_than_a_share_stop_the_search(tmp_path: Path, ray_is_up: N
     told = open_study(hurt.folder).get_trials()
     assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "FAIL", "PRUNED", "FAIL"]
     assert told[1].intermediate_values == {1: 0.0}  # the sampler is to keep away from there
-    assert StudySearcher(session_of(hurt.folder, hurt.search)).waiting == []
+    assert study_searcher(session_of(hurt.folder, hurt.search)).waiting == []
 
 
 def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None, capsys):
@@ -178,7 +178,7 @@ def test_out_of_memory_is_tried_once_more_alone(tmp_path: Path, ray_is_up: None,
     small.on_trial_complete("b", error=True)
     assert trial.end() is None
     assert "trial 0: out_of_memory, a batch did not fit; it goes on from epoch 0 (exclusive)" in capsys.readouterr().out
-    again = StudySearcher(session_of(small.folder, small.search))
+    again = study_searcher(session_of(small.folder, small.search))
     handed_out = again.suggest("c")
     assert (handed_out["number"], handed_out["exclusive"]) == (0, True)
     assert again.suggest("d") is None  # until it has its card
@@ -256,7 +256,7 @@ def test_when_time_runs_out_every_trial_has_an_end(tmp_path: Path):
     late = searcher(tmp_path, trials=4)
     late.suggest("a")
     late.study.ask()
-    again = StudySearcher(session_of(late.folder, late.search, StopRequest(budget=0)))
+    again = study_searcher(session_of(late.folder, late.search, StopRequest(budget=0)))
     assert again.suggest("b") == "FINISHED"
     again.end_all()
     assert [trial.end() for trial in late.folder.trials()] == [

@@ -11,7 +11,7 @@ from ffsnn.fields import field_kinds
 from ffsnn.training.trainer import EpochMetrics
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig
-from search.execution.study_searcher import StudySearcher
+from search.execution.study_searcher import study_searcher
 from search.names import EPOCH
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.store.folder import SearchFolder
@@ -136,7 +136,7 @@ def test_a_scheduler_goes_on_as_if_never_stopped_and_records_its_own_reason(
 def test_the_record_says_who_stopped_a_trial(decided: bool, reason: str, tmp_path: Path) -> None:
     config = config_of()
     session = session_of(SearchFolder.create(tmp_path, config, ""), config)
-    searcher = StudySearcher(session)
+    searcher = study_searcher(session)
     number = searcher.suggest("a")["number"]
     trial = session.folder.trial(number)
     (trial.path / "history.jsonl").write_text(json.dumps(EPOCHS[0].json()) + "\n")

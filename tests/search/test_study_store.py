@@ -10,7 +10,7 @@ import pytest
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.execution.study_searcher import StudySearcher
+from search.execution.study_searcher import study_searcher
 from search.stop import StopRequest
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
@@ -30,7 +30,7 @@ def searched(home: Path, url: str) -> tuple[SearchFolder, SearchConfig]:
     """A search with a trial that has ended and one that has not."""
     config = SearchConfig(name="s", space=SPACE, trials=4, epochs=3, storage=url, device="cpu")
     folder = SearchFolder.create(home, config, "")
-    searcher = StudySearcher(session_of(folder, config))
+    searcher = study_searcher(session_of(folder, config))
     searcher.suggest("a")
     searcher.suggest("b")
     searcher.on_trial_complete("a", {"problem": "diverged: layer 0 diverged"})

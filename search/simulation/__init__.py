@@ -1,0 +1,1 @@
+"""Searches on recorded learning curves: how well samplers and schedulers search, in seconds and without training."""
