@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from ffsnn.validation import ConfigError
 from search import environment
-from search.cli import networks, searches
+from search.cli import networks, searches, simulate
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(networks.train)
 for command in (
     searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict, searches.ui,
-    searches.sync, searches.doctor, networks.reproduce,
+    searches.sync, searches.doctor, simulate.simulate, networks.reproduce,
 ):  # fmt: skip
     app.command()(command)
 app.command("seed-table", hidden=True)(networks.reproduce)  # as it was called

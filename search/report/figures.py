@@ -35,18 +35,19 @@ WORDS: dict[TrialStatus, str] = {
     "complete": "at full length", "pruned": "pruned", "failed": "failed", "unfinished": "unfinished",
 }  # fmt: skip
 BLUES = [[0, "#a9cbe8"], [1, "#0b3c6f"]]  # Optuna's own begin at white
+COLORWAY = [*COLORS.values(), "#7b4fa3", "#5b6673", "#a86b4c", "#3aa6a6"]
 AXIS = {"gridcolor": "#e4e7eb", "linecolor": "#9aa4b0", "zeroline": False, "ticks": "outside", "tickcolor": "#c3cad2",
         "automargin": True, "title": {"standoff": 10, "font": {"size": 13}}}  # fmt: skip
 TEMPLATE = go.layout.Template(layout={
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
-    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": [BLUE, AMBER, *COLORS.values()],
+    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": COLORWAY,
     "xaxis": AXIS, "yaxis": AXIS, "hoverlabel": {"align": "left"},
     "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#9aa4b0", "activecolor": INK},
 })  # fmt: skip
 
 
-def _themed(figure: go.Figure, height: int = 380) -> go.Figure:
+def themed(figure: go.Figure, height: int = 380) -> go.Figure:
     """In the report's colours; its heading and caption stand in the page."""
     return figure.update_layout(
         template=TEMPLATE, title=None, height=height, plot_bgcolor=None, margin={"l": 56, "r": 16, "t": 36, "b": 48}
@@ -60,7 +61,7 @@ def _scaled(figure: go.Figure, goal: Objective) -> go.Figure:
 
 def history(study: optuna.Study, goal: Objective) -> go.Figure:
     """Each trial's value, and the best so far."""
-    figure = _scaled(_themed(plot_optimization_history(study, target_name=goal.title)), goal)
+    figure = _scaled(themed(plot_optimization_history(study, target_name=goal.title)), goal)
     figure.update_traces(marker_color=BLUE, selector={"mode": "markers"})
     figure.update_traces(line={"color": AMBER, "shape": "hv"}, name="best so far", selector={"mode": "lines"})
     return figure.update_layout(xaxis_title="trial", legend={"x": 0})
@@ -103,7 +104,7 @@ def importance_bars(study: optuna.Study, goal: Objective) -> go.Figure:
     figure = plot_param_importances(study, evaluator=_evaluator(study), target_name=goal.title)
     figure.update_traces(marker_color=BLUE).update_layout(xaxis_title="share of the importance", yaxis_title=None)
     figure.update_xaxes(range=[0, 1.15 * max(figure.data[0].x)], tickformat=".0%")  # room for the last label
-    return _themed(figure, 110 + 34 * len(figure.data[0].y)).update_layout(showlegend=False)
+    return themed(figure, 110 + 34 * len(figure.data[0].y)).update_layout(showlegend=False)
 
 
 def slices(study: optuna.Study, parameters: Sequence[str], goal: Objective) -> list[go.Figure]:
@@ -113,14 +114,14 @@ def slices(study: optuna.Study, parameters: Sequence[str], goal: Objective) -> l
     room = 0.05 * (max(values) - min(values)) + 0.001
     for figure in figures:
         figure.update_traces(marker={"colorscale": BLUES, "showscale": False, "size": 7})
-        _scaled(_themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
+        _scaled(themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
         figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
     return figures
 
 
 def parallel(study: optuna.Study, parameters: Sequence[str], goal: Objective) -> go.Figure:
     """A line a trial; Optuna's own begin at white, so each has its color anew, and the best lie on top."""
-    figure = _themed(
+    figure = themed(
         plot_parallel_coordinate(study, list(parameters), target_name=goal.title.removeprefix("validation ")), 440
     )
     *lines, scale = figure.data
@@ -145,7 +146,7 @@ def curves(results: Results) -> go.Figure:
             _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2)
     _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6)
     figure.update_layout(xaxis_title="epoch", yaxis_title=goal.title, showlegend=True, hovermode="closest")
-    return _scaled(_themed(figure, 440), goal)
+    return _scaled(themed(figure, 440), goal)
 
 
 def _add_curves(
@@ -179,7 +180,7 @@ def rungs(rungs: Sequence[Rung], goal: Objective) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(boxmode="group", yaxis_title=goal.title, showlegend=True)
     figure.update_xaxes(categoryorder="array", categoryarray=[f"epoch {rung.epoch}" for rung in rungs])
-    return _scaled(_themed(figure), goal)
+    return _scaled(themed(figure), goal)
 
 
 def timeline(study: optuna.Study) -> go.Figure:
@@ -195,12 +196,12 @@ def timeline(study: optuna.Study) -> go.Figure:
         state = states[trace.name]
         trace.update(name=WORDS[state], marker={"color": COLORS[state]})
     figure.update_layout(xaxis_title=None, yaxis_title="trial")
-    return _themed(figure)
+    return themed(figure)
 
 
 def distributions(studies: Sequence[optuna.Study], goal: Objective) -> go.Figure:
     """The share of each study's trials that stay below a value."""
-    figure = _themed(plot_edf(list(studies), target_name=goal.title))
+    figure = themed(plot_edf(list(studies), target_name=goal.title))
     figure.update_layout(yaxis_title="share of trials below", showlegend=True)
     return figure.update_xaxes(tickformat=".0%" if goal.is_share else None).update_yaxes(tickformat=".0%")
 
@@ -218,4 +219,4 @@ def best_by_epochs(searches: Sequence[Results]) -> go.Figure:
     figure.update_layout(
         xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {goal.title} so far", showlegend=True
     )
-    return _scaled(_themed(figure), goal)
+    return _scaled(themed(figure), goal)

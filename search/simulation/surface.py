@@ -8,8 +8,9 @@ Legend: C configurations, S seeds, E epochs, M metrics.
 """
 
 import json
+import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -75,21 +76,21 @@ class Surface:
         deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
         epochs = []
         for number, row in enumerate(self.curves[index, seed].tolist(), 1):
-            if row[0] != row[0]:
+            if math.isnan(row[0]):
                 break
-            scalars = dict(zip(SCALARS, row, strict=False))
-            start = range(len(SCALARS), len(row), deepest)
-            layered = {name: tuple(row[at : at + layers]) for name, at in zip(BY_LAYER, start, strict=True)}
-            epochs.append(EpochMetrics(epoch=number, **layered, **scalars))
+            told: dict[str, Any] = dict(zip(SCALARS, row, strict=False))
+            for name, at in zip(BY_LAYER, range(len(SCALARS), len(row), deepest), strict=True):
+                told[name] = tuple(row[at : at + layers])
+            epochs.append(EpochMetrics(epoch=number, **told))
         return epochs
 
     def values(self, objective: Objective) -> npt.NDArray[np.float64]:
         """The objective by configuration, seed and epoch, (C, S, E); its worst value where there is none."""
         found = np.full(self.curves.shape[:3], objective.worst)
         for index in range(len(self.samples)):
-            config = self.config(index)
+            config = cache(partial(self.config, index))
             for seed in range(len(self.seeds)):
-                told = [objective.value(epoch, lambda config=config: config) for epoch in self.history(index, seed)]
+                told = [objective.value(epoch, config) for epoch in self.history(index, seed)]
                 found[index, seed, : len(told)] = told
         return found
 
@@ -105,6 +106,11 @@ class Surface:
         np.savez_compressed(content, header=np.frombuffer(json.dumps(header).encode(), np.uint8), curves=curves)
         atomic.write(path, content.getvalue())
 
+    @staticmethod
+    def shipped() -> list[str]:
+        """Names of the surfaces that come with the package."""
+        return sorted(file.stem for file in SHIPPED.glob("*.npz"))
+
     @classmethod
     def load(cls, name: str | Path) -> "Surface":
         """Read a file, or a surface that is shipped by its name.
@@ -116,8 +122,11 @@ class Surface:
         if not path.is_file():
             path = SHIPPED / f"{name}.npz"
             if not path.is_file():
-                known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.npz"))) or "none yet"
-                raise ConfigError(f"there is no surface {str(name)!r}: give a file, or one of those shipped ({known})")
+                known = ", ".join(cls.shipped())
+                raise ConfigError(
+                    f"there is no surface or search {str(name)!r}: give a file, a search that ran every trial to its "
+                    f"end, or one of {known}"
+                )
         try:
             with np.load(path, allow_pickle=False) as file:
                 header, curves = json.loads(file["header"].tobytes()), file["curves"].transpose(3, 2, 1, 0)

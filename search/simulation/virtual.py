@@ -1,4 +1,4 @@
-"""One search on a virtual clock: the searcher, sampler and scheduler of a real one, with a surface in place of training.
+"""One search on a virtual clock: the searcher, sampler and scheduler of a real one, and a surface that answers.
 
 What Ray Tune does between them is done here in its order; slots work side by side in recorded seconds.
 """
@@ -49,7 +49,7 @@ class TuneTrial:
 class SimulatedSearcher(StudySearcher):
     """The searcher of a search whose trials are recorded."""
 
-    folder: RecordedFolder  # type: ignore[assignment]
+    folder: RecordedFolder
 
     def prepared(self, number: int) -> TrialFolder:
         """A trial with a configuration: the nearest recorded one to what the sampler suggests."""

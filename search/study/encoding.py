@@ -63,7 +63,7 @@ class Axis:
 
     def matches(self, values: npt.NDArray[Any], wanted: Value | list[Value]) -> npt.NDArray[np.bool_]:
         """Which of `values` are a wanted one."""
-        each = wanted if isinstance(wanted, list) else [wanted]
+        each: list[Any] = wanted if isinstance(wanted, list) else [wanted]
         if isinstance(self.parameter, Choice):
             each = [self.parameter.choice.index(value) for value in each if value in self.parameter.choice]
         return np.isin(values, each)

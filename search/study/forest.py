@@ -42,6 +42,12 @@ class Settings:
     score: str = "ei"
     cost: float = 0.0
     boot: bool = False
+    model: str = "et"
+    target: str = "rank"
+    c: float = 0.5
+    sigma: float = 0.7
+    iters: int = 25
+    het: float = 0.0
 
 
 class ForestSampler(BaseSampler):
@@ -54,7 +60,9 @@ class ForestSampler(BaseSampler):
         epochs: of a trial at full length.
     """
 
-    def __init__(self, seed: int, space: Space, objective: Objective, epochs: int, settings: Settings | None = None) -> None:
+    def __init__(
+        self, seed: int, space: Space, objective: Objective, epochs: int, settings: Settings | None = None
+    ) -> None:
         self.rng = np.random.default_rng(seed)
         self.space, self.objective, self.epochs = space, objective, epochs
         self.encoding = Encoding(space)
@@ -79,6 +87,23 @@ class ForestSampler(BaseSampler):
         costs = final_costs([it.intermediate_values for it in told], self.epochs, self.objective, s.cap)
         places = self.encoding.places([it.params for it in told])
         points = self.encoding.points(places)
+        if s.model == "gp":
+            import sys
+            sys.path.insert(0, "/tmp/surf")
+            from gp import GP
+            from scipy.stats import norm, rankdata
+            n = len(costs)
+            if s.target == "rank":
+                y = norm.ppf((rankdata(costs) - 0.5) / n)
+            else:
+                y = np.minimum(costs, np.quantile(costs, 0.75))
+            gp = GP(c=s.c, sigma=s.sigma, iters=s.iters).fit(points, y)
+            candidates = self._candidates(places[np.argsort(costs, kind="stable")[:PARENTS]])
+            mean, sd = gp.predict(self.encoding.points(candidates), std=True)
+            sd = sd * s.explore
+            inc = gp.predict(points).min() if s.score == "ei_mean" else y.min()
+            score = _log_improvement(mean, sd, inc) if s.score.startswith("ei") else -(mean - s.explore * sd)
+            return candidates[int(np.argmax(score))]
         trees = _forest(points, costs, int(self.rng.integers(2**31)), s)
         candidates = self._candidates(places[np.argsort(costs, kind="stable")[:PARENTS]])
         shown = self.encoding.points(candidates).astype(np.float32)
@@ -87,7 +112,11 @@ class ForestSampler(BaseSampler):
         if s.score == "ei":
             score = _log_improvement(mean, sd, costs.min())
         elif s.score == "ei_mean":
-            score = _log_improvement(mean, sd, trees and np.stack([t.tree_.predict(points.astype(np.float32))[:, 0] for t in trees]).mean(0).min())
+            score = _log_improvement(
+                mean,
+                sd,
+                trees and np.stack([t.tree_.predict(points.astype(np.float32))[:, 0] for t in trees]).mean(0).min(),
+            )
         elif s.score == "ts":
             score = -by_tree[self.rng.integers(len(by_tree))]
         else:
@@ -109,18 +138,23 @@ class ForestSampler(BaseSampler):
 def _forest(points: Array, costs: Array, seed: int, s: Settings) -> list[Any]:
     from sklearn.ensemble import ExtraTreesRegressor
 
-    model = ExtraTreesRegressor(s.trees, min_samples_leaf=s.leaf, max_features=s.features, bootstrap=s.boot, random_state=seed)
+    model = ExtraTreesRegressor(
+        s.trees, min_samples_leaf=s.leaf, max_features=s.features, bootstrap=s.boot, random_state=seed
+    )
     return list(model.fit(points, costs).estimators_)
 
 
 def _log_improvement(mean: Array, sd: Array, best: float) -> Array:
     """Logarithm of the expected improvement over `best`, which is exact far from it too."""
     from scipy.special import log_ndtr
+
     sd = np.maximum(sd, 1e-9)
     z = (best - mean) / sd
     from scipy.stats import norm
+
     # log(phi(z) + z Phi(z)) + log sd
-    a = norm.logpdf(z); b = log_ndtr(z)
+    a = norm.logpdf(z)
+    b = log_ndtr(z)
     with np.errstate(all="ignore"):
         v = np.where(z > -30, np.log(np.maximum(np.exp(a) + z * np.exp(b), 1e-300)), a - 2 * np.log(np.abs(z)))
     return v + np.log(sd)

@@ -1,0 +1,69 @@
+"""`ffsnn simulate`: samplers and schedulers compared on recorded learning curves."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.options import Home, at_least_one, console
+
+
+def simulate(
+    surface: Annotated[
+        str, typer.Argument(help="a recorded surface: one that is shipped (digits, mnist, fashion_mnist), a file, or "
+                                 "searches of one space that ran every trial to its end, as NAME[,NAME...]")
+    ] = "digits",
+    sampler: Annotated[str, typer.Option(help="samplers to compare, as NAME[,NAME...]")] = "random,tpe,forest",
+    scheduler: Annotated[str, typer.Option(help="schedulers to compare, as NAME[,NAME...]")] = "asha,promotion",
+    seeds: Annotated[int, typer.Option(help="searches of each pair")] = 20,
+    trials: Annotated[int, typer.Option(help="of a search")] = 100,
+    slots: Annotated[int, typer.Option(help="trials at once")] = 1,
+    objective: Annotated[str | None, typer.Option(help="what a search is after (default: validation accuracy)")] = None,
+    grace_epochs: Annotated[int | None, typer.Option(help="the first rung (default: the surface's)")] = None,
+    reduction_factor: Annotated[
+        int | None, typer.Option(help="one in so many goes on to the next rung (default: the surface's)")
+    ] = None,
+    stop_when_found: Annotated[
+        bool, typer.Option("--stop-when-found", help="end a search when it has found one of the best 1 %")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="page (.html) or Markdown (.md) [simulate-SURFACE.html]")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="keep searches as one surface, in a file (.npz)")
+    ] = None,
+    home: Home = None,
+) -> None:  # fmt: skip
+    """Compare samplers and schedulers on recorded learning curves: no training, minutes instead of days."""
+    from ffsnn import atomic
+    from search.objectives import DEFAULT
+    from search.report.document import markdown
+    from search.report.page import page
+    from search.settings import find_home
+    from search.simulation import experiment
+    from search.simulation.page import document
+    from search.simulation.recorded import Answers
+    from search.simulation.show import Progress, show
+
+    at_least_one(seeds=seeds, trials=trials, slots=slots, grace_epochs=grace_epochs, reduction_factor=reduction_factor)
+    found = experiment.surface_of(surface, lambda: find_home(home))
+    if keep is not None:
+        found.save(keep)
+        console.print(f"kept: {keep} ({keep.stat().st_size / 1e6:.1f} MB), for: ffsnn simulate {keep}")
+    budget = {"grace_epochs": grace_epochs, "reduction_factor": reduction_factor}
+    plan = experiment.Plan(
+        objective=objective or DEFAULT, trials=min(trials, len(found.samples)), slots=slots,
+        stop_at=max(round(0.01 * len(found.samples)), 1) - 1 if stop_when_found else None,
+        budget={name: value for name, value in budget.items() if value is not None},
+    )  # fmt: skip
+    if plan.trials < trials:
+        console.print(f"{found.name} has {plan.trials} configurations: --trials {plan.trials}")
+    pairs = [(one, other) for one in sampler.split(",") for other in scheduler.split(",")]
+    config, *_ = (experiment.config_of(found, pair, plan, 0) for pair in pairs)
+    with Progress(console, len(pairs) * seeds) as progress:
+        done = experiment.run(found, pairs, plan, seeds, progress.step)
+    told = document(Answers(found, config.goal), done, plan, config)
+    show(told, console)
+    file = write or Path(f"simulate-{Path(found.name).stem}.html")
+    atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
+    console.print(f"written: {file}")

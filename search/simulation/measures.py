@@ -1,0 +1,117 @@
+"""What simulated searches have come to: pure functions of their steps and of the surface.
+
+A search's incumbent is what `ffsnn best` would give at that moment. It counts with its value at full length, over all
+recorded seeds: what a person would get who stops there and trains it to its end.
+
+Legend: K steps of a search, an epoch each; B points of a budget; R searches, which differ in their seeds.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom, t
+
+from search.objectives import Objective
+from search.simulation.recorded import Answers
+from search.simulation.virtual import Step
+
+Array = npt.NDArray[np.float64]
+CONFIDENCE = 0.95
+RESAMPLES = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of one search."""
+
+    seconds: Array  # (K,) of the virtual clock
+    incumbent: Array  # (K,) value at full length
+    rank: Array  # (K,) of the best configuration that was trained to its end by then; inf: none was
+
+    def epochs_to(self, rank: int) -> float:
+        """Epochs spent until one of the best `rank` configurations was trained to its end; inf: none was."""
+        found = np.flatnonzero(self.rank < rank)
+        return float(found[0]) + 1 if len(found) else math.inf
+
+    def seconds_to(self, rank: int) -> float:
+        found = np.flatnonzero(self.rank < rank)
+        return float(self.seconds[found[0]]) if len(found) else math.inf
+
+    def after_epochs(self, budget: Array) -> Array:
+        """The incumbent's value after numbers of epochs (B,)."""
+        values: Array = self.incumbent[np.clip(budget.astype(int) - 1, 0, len(self.incumbent) - 1)]
+        return values
+
+    def after_seconds(self, budget: Array) -> Array:
+        """The incumbent's value after seconds of the virtual clock (B,); before the first epoch ends, of that one."""
+        at = np.searchsorted(self.seconds, budget, side="right") - 1
+        values: Array = self.incumbent[np.clip(at, 0, len(self.incumbent) - 1)]
+        return values
+
+
+def course(steps: Sequence[Step], answers: Answers, seed: int, objective: Objective, epochs: int) -> Course:
+    """The course of a search that saw the surface under its n-th seed; `epochs`: of a trial at full length."""
+    incumbent, best = np.empty(len(steps)), (-1, -math.inf)
+    rank, first = np.empty(len(steps)), math.inf
+    holder = steps[0].index
+    for at, step in enumerate(steps):
+        place = step.epoch, -objective.cost(answers.values[step.index, seed, step.epoch - 1])
+        if place >= best:
+            best, holder = place, step.index
+        if step.epoch >= epochs:
+            first = min(first, int(answers.rank[step.index]))
+        incumbent[at], rank[at] = answers.final[holder], first
+    return Course(np.array([step.seconds for step in steps]), incumbent, rank)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def median(values: Sequence[float]) -> Estimate:
+    """Median with the interval of its order statistics, which holds for any distribution; inf: later than was seen."""
+    ordered = np.sort(values)
+    below = max(int(binom.ppf((1 - CONFIDENCE) / 2, len(ordered), 0.5)) - 1, 0)
+    return Estimate(float(_median(ordered)), float(ordered[below]), float(ordered[len(ordered) - 1 - below]))
+
+
+def mean(values: Array) -> tuple[Array, Array]:
+    """Mean of (R, B) over R, and half of its t interval, (B,)."""
+    count = len(values)
+    half = t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(0, ddof=1) / math.sqrt(count) if count > 1 else 0.0
+    return values.mean(0), np.broadcast_to(half, values.shape[1:])
+
+
+def ratio(values: Sequence[float], others: Sequence[float]) -> Estimate:
+    """Ratio of two medians over the same seeds, with the interval of its bootstrap; nan: the other was never seen."""
+    pairs = np.array([values, others])
+    draws = np.random.default_rng(0).integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
+    with np.errstate(invalid="ignore"):
+        drawn = np.sort([_median(np.sort(pairs[0][draw])) / _median(np.sort(pairs[1][draw])) for draw in draws])
+        whole = _median(np.sort(pairs[0])) / _median(np.sort(pairs[1]))
+    drawn = drawn[~np.isnan(drawn)]
+    if not len(drawn):
+        return Estimate(math.nan, math.nan, math.nan)
+    low, high = (drawn[min(int(q * len(drawn)), len(drawn) - 1)] for q in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return Estimate(float(whole), float(low), float(high))
+
+
+def regret(courses: Sequence[Course], best: float, budget: int, cost: Callable[[float], float]) -> Array:
+    """Area under the curve: how much worse than the surface's best the incumbent was, on the mean over a budget of
+    epochs, (R,)."""
+    at = np.arange(1.0, budget + 1)
+    return np.array([np.mean([cost(value) - cost(best) for value in each.after_epochs(at)]) for each in courses])
+
+
+def _median(ordered: Array) -> float:
+    """Of sorted numbers, of which the last may be infinite."""
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float(low if low == high else (low + high) / 2)
