@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import wilcoxon
 
+from search.config import SearchConfig
 from search.study import samplers
 from search.study.sampling import suggest
 from spaces.space import Space
@@ -78,7 +79,7 @@ def search(sampler: str, landscape: Landscape, rule: str, seed: int) -> list[tup
     rungs: dict[int, list[float]] = {rung: [] for rung in RUNGS}
     chosen, diverged, epochs, results = (-math.inf, 0.1), 0, 0, []  # chosen: seen at full length, true
     for number in range(max(BUDGETS)):
-        study.sampler = samplers.build(sampler, seed, number)
+        study.sampler = samplers.build(sampler, SearchConfig(name="d", space=SPACE, seed=seed), number)
         trial = study.ask()
         path = {path: path.rsplit(".", 1)[-1] for path in SPACE.parameters}
         sample = {path[name]: value for name, value in suggest(SPACE, trial).items()}

@@ -79,7 +79,7 @@ class StudySearcher(FolderSearcher):
         if attempt == 0 and number < len(self.search.first):
             return dict(self.search.first[number])
         name = self.search.sampler if attempt == 0 else "random"
-        sampler = samplers.build(name, self.search.seed, number, attempt)
+        sampler = samplers.build(name, self.search, number, attempt)
         return sampling.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
 
     def on_trial_rest(self, trial: TrialFolder) -> None:

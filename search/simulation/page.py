@@ -38,7 +38,8 @@ def document(answers: Answers, pairs: Sequence[Pair], plan: Plan, config: Search
             "Medians with their 95 % interval (order statistics) of the epochs, over all trials, until a configuration "
             "among the best 5 % and 1 % of the surface was trained to its end; '>' where a part of the searches never "
             f"came to one. Ratio: to the medians of {pairs[0].name}, seed by seed, with its bootstrap interval. "
-            "Regret: how much worse than the surface's best the best trial was, on the mean over the epochs that all spent.",
+            "Regret: how much worse than the surface's best the best trial was, on the mean over the epochs that all "
+            "spent.",
             is_note=True)]),
         Section("Course", [
             Figures((curves(pairs, goal, over="epochs"), curves(pairs, goal, over="seconds"))),

@@ -14,6 +14,7 @@ from functools import cache, cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +135,7 @@ class Surface:
                 raise ConfigError(f"{path} was written by a newer version of ffsnn: use that")
             space = Space.parse(header["space"])
             return cls(header["name"], space, header["samples"], header["seeds"], curves, header["about"])
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise ConfigError(f"{path} is no recorded surface ({' '.join(str(error).split())[:100]})") from error
 
     @classmethod

@@ -49,17 +49,21 @@ class Axis:
         """The values at places; of a choice, which it is."""
         if isinstance(self.parameter, Choice):
             count = len(self.parameter.choice)
-            return np.minimum((places * count).astype(int), count - 1)
+            which: npt.NDArray[Any] = np.minimum((places * count).astype(int), count - 1)
+            return which
         low, high = self.bounds
         values = low + places * (high - low)
         values = np.exp(values) if self.log else values
         if isinstance(self.parameter, Float):
-            return np.clip(values, *self.parameter.float)
-        return np.clip(np.rint(values), *self.parameter.int).astype(int)
+            values = np.clip(values, *self.parameter.float)
+        else:
+            values = np.clip(np.rint(values), *self.parameter.int).astype(int)
+        return values
 
     def value(self, place: float) -> Value:
         found = self.values(np.array([place]))[0].item()
-        return self.parameter.choice[found] if isinstance(self.parameter, Choice) else found
+        value: Value = self.parameter.choice[found] if isinstance(self.parameter, Choice) else found
+        return value
 
     def matches(self, values: npt.NDArray[Any], wanted: Value | list[Value]) -> npt.NDArray[np.bool_]:
         """Which of `values` are a wanted one."""

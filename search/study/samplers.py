@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import optuna
     from optuna.samplers import BaseSampler
 
-Make = Callable[[int], "BaseSampler"]  # of a seed
+    from search.config import SearchConfig
+
+Make = Callable[[int, "SearchConfig"], "BaseSampler"]  # of a seed, for a search
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,16 @@ class Sampler:
 register = SAMPLERS.decorator(Sampler)
 
 
+@register("forecast")
+def forecast(seed: int, config: "SearchConfig") -> "BaseSampler":
+    """A Gaussian process over what all trials are expected to reach at full length (`search.study.forecast`)."""
+    from search.study.forecast import ForecastSampler
+
+    return ForecastSampler(seed, config.space, config.goal, config.epochs)
+
+
 @register("tpe", looks_at=300)
-def tpe(seed: int) -> "BaseSampler":
+def tpe(seed: int, config: "SearchConfig") -> "BaseSampler":
     """Tree-structured Parzen estimators (Bergstra et al. 2011), over all active parameters jointly, in groups where
     conditions make them differ."""
     from optuna.samplers import TPESampler
@@ -44,7 +54,7 @@ def tpe(seed: int) -> "BaseSampler":
 
 
 @register("random")
-def random(seed: int) -> "BaseSampler":
+def random(seed: int, config: "SearchConfig") -> "BaseSampler":
     """Each point independent of all others."""
     from optuna.samplers import RandomSampler
 
@@ -52,7 +62,7 @@ def random(seed: int) -> "BaseSampler":
 
 
 @register("gp", looks_at=200, conditions=False)
-def gp(seed: int) -> "BaseSampler":
+def gp(seed: int, config: "SearchConfig") -> "BaseSampler":
     """A Gaussian process with expected improvement, over the parameters that all trials have."""
     from optuna.samplers import GPSampler, RandomSampler
 
@@ -66,13 +76,13 @@ def seed_of(seed: int, number: int, attempt: int = 0) -> int:
     return int.from_bytes(digest, "big") & 0x7FFFFFFF
 
 
-def build(name: str, seed: int, number: int, attempt: int = 0) -> "BaseSampler":
-    """The sampler for trial `number` of a search; `attempt`: how many points for it broke a rule."""
+def build(name: str, config: "SearchConfig", number: int, attempt: int = 0) -> "BaseSampler":
+    """The sampler `name` for trial `number` of a search; `attempt`: how many points for it broke a rule."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name].make(seed_of(seed, number, attempt))
+        return SAMPLERS[name].make(seed_of(config.seed, number, attempt), config)
 
 
 def seen_by(name: str, study: "optuna.Study") -> Any:

@@ -40,7 +40,7 @@ def written(home: Path, config: SearchConfig) -> SearchFolder:
     folder = SearchFolder.create(home, config, "")
     study = open_study(folder)
     for number in range(3):
-        sample = sampling.draw(SPACE, study, build("random", 0, study.ask().number), number)
+        sample = sampling.draw(SPACE, study, build("random", config, study.ask().number), number)
         trial = folder.trial(number)
         trial.create(SPACE.apply(sample, config.base))
         sampling.record(SPACE, study, number, sample)
@@ -155,7 +155,8 @@ def test_a_sampler_is_a_function_of_seed_number_and_study(name: str, tmp_path: P
     study = open_study(written(tmp_path, config))
     number = study.ask().number
     seen = seen_by(name, study)
-    draws = [sampling.draw(SPACE, seen, build(name, seed, number), number) for seed in (0, 0, 1)]
+    seeded = [build(name, config_of(sampler=name, seed=seed), number) for seed in (0, 0, 1)]
+    draws = [sampling.draw(SPACE, seen, sampler, number) for sampler in seeded]
     assert draws[0] == draws[1] != draws[2]
     assert SPACE.apply(draws[0], config.base)
     said = limits(name, SPACE)

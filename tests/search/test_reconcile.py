@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = open_study(folder)
     split = load(CONFIG.base.data, 0)
     for number in range(5):
-        study.sampler = samplers.build("random", 0, number)
+        study.sampler = samplers.build("random", CONFIG, number)
         live, trial = study.ask(), folder.trial(number)
         if number == 4:
             break

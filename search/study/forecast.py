@@ -1,0 +1,106 @@
+"""The sampler `forecast`: it learns from every trial, also from those that rest, were stopped or still run.
+
+Each trial counts with the value that it is expected to reach at full length (`search.study.final_values`), by its rank.
+A Gaussian process is fitted to these over all parameters at once, those with conditions too, and of many candidates
+the one with the largest expected improvement (Jones et al. 1998) is suggested. A share of the points is drawn at
+random, so that no model keeps a search from the rest of its space.
+
+A suggestion is a function of the space, of a seed and of the study: nothing is remembered from trial to trial.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+from scipy.special import log_ndtr
+
+from search.objectives import Objective
+from search.study.encoding import Array, Encoding
+from search.study.final_values import final_costs, normal_scores
+from search.study.gaussian_process import GaussianProcess
+from spaces.parameter import Choice
+from spaces.space import Space
+
+BEGINNING = 8  # trials with a value before a model is fitted
+RANDOM_SHARE = 0.25  # of the later points
+FRESH, NEAR, PARENTS = 1000, 800, 5  # candidates: at random, near the best trials; how many of these
+LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube
+CHANGED, SPREAD = 0.3, 0.15  # probability that a parameter of a parent is changed; how far, as a share of its range
+
+
+class ForecastSampler(BaseSampler):
+    """Suggests the point of one trial.
+
+    Args:
+        seed: of all that is drawn for it.
+        space: that is searched.
+        objective: that the study's values are of.
+        epochs: of a trial at full length.
+    """
+
+    def __init__(self, seed: int, space: Space, objective: Objective, epochs: int) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.objective, self.epochs = objective, epochs
+        self.encoding = Encoding(space)
+        self.is_choice = np.array([isinstance(axis.parameter, Choice) for axis in self.encoding.axes.values()])
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: the space says itself what there is, conditions too."""
+        return {}
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        told = [it for it in study.get_trials(deepcopy=False) if it.intermediate_values and it.params]
+        return dict(self.encoding.sample(self._places(told)))
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
+        raise NotImplementedError("all parameters are drawn at once")
+
+    def _places(self, told: list[FrozenTrial]) -> Array:
+        """Where the next trial's parameters lie, (P,)."""
+        count = len(self.encoding.axes)
+        if len(told) < BEGINNING or self.generator.random() < RANDOM_SHARE:
+            return self.generator.random(count)
+        costs = final_costs([it.intermediate_values for it in told], self.epochs, self.objective)
+        kept = best_and_some(costs, LOOKS_AT)
+        places, scores = self.encoding.places([told[at].params for at in kept]), normal_scores(costs)[kept]
+        model = GaussianProcess.fit(self.encoding.points(places), scores)
+        candidates = self._candidates(places[np.argsort(scores, kind="stable")[:PARENTS]])
+        gain = log_improvement(*model.predict(self.encoding.points(candidates)), float(scores.min()))
+        best: Array = candidates[int(gain.argmax())]
+        return best
+
+    def _candidates(self, parents: Array) -> Array:
+        """Places at random, and near the parents'."""
+        fresh = self.generator.random((FRESH, parents.shape[1]))
+        near = parents[self.generator.integers(len(parents), size=NEAR)]
+        moved = np.clip(near + SPREAD * self.generator.standard_normal(near.shape), 0, 1)
+        other = np.where(self.is_choice, self.generator.random(near.shape), moved)
+        return np.concatenate([fresh, np.where(self.generator.random(near.shape) < CHANGED, other, near)])
+
+
+def best_and_some(costs: Array, limit: int) -> npt.NDArray[np.int_]:
+    """Which trials a model is fitted to: all, or the best third of `limit` and an even share of the rest, in order."""
+    if len(costs) <= limit:
+        return np.arange(len(costs))
+    best_first = np.argsort(costs, kind="stable")
+    best, rest = best_first[: limit // 3], np.sort(best_first[limit // 3 :])
+    some = rest[np.arange(limit - len(best)) * len(rest) // (limit - len(best))]
+    return np.sort(np.concatenate([best, some]))
+
+
+def log_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """Logarithm of the expected improvement on `best` of costs that are normally distributed.
+
+    Far from it, where the improvement itself is 0 in floating point, by its asymptote (Ament et al. 2023, section 4.1).
+    """
+    z = (best - mean) / deviation
+    density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
+    with np.errstate(all="ignore"):
+        near = np.log(np.exp(density) + z * np.exp(log_ndtr(z)))
+        far = density - 2 * np.log(np.abs(z))
+    found: Array = np.where(z > -10, near, far) + np.log(deviation)
+    return found

@@ -1,0 +1,116 @@
+"""Simulated searches are real ones: they ask for the same points and stop the same trials."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ffsnn.validation import ConfigError
+from search import api
+from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
+from search.simulation.experiment import Plan, config_of, run
+from search.simulation.recorded import Answers
+from search.simulation.surface import Surface, ensure_same_space
+from search.simulation.virtual import simulate
+from search.store.folder import SearchFolder
+from spaces.space import Space
+
+SPACE = {
+    "base": {"data": {"dataset": "digits"}, "network": {"widths": [16]}, "learning": {"batch_size": 256}},
+    "parameters": {
+        "v_threshold": {"float": [0.2, 1.5]},
+        "T": {"int": [2, 4]},
+        "loss": {"choice": ["threshold", "swish"]},
+        "theta": {"float": [0.02, 0.4], "log": True, "when": {"loss": "threshold"}},
+    },
+    "budget": {"trials": 14, "epochs": 9},
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Surface]:
+    """A home with a search that ran every trial to its end, and the surface it makes."""
+    home = tmp_path_factory.mktemp("home")
+    api.run(SPACE, name="all", home=home, quiet=True, sampler="random", scheduler="none", seed=3, concurrency=1)
+    return home, Surface.of_searches("all", [api.load("all", home).folder])
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), [("random", "promotion"), ("random", "asha"), ("tpe", "none")])
+def test_a_real_search_and_a_simulated_one_do_the_same(
+    sampler: str, scheduler: str, recorded: tuple[Path, Surface]
+) -> None:
+    """Of `tpe` the first ten points are random ones, which are those of the table; it is compared as far as these."""
+    home, surface = recorded
+    name = f"{sampler}-{scheduler}"
+    real = api.run(
+        SPACE, name=name, home=home, quiet=True, sampler=sampler, scheduler=scheduler, seed=3, concurrency=1,
+        trials=10 if sampler == "tpe" else 14,
+    )  # fmt: skip
+    config = real.config.model_copy(update={"seed": 3})
+    answers = Answers(surface, OBJECTIVES["val_accuracy"])
+    steps = simulate(answers, config)
+    trained = {trial.number: (surface.space.read(trial.config()), trial.values(config.goal))
+               for trial in real.folder.trials()}  # fmt: skip
+    assert {step.trial for step in steps} == trained.keys()
+    for number, (sample, values) in trained.items():
+        mine = [step for step in steps if step.trial == number]
+        assert surface.samples[mine[0].index] == sample
+        assert [step.epoch for step in mine] == list(range(1, len(values) + 1))
+        assert np.allclose([answers.values[step.index, 0, step.epoch - 1] for step in mine], values)
+
+
+def test_a_surface_is_kept_in_a_file_and_read_again(recorded: tuple[Path, Surface], tmp_path: Path) -> None:
+    _, surface = recorded
+    surface.save(tmp_path / "kept.npz")
+    again = Surface.load(tmp_path / "kept.npz")
+    assert again.samples == surface.samples
+    assert again.space == surface.space
+    assert np.array_equal(again.curves, surface.curves, equal_nan=True)
+    trial = next(iter(SearchFolder.open(recorded[0] / "mlruns", "all").trials()))
+    told, kept = trial.history(), again.history(0, 0)
+    assert [epoch.epoch for epoch in told] == [epoch.epoch for epoch in kept]
+    for name in ("val_accuracy", "seconds", "loss", "firing_rate", "goodness_neg"):
+        assert np.allclose([getattr(e, name) for e in told], [getattr(e, name) for e in kept], rtol=1e-6)
+
+
+def test_slots_share_a_virtual_clock(recorded: tuple[Path, Surface]) -> None:
+    answers = Answers(recorded[1], OBJECTIVES["val_accuracy"])
+    config = config_of(recorded[1], ("random", "none"), Plan("val_accuracy", trials=14), seed=0)
+    alone, four = simulate(answers, config), simulate(answers, config, slots=4)
+    assert len(alone) == len(four) == 14 * 9
+    total = sum(answers.seconds[step.index, 0, step.epoch - 1] for step in alone)
+    assert alone[-1].seconds == pytest.approx(total)
+    assert total / 4 <= four[-1].seconds < total
+    assert [step.seconds for step in four] == sorted(step.seconds for step in four)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_pair_can_be_simulated_and_gives_the_same_each_time(
+    sampler: str, scheduler: str, recorded: tuple[Path, Surface]
+) -> None:
+    plan, said = Plan("val_accuracy", trials=14), list[tuple[str, int]]()
+    pairs = [
+        run(recorded[1], [(sampler, scheduler)], plan, 2, lambda *it: said.append(it), processes=1)[0] for _ in range(2)
+    ]
+    assert said == [(f"{sampler} + {scheduler}", 1), (f"{sampler} + {scheduler}", 2)] * 2
+    for once, again in zip(pairs[0].courses, pairs[1].courses, strict=True):
+        assert np.array_equal(once.incumbent, again.incumbent)
+        assert np.array_equal(once.seconds, again.seconds)
+
+
+def test_a_surface_of_another_space_is_refused_with_what_differs() -> None:
+    mine = Space.parse(SPACE)
+    others = SPACE["parameters"] | {"T": {"int": [2, 6]}, "tau": {"float": [1.1, 2]}}
+    other = Space.parse(SPACE | {"parameters": others})
+    with pytest.raises(ConfigError, match="digits is of another space: T, tau differ"):
+        ensure_same_space("digits", mine, [other])
+
+
+@pytest.mark.parametrize("content", [b"", b"no surface", b"PK\x03\x04"])
+def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "it.npz").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"it\.npz is no recorded surface"):
+        Surface.load(tmp_path / "it.npz")
+    with pytest.raises(ConfigError, match="there is no surface or search 'nonesuch': give a file"):
+        Surface.load("nonesuch")
