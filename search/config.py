@@ -36,8 +36,10 @@ class SearchConfig(Config):
         None, gt=0, description="minutes after which no trial goes on, counted over resumes"
     )
     objective: Annotated[str, OBJECTIVES] = Field(objectives.DEFAULT, description="what the search is after")
-    sampler: Annotated[str, SAMPLERS] = Field("tpe", description="how the next point is suggested")
-    scheduler: Annotated[str, SCHEDULERS] = Field("asha", description="how trials are stopped early")
+    sampler: Annotated[str, SAMPLERS] = Field("forecast", description="how the next point is suggested")
+    scheduler: Annotated[str, SCHEDULERS] = Field(
+        "promotion", description="which trials go on, and which are stopped early"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the sampler and of every trial")
     device: str = Field("auto", description="auto, cpu or cuda")
     data_dir: str | None = Field(None, description="where data sets are kept")
@@ -54,6 +56,7 @@ class SearchConfig(Config):
     )
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches, whose best points are tried first")
+    cold: bool = Field(False, description="try neither the space's points nor the shipped presets first")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
 
     @field_validator("name")

@@ -71,12 +71,12 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     if resume:
         folder = _resumed(home, config, checksum, force)
     else:
-        if config.warm_start:
-            from search.study import warm_start
+        from search.study.starts import starts
 
-            first, said = warm_start.points(home, config.warm_start, config.space)
-            console.print(said)
-            config = config.model_copy(update={"first": tuple(first)})
+        first, said = starts(home, config)
+        for line in said:
+            console.print(line)
+        config = config.model_copy(update={"first": config.first or tuple(first)})
         folder = SearchFolder.create(home, config, checksum)
     with folder.lease():
         if renamed := folder.settle():

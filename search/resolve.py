@@ -23,7 +23,7 @@ def requested(
         space: name of a shipped space, a YAML file, a mapping as one holds, or a Space; None: mnist.
         name: of the search; one that is there goes on.
         resume: name of a search that goes on with its own space.
-        asked: settings; those that are None are the space's, the stored search's, or the defaults;
+        asked: settings; those that are None are the stored search's, the space's, or the defaults;
             a place may be `local`.
 
     Raises:
@@ -36,16 +36,17 @@ def requested(
         old = SearchFolder.open(home, resume).config
         return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
     loaded, stem = _loaded("mnist" if space is None else space)
+    name = name or free_name(home, name_from(stem))
     fresh = {
-        "name": name or free_name(home, name_from(stem)), "space": loaded.model_dump(mode="json"), "space_name": stem,
+        "name": name, "space": loaded.model_dump(mode="json"), "space_name": stem,
         "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
     }  # fmt: skip
-    config = parse(SearchConfig, fresh | changes)
-    if not SearchFolder.exists(home, config.name):
+    if not SearchFolder.exists(home, name):
+        config = parse(SearchConfig, fresh | changes)
         config.space.try_out(config.base)  # which has other epochs than the space's own
         return config, False
-    old = SearchFolder.open(home, config.name).config
-    return _going_on(home, old, config.model_copy(update={"first": old.first})), True
+    old = SearchFolder.open(home, name).config
+    return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | fresh | changes)), True
 
 
 def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:

@@ -13,13 +13,32 @@ from ffsnn.validation import Config
 
 Value = bool | int | float | str | None
 Sample = dict[str, Value]
+_float = float  # `Float.float` has its name
 LARGEST_INT = 2**53  # beyond it not every whole number is a float, which is how Optuna keeps them
+
+
+class Prior(Config):
+    """A belief about where a parameter's good values are; it counts less with every trial that is known."""
+
+    centre: Value
+    confidence: float = Field(0.5, ge=0, le=1, description="0: none at all; 1: good values are near the centre alone")
 
 
 class Parameter(Config):
     """One axis. `when` names other parameters and the value (or values) they must have for this one to exist."""
 
     when: dict[str, Value | list[Value]] = Field({}, description="conditions, all of which must hold")
+    prior: Prior | None = Field(None, description="a belief about its good values")
+
+    @model_validator(mode="after")
+    def _prior_inside(self) -> Self:
+        if self.prior is not None and not self.contains(self.prior.centre):
+            raise ValueError(f"the centre of a prior must be a value of its parameter, but got {self.prior.centre!r}")
+        return self
+
+    def contains(self, value: Value) -> bool:
+        """True if a value lies in the range, or is one of the choices."""
+        raise NotImplementedError
 
     def ends(self) -> list[Value]:
         """The values that a space is tried out with."""
@@ -49,6 +68,10 @@ class Float(_Range):
 
     float: tuple[float, float]
 
+    def contains(self, value: Value) -> bool:
+        low, high = self.float
+        return isinstance(value, int | _float) and not isinstance(value, bool) and low <= value <= high
+
     @model_validator(mode="after")
     def _valid(self) -> Self:
         self._check(*self.float)
@@ -70,6 +93,9 @@ class Int(_Range):
     """A whole number between two bounds, both included."""
 
     int: tuple[int, int]
+
+    def contains(self, value: Value) -> bool:
+        return self.can_be(value)
 
     @model_validator(mode="after")
     def _valid(self) -> Self:
@@ -93,6 +119,9 @@ class Choice(Parameter):
     """One of a list of values; one that is a list itself (`widths: {choice: [[500, 500], [1000]]}`) by its JSON."""
 
     choice: tuple[Value, ...] = Field(min_length=1)
+
+    def contains(self, value: Value) -> bool:
+        return value in self.choice
 
     @model_validator(mode="after")
     def _valid(self) -> Self:

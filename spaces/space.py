@@ -8,6 +8,8 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
       T: {int: [2, 16], log: true}
       loss: {choice: [threshold, swish]}
       theta: {float: [0.02, 0.5], log: true, when: {loss: threshold}}
+      lr: {float: [0.0003, 0.03], log: true, prior: {centre: 0.001, confidence: 0.5}}
+    points: [{tau: 2.7, T: 4}]              # tried first
     budget: {trials: 20, epochs: 6}
 """
 
@@ -47,6 +49,7 @@ class Space(Config):
     description: str = ""
     base: RunConfig = Field(default_factory=RunConfig)
     parameters: dict[str, AnyParameter] = Field(min_length=1)
+    points: tuple[dict[str, Value], ...] = Field((), description="tried first; what they leave out is as in the base")
     budget: Budget = Budget()
 
     @classmethod
@@ -110,9 +113,15 @@ class Space(Config):
                 parameter = dict(parameter)
                 if isinstance(choice := parameter.get("choice"), list | tuple):
                     parameter["choice"] = [_value(path, value) for value in choice]
+                prior = parameter.get("prior")
+                if isinstance(prior, Mapping) and "centre" in prior:
+                    parameter["prior"] = {**prior, "centre": _value(path, prior["centre"])}
                 if isinstance(when := parameter.get("when"), Mapping):
                     parameter["when"] = _conditions(path, when, typed)
             typed[path] = parameter
+        points = tree.get("points", ())
+        if isinstance(points, list | tuple) and all(isinstance(point, Mapping) for point in points):
+            tree = {**tree, "points": [_point(point, typed) for point in points]}
         return {**tree, "parameters": typed}
 
     @model_validator(mode="after")
@@ -155,6 +164,10 @@ class Space(Config):
                 sample[path] = as_text(value)
         return sample
 
+    def lies_in(self, sample: Mapping[str, Value]) -> bool:
+        """True if each value of a sample is one of its parameter's."""
+        return all(self.parameters[path].contains(value) for path, value in sample.items())
+
     def probes(self) -> list[Sample]:
         """Samples at the ends of the ranges, over all combinations of choices (the first 256)."""
         choices = {path: p.ends() for path, p in self.parameters.items() if isinstance(p, Choice)}
@@ -186,6 +199,14 @@ def _value(path: str, value: Any) -> Value:
     """A value as its field reads it; a list as its JSON."""
     typed: Value = as_text(field_value(path, as_list(value)))
     return typed
+
+
+def _point(point: Mapping[Any, Any], typed: Mapping[str, Any]) -> dict[str, Value]:
+    """A point by dotted paths."""
+    found = {_path(name): value for name, value in point.items()}
+    if unknown := [path for path in found if path not in typed]:
+        raise ValueError(f"points name {', '.join(unknown)}, which this space does not search: leave it out of them")
+    return {path: _value(path, value) for path, value in found.items()}
 
 
 def _conditions(path: str, when: Mapping[Any, Any], typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ def field(name: str, panel: str | None = None, metavar: str | None = None) -> An
     info = SearchConfig.model_fields[name]
     registries = [tuple(part) for part in info.metadata if hasattr(part, "homes")]
     names = f": {', '.join(registries[0])}" if registries else ""
+    if info.annotation is bool:
+        return typer.Option(f"--{name}", help=info.description, rich_help_panel=panel)
     default = "" if info.default in (None, PydanticUndefined, ()) else f" (default: {info.default})"
     return typer.Option(help=f"{info.description}{names}{default}", rich_help_panel=panel, metavar=metavar)
 

@@ -28,6 +28,7 @@ def search(
     scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
     seed: Annotated[int | None, field("seed", WHAT)] = None,
     warm_start: Annotated[str | None, field("warm_start", WHAT, "NAME[,NAME...]")] = None,
+    cold: Annotated[bool | None, field("cold", WHAT)] = None,
     trials: Annotated[int | None, field("trials", SPENT)] = None,
     epochs: Annotated[int | None, field("epochs", SPENT)] = None,
     time_budget: Annotated[float | None, field("time_budget", SPENT)] = None,

@@ -21,7 +21,7 @@ class Rung:
     cost: dict[int, float] = field(default_factory=dict)  # of each that came
 
     def rank(self, place: Place) -> int:
-        """How many that came are better."""
+        """Number of those that came and are better."""
         return bisect.bisect_left(self.came, place)
 
 

@@ -38,8 +38,9 @@ def section(results: Results) -> Section:
         "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
         "tracking": without_secrets(config.tracking_uri) if config.tracking_uri else "the store in mlruns/",
     }
-    if config.warm_start:
-        rows["warm start"] = f"the best points of {', '.join(config.warm_start)}, {len(config.first)} in all"
+    if config.first:
+        earlier = f", the best ones of {', '.join(config.warm_start)} among them" if config.warm_start else ""
+        rows["tried first"] = f"{len(config.first)} points{earlier}"
     parameters = [(short(path), *_axis(parameter)) for path, parameter in config.space.parameters.items()]
     blocks: list[Block] = [
         Text(config.space.description) if config.space.description else Text(f"A search of {len(parameters)} axes."),
@@ -84,6 +85,8 @@ def command(config: SearchConfig) -> str:
         value = getattr(config, name)
         if value != SearchConfig.model_fields[name].default:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if config.cold:
+        words.append("--cold")
     if config.warm_start:
         words += ["--warm-start", ",".join(config.warm_start)]
     return shlex.join(words)

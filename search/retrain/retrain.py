@@ -51,7 +51,7 @@ class PlanSearcher(FolderSearcher):
 
 @dataclass(frozen=True)
 class Request:
-    """What of a search is to be trained again."""
+    """Part of a search that is to be trained again."""
 
     top: int  # configurations, the best ones
     seeds: int  # of each configuration

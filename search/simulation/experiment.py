@@ -20,7 +20,7 @@ from search.store.folder import SearchFolder
 
 @dataclass(frozen=True)
 class Plan:
-    """What every simulated search of an experiment has in common."""
+    """The terms that all simulated searches of an experiment have in common."""
 
     objective: str
     trials: int

@@ -112,6 +112,6 @@ def regret(courses: Sequence[Course], best: float, budget: int, cost: Callable[[
 
 
 def _median(ordered: Array) -> float:
-    """Of sorted numbers, of which the last may be infinite."""
+    """Median of sorted numbers, of which the last may be infinite."""
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return float(low if low == high else (low + high) / 2)

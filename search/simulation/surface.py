@@ -72,7 +72,7 @@ class Surface:
         return self.space.apply(self.samples[index])
 
     def history(self, index: int, seed: int) -> list[EpochMetrics]:
-        """What was recorded of a configuration under its n-th seed, up to where it diverged."""
+        """Epochs recorded of a configuration under its n-th seed, up to where it diverged."""
         layers = len(self.config(index).network.widths)
         deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
         epochs = []

@@ -31,14 +31,14 @@ class Step:
 
 
 class Slots:
-    """What a simulated trial is given of the machine: nothing."""
+    """A simulated trial's share of the machine: nothing."""
 
     cpus = 1
 
 
 @dataclass
 class TuneTrial:
-    """What searchers and schedulers see of one of Tune's trials."""
+    """One of Tune's trials, as far as searchers and schedulers see it."""
 
     trial_id: str
     config: dict[str, Any]

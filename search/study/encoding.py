@@ -74,7 +74,7 @@ class Axis:
 
 
 class Encoding:
-    """How samples of a space become numbers."""
+    """The translation of a space's samples into numbers."""
 
     def __init__(self, space: Space) -> None:
         self.space = space

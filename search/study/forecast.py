@@ -22,6 +22,7 @@ from search.objectives import Objective
 from search.study.encoding import Array, Encoding
 from search.study.final_values import final_costs, normal_scores
 from search.study.gaussian_process import GaussianProcess
+from search.study.prior import WEIGHT, Beliefs
 from spaces.parameter import Choice
 from spaces.space import Space
 
@@ -46,6 +47,7 @@ class ForecastSampler(BaseSampler):
         self.generator = np.random.default_rng(seed)
         self.objective, self.epochs = objective, epochs
         self.encoding = Encoding(space)
+        self.beliefs = Beliefs(self.encoding)
         self.is_choice = np.array([isinstance(axis.parameter, Choice) for axis in self.encoding.axes.values()])
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -61,15 +63,18 @@ class ForecastSampler(BaseSampler):
 
     def _places(self, told: list[FrozenTrial]) -> Array:
         """Where the next trial's parameters lie, (P,)."""
-        count = len(self.encoding.axes)
-        if len(told) < BEGINNING or self.generator.random() < RANDOM_SHARE:
-            return self.generator.random(count)
+        if len(told) < BEGINNING:
+            first: Array = self.beliefs.draw(self.generator, 1)[0]
+            return first
+        if self.generator.random() < RANDOM_SHARE:
+            return self.generator.random(len(self.encoding.axes))
         costs = final_costs([it.intermediate_values for it in told], self.epochs, self.objective)
         kept = best_and_some(costs, LOOKS_AT)
         places, scores = self.encoding.places([told[at].params for at in kept]), normal_scores(costs)[kept]
         model = GaussianProcess.fit(self.encoding.points(places), scores)
         candidates = self._candidates(places[np.argsort(scores, kind="stable")[:PARENTS]])
         gain = log_improvement(*model.predict(self.encoding.points(candidates)), float(scores.min()))
+        gain += WEIGHT / len(told) * self.beliefs.log_density(candidates)
         best: Array = candidates[int(gain.argmax())]
         return best
 

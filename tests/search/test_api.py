@@ -21,7 +21,7 @@ from search.config import SearchConfig
 from search.resolve import requested
 from search.signals import ENDING
 from search.store.folder import SearchFolder
-from search.study.warm_start import points
+from search.study.starts import starts
 from spaces.space import Space
 
 
@@ -181,7 +181,8 @@ def test_a_warm_start_takes_the_best_points_that_lie_in_the_space(tmp_path):
         "base": {"data": {"dataset": "digits"}, "network": {"v_threshold": 0.7}, "learning": {"batch_size": 64}},
         "parameters": {"tau": {"float": [1.1, 5]}, "v_threshold": {"float": [0.1, 2]}},
     })  # fmt: skip
-    first, remark = points(tmp_path, ("old",), narrow)
+    config = SearchConfig(name="new", space=narrow, trials=9, epochs=1, warm_start=("old",))
+    first, (remark,) = starts(tmp_path, config)
     v_threshold = wide.base.network.v_threshold
     assert first == [
         {"network.tau": 2.0, "network.v_threshold": v_threshold},
@@ -189,4 +190,54 @@ def test_a_warm_start_takes_the_best_points_that_lie_in_the_space(tmp_path):
     ]
     assert "the best 2 points of old are tried first; 1 better" in remark
     with pytest.raises(ConfigError, match="no search 'odl'"):
-        points(tmp_path, ("odl",), narrow)
+        starts(tmp_path, config.model_copy(update={"warm_start": ("odl",)}))
+
+
+def starting(**settings) -> tuple[list[dict], list[str]]:
+    """Points that a search of MNIST tries first, and what is said of them."""
+    tree = {
+        "base": {"data": {"dataset": "mnist"}},
+        "parameters": {
+            "tau": {"float": [1.1, 5]}, "T": {"int": [2, 8]}, "loss": {"choice": ["threshold", "swish"]},
+            "theta": {"float": [0.02, 0.4], "log": True, "when": {"loss": "threshold"}},
+        },
+    } | settings.pop("space", {})  # fmt: skip
+    return starts(Path(), SearchConfig(name="new", space=Space.parse(tree), trials=9, epochs=5, **settings))
+
+
+def test_a_search_tries_the_points_of_its_space_first_and_then_the_presets():
+    points = [
+        {"tau": 3, "loss": "threshold", "theta": 0.1}, {"T": 9}, {"tau": 2.5}, {"tau": 2.5}, {"loss": "threshold"},
+    ]  # fmt: skip
+    first, said = starting(space={"points": points})
+    assert first[:2] == [
+        {"network.tau": 3.0, "network.T": 4, "learning.loss": "threshold", "learning.theta": 0.1},
+        {"network.tau": 2.5, "network.T": 4, "learning.loss": "swish"},
+    ]
+    assert said[0] == (
+        "tried first: 2 points that the space names; 2 of them break a rule or lie outside of its ranges, and are left "
+        "out"
+    )
+    assert first[2:] == [{"network.tau": 2.7, "network.T": T, "learning.loss": "swish"} for T in (4, 3)]
+    assert said[1] == "tried first: 2 presets that come with ffsnn (--cold: none)"
+    assert starting(space={"points": points}, cold=True) == ([], [])
+
+
+def test_points_of_what_is_not_searched_are_refused():
+    with pytest.raises(ConfigError, match=r"points name learning\.lr, which this space does not search: leave it out"):
+        starting(space={"points": [{"lr": 0.1}]})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        (
+            {"float": [1.1, 5], "prior": {"centre": 7}},
+            "the centre of a prior must be a value of its parameter, but got 7.0",
+        ),
+        ({"float": [1.1, 5], "prior": {"centre": 2, "confidence": 1.5}}, "confidence: .*less than or equal to 1"),
+    ],
+)
+def test_a_prior_outside_of_its_range_is_refused(parameter: dict, said: str):
+    with pytest.raises(ConfigError, match=said):
+        Space.parse({"parameters": {"tau": parameter}})

@@ -88,7 +88,7 @@ def test_a_search_goes_on_only_as_it_was_begun(home):
     SearchFolder.create(home / "mlruns", config, "checksum")
     asked = ["search", "digits_smoke", "--name", "mine"]
     assert re.search("seed=0 became 1.*another --name", refused(*asked, "--seed", "1", home=home))
-    assert 'sampler="tpe" became "gp"' in refused(*asked, "--sampler", "gp", home=home)
+    assert 'sampler="forecast" became "gp"' in refused(*asked, "--sampler", "gp", home=home)
     assert re.search("sampler.*cmaes", refused(*asked, "--sampler", "cmaes", home=home))
     assert "epochs=9 became 3" in refused("search", "--resume", "mine", "--epochs", "3", home=home)
     assert 'dataset="digits" became "mnist"' in refused("search", "mnist", "--name", "mine", home=home)

@@ -128,6 +128,10 @@ def test_a_scheduler_goes_on_as_if_never_stopped_and_records_its_own_reason(
     decision = scheduler.on_trial_result(None, trial, report)
     if part.stop_reason is None:
         assert (decision, stopped) == (TrialScheduler.CONTINUE, [])
+    elif part.rests:
+        assert (decision, stopped) == (TrialScheduler.STOP, [])
+        assert scheduler.rests(3)
+        assert scheduler.given_up() == [3]  # the last of four
     else:
         assert (decision, stopped) == (TrialScheduler.STOP, [3])
 

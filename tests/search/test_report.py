@@ -284,7 +284,7 @@ def test_the_command_and_the_space_search_the_same():
     assert command(config) == (
         "ffsnn search digits_smoke --trials 3 --epochs 2 --seed 4 --sampler gp --concurrency 1 --data-dir '/a b'"
     )
-    own = config.model_copy(update={"space_name": "mine", "concurrency": None, "data_dir": None, "sampler": "tpe"})
+    own = config.model_copy(update={"space_name": "mine", "concurrency": None, "data_dir": None, "sampler": "forecast"})
     assert command(own) == "ffsnn search space.yaml --trials 3 --epochs 2 --seed 4"
     for space in (SPACE, ONE, Space.load("mnist")):
         assert Space.parse(yaml.safe_load(space_yaml(space))) == space

@@ -63,6 +63,7 @@ def write(mlruns: Path, trials: tuple[Written, ...] = TRIALS, name: str = "made"
         "space_name": "digits_smoke",
         "trials": max(10, len(trials)),
         "epochs": 9,
+        "scheduler": "asha",
         "device": "cpu",
     }
     config = SearchConfig(**fresh | settings)

@@ -7,11 +7,11 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from search.config import SearchConfig
 from search.registries import SAMPLERS
 from search.study import samplers, sampling
 from search.study.subset import BEST_KEPT as BEST
 from search.study.subset import StudySubset, beyond
-from search.config import SearchConfig
 from spaces.space import Space
 
 SPACE = Space.parse({"parameters": {"tau": {"float": [1.1, 5]}, "T": {"int": [2, 16]}}})
@@ -82,7 +82,7 @@ def test_a_sampler_takes_it_for_the_study(sampler, monkeypatch):
     seen = samplers.seen_by(sampler, study)
     assert isinstance(seen, StudySubset)
     assert len(seen._get_trials(states=[TrialState.COMPLETE])) == BEST + 10
-    config = SearchConfig(name="s", space=SPACE)
+    config = SearchConfig(name="s", space=SPACE, trials=99, epochs=9)
     few = sampling.draw(SPACE, seen, samplers.build(sampler, config, BEST + 30), BEST + 30)
     all_of_it = sampling.draw(SPACE, study, samplers.build(sampler, config, BEST + 30), BEST + 30)
     assert few.keys() == all_of_it.keys()
