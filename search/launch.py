@@ -18,6 +18,7 @@ from search import preflight
 from search.config import SearchConfig
 from search.execution.session import Session, TrialEvent
 from search.progress import ProgressDisplay
+from search.registries import SCHEDULERS
 from search.settings import redacted
 from search.signals import held_back, listen, stoppable
 from search.store.folder import SearchFolder
@@ -81,6 +82,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     with folder.lease():
         if renamed := folder.settle():
             console.print(renamed)
+        if resume and config.trials > folder.config.trials:
+            _reopen(folder, config, console)
         folder.write(config, checksum)
         from search.tracking.tracker import Tracker
 
@@ -140,6 +143,15 @@ def _study_searcher(session: Session) -> "FolderSearcher":
     from search.execution.study_searcher import study_searcher  # and with it Tune, while Ray starts
 
     return study_searcher(session)
+
+
+def _reopen(folder: SearchFolder, config: SearchConfig, console: Console) -> None:
+    """Let trials go on that ended at a rung, where more trials may make them one of the best there."""
+    survivors = SCHEDULERS[config.scheduler].survivors(config, folder)
+    for number in survivors:
+        folder.trial(number).reopen()
+    if survivors:
+        console.print(f"{len(survivors)} trials that ended at a rung may go on, for there will be more trials")
 
 
 def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> SearchFolder:

@@ -18,6 +18,7 @@ PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
 OWNER = "ffsnn.search"  # of a study in a database: the id of its search
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
+REST_FILE = "rest.json"  # the history of a trial that had ended at a rung, and may go on
 RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
 REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "report.md", "trials.csv"
 

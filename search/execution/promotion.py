@@ -46,13 +46,13 @@ class Promotion(PausingScheduler):
         epochs = [epoch for epoch in config.milestones if epoch < config.epochs]
         self.rungs = Rungs(epochs, config.rungs[1], config.trials)
 
-    def refill(self, folder: TrialsFolder) -> None:
-        """Have each trial where its folder says it is."""
+    def refill(self, folder: TrialsFolder, reopened: str | None = None) -> None:
+        """Have each trial where its folder says it is; those that ended for a reason `reopened` as if they rested."""
         for trial in folder.trials():
             costs, end = [self.objective.cost(value) for value in trial.values(self.objective)], trial.end()
             for rung in self.rungs.rungs:
                 if len(costs) >= rung.epoch:
-                    resting = end is None and len(costs) == rung.epoch
+                    resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
                     self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
             if end and end.reason == "diverged":
                 self._diverged(trial.number, len(costs))

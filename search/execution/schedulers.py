@@ -34,6 +34,10 @@ class Scheduler(ABC):
             on_stop: to be called with the number of each trial that is stopped.
         """
 
+    def survivors(self, config: "SearchConfig", folder: "TrialsFolder") -> list[int]:
+        """Trials that it has ended, and that may go on now that the search has more trials."""
+        return []
+
     @abstractmethod
     def describe(self, config: "SearchConfig") -> str:
         """A sentence for the report."""
@@ -74,6 +78,14 @@ class Promoted(Scheduler):
         scheduler = Promotion(config)
         scheduler.refill(folder)
         return scheduler
+
+    def survivors(self, config: "SearchConfig", folder: "TrialsFolder") -> list[int]:
+        from search.execution.promotion import Promotion
+
+        scheduler = Promotion(config)
+        scheduler.refill(folder, self.stop_reason)
+        scheduler.given_up()
+        return [trial.number for trial in folder.trials() if trial.end() and scheduler.rests(trial.number)]
 
     def describe(self, config: "SearchConfig") -> str:
         first, factor = config.rungs

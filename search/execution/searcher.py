@@ -91,7 +91,9 @@ class FolderSearcher(Searcher):
         if number is None:
             return self.fresh()
         self.resting.discard(number)
-        repair_trial(self.folder.trial(number), self.say)  # its checkpoint may have been damaged since
+        trial = self.folder.trial(number)
+        trial.wake()
+        repair_trial(trial, self.say)  # its checkpoint may have been damaged since
         return number
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
     output.log        what its processes printed
     failures.jsonl    a line for each of its processes that crashed or hung
     end.json          how it ended, once it has, sealed with its whole history
+    rest.json         that history, of one that may go on after all: it has no checkpoint, and begins anew if it does
     trial.lock        held by the process that trains it; says which
 
 The process that trains it writes its epochs, the driver its end; either may write a failure.
@@ -26,7 +27,7 @@ import psutil
 from ffsnn import atomic
 from ffsnn.training.run_folder import RunFolder
 from ffsnn.training.trainer import EpochMetrics
-from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK
+from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, REST_FILE, TRIAL_LOCK
 
 if TYPE_CHECKING:
     from search.objectives import Objective
@@ -84,6 +85,20 @@ class TrialFolder(RunFolder):
         history = [epoch.json() for epoch in self.history()]
         atomic.write(self.path / END_FILE, json.dumps(asdict(end) | {"history": history}))
         self.drop_checkpoints()
+        self.wake()
+
+    def reopen(self) -> None:
+        """Take back its end: it rests where it ended, with its history."""
+        os.replace(self.path / END_FILE, self.path / REST_FILE)
+
+    def wake(self) -> None:
+        """Have one that was reopened begin anew; it gives the same bits again."""
+        (self.path / REST_FILE).unlink(missing_ok=True)
+
+    def reopened_history(self) -> list[EpochMetrics] | None:
+        """The history that a reopened trial rests with."""
+        sealed = self._sealed(REST_FILE)
+        return [EpochMetrics.parse(epoch) for epoch in sealed["history"]] if sealed and "history" in sealed else None
 
     def sealed_history(self) -> list[EpochMetrics] | None:
         """The history as it was when the trial ended."""
@@ -183,9 +198,9 @@ class TrialFolder(RunFolder):
         except (OSError, ValueError, TypeError):
             return
 
-    def _sealed(self) -> dict[str, Any] | None:
+    def _sealed(self, file: str = END_FILE) -> dict[str, Any] | None:
         try:
-            tree: dict[str, Any] = json.loads((self.path / END_FILE).read_text())
+            tree: dict[str, Any] = json.loads((self.path / file).read_text())
             return tree if {"state", "reason"} <= tree.keys() else None
         except (FileNotFoundError, ValueError, AttributeError):
             return None

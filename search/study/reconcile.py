@@ -120,7 +120,8 @@ def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig
             raise
         trial.rewrite_config(config.space.apply(frozen.params, config.base))
         say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
-    if trial.end() is None and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial, config.goal)):
+    lost = trial.end() is None and trial.reopened_history() is None
+    if lost and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial, config.goal)):
         trial.write_end(end)
         say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
     else:
@@ -130,6 +131,9 @@ def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig
 def repair_trial(trial: TrialFolder, say: Say) -> None:
     """Bring a trial's history into step: with its end, or with the checkpoint that it goes on from."""
     if trial.end() is None:
+        if (rested := trial.reopened_history()) is not None:
+            trial.write_history(rested)
+            return
         for remark in trial.repair():
             say(f"trial {trial.number}: {remark}; it goes on from epoch {len(trial.history())}")
         return

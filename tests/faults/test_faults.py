@@ -116,14 +116,14 @@ def test_a_full_disk(small_home: Path, phase: str) -> None:
 @pytest.mark.parametrize(
     "sampler",
     [
-        pytest.param("tpe", marks=pytest.mark.slow),
-        *(pytest.param(name, marks=pytest.mark.faults) for name in ("random", "gp")),
+        pytest.param("forecast", marks=pytest.mark.slow),
+        *(pytest.param(name, marks=pytest.mark.faults) for name in ("random", "tpe", "gp")),
     ],
 )
 def test_killed_and_resumed_a_search_asks_for_the_same_points(tmp_path: Path, sampler: str) -> None:
     """One trial at a time and a fixed seed: all places say the same of a search killed twice as of one left alone."""
     options = ("--epochs", "4", "--concurrency", "1", "--sampler", sampler)
-    options += ("--scheduler", "none") if sampler == "random" else ()
+    options += ("--scheduler", {"random": "none", "tpe": "asha"}.get(sampler, "promotion"))
     whole, hurt = (Life(tmp_path / name, options=options) for name in ("whole", "hurt"))
     assert whole.run(5).code == 0
     for fault in (Fault("suggest", "driver", 10), Fault("tell", "driver", 5)):

@@ -1,0 +1,63 @@
+"""A search by promotion, for real: with more trials it goes on with its survivors, as if it had had them all along."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import api
+from search.names import REST_FILE
+from tests.faults.reader import broken_promises
+
+SPACE = {
+    "base": {"data": {"dataset": "digits"}, "network": {"widths": [16]}, "learning": {"batch_size": 256}},
+    "parameters": {"v_threshold": {"float": [0.2, 1.5]}, "tau": {"float": [1.1, 5]}, "T": {"int": [2, 4]}},
+    "budget": {"trials": 6, "epochs": 9},
+}
+
+
+def searched(home: Path, name: str, trials: int) -> api.Search:
+    return api.run(SPACE, name=name, home=home, quiet=True, trials=trials, concurrency=1)
+
+
+def found(search: api.Search) -> dict[int, tuple[dict[str, Any], list[float], str]]:
+    """Of each trial its point, its values and its end."""
+    return {
+        trial.number: (search.config.space.read(trial.config()), trial.values(search.config.goal), trial.end().reason)
+        for trial in search.folder.trials()
+    }
+
+
+def test_a_search_that_is_given_more_trials_is_as_if_it_had_had_them_from_the_start(tmp_path: Path) -> None:
+    first = found(searched(tmp_path, "grown", 6))
+    grown, whole = searched(tmp_path, "grown", 18), searched(tmp_path, "whole", 18)
+    assert found(grown) == found(whole)
+    further = [number for number, (_, values, _) in first.items() if len(found(grown)[number][1]) > len(values)]
+    assert further, "no trial of the first six went on: the test shows nothing"
+    assert not list(grown.folder.path.rglob(REST_FILE))
+    for search in (grown, whole):
+        assert broken_promises(tmp_path, search.name, 18) == []
+
+
+def test_a_checkpoint_that_is_damaged_while_a_trial_rests_costs_epochs_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from search.execution.promotion import Promotion
+
+    whole = found(searched(tmp_path, "whole", 6))
+    next_one = Promotion.next
+
+    def damaging(self: Promotion) -> int | None:
+        number = next_one(self)
+        if number is not None:
+            for file in (tmp_path / "mlruns/searches/hurt/trials" / f"{number:04d}").glob("*s.safetensors"):
+                file.write_bytes(b"damaged")
+            for file in (tmp_path / "mlruns/searches/hurt/trials" / f"{number:04d}").glob("last.safetensors"):
+                file.write_bytes(b"damaged")
+        return number
+
+    monkeypatch.setattr(Promotion, "next", damaging)
+    hurt = api.run(SPACE, name="hurt", home=tmp_path, trials=6, concurrency=1)
+    assert found(hurt) == whole
+    assert "last.safetensors is damaged; it goes on from epoch 0" in capfd.readouterr().out
+    assert broken_promises(tmp_path, "hurt", 6) == []
