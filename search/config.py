@@ -57,6 +57,7 @@ class SearchConfig(Config):
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches, whose best points are tried first")
     cold: bool = Field(False, description="try neither the space's points nor the shipped presets first")
+    veto: bool = Field(True, description="end a trial whose network is dead after a tenth of its first epoch")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
 
     @field_validator("name")

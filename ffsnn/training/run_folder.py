@@ -214,10 +214,12 @@ class Run(Iterator[EpochMetrics]):
         path: the folder.
         checkpoint_interval_s: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
         checkpoint_epochs: epochs that have a checkpoint in any case, besides the last one.
+        veto: end a run whose network is dead after a tenth of its first epoch.
 
     Raises:
         ConfigError: the folder holds another run, or cannot be written.
         DivergedError: a loss is not finite (from an epoch).
+        DeadLayerError: with `veto` (from the first epoch).
     """
 
     def __init__(
@@ -227,10 +229,11 @@ class Run(Iterator[EpochMetrics]):
         path: str | Path,
         checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
         checkpoint_epochs: Collection[int] = (),
+        veto: bool = False,
     ) -> None:
         self.folder = RunFolder(path)
         self.folder.create(config)
-        self.trainer = Trainer(config, split)
+        self.trainer = Trainer(config, split, veto=veto)
         self.history = self.folder.restore(self.trainer)
         self.epochs = iter(self.trainer)
         self.checkpoint_interval_s = checkpoint_interval_s

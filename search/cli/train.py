@@ -64,8 +64,11 @@ def _train(config: RunConfig, folder: Path, console: Console) -> float:
         console.print(remark)
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
     try:
-        for epoch in run_folder.Run(config, split, folder):
+        run = run_folder.Run(config, split, folder)
+        for epoch in run:
             console.print(_line(epoch, config.learning.epochs))
+            if epoch.epoch == 1 and run.trainer.dead:
+                console.print(f"nothing is learned: {run.trainer.dead}")
     except (DivergedError, OutOfMemory) as error:
         console.print(f"stopped: {error}")
         raise typer.Exit(1) from error

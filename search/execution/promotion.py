@@ -54,7 +54,7 @@ class Promotion(PausingScheduler):
                 if len(costs) >= rung.epoch:
                     resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
                     self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
-            if end and end.reason == "diverged":
+            if end and end.is_untrainable:
                 self._diverged(trial.number, len(costs))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from search.cluster import head_monitor, ray_cluster
 from search.execution.promotion import PausingScheduler
 from search.execution.session import Session, TrialEvent
 from search.registries import SCHEDULERS
-from search.store.trial_folder import End, Holder, TrialFolder, by_reason
+from search.store.trial_folder import UNTRAINABLE, End, Holder, TrialFolder, by_reason
 from search.study.reconcile import repair_trial
 
 EXCLUSIVE_TRIES = 1  # tries of a trial that had too little memory, which cost no retry
@@ -64,13 +64,19 @@ class FolderSearcher(Searcher):
             return Searcher.FINISHED
         if any(self._waits(number) for number in self.exclusive):
             return None  # or others would take the shares that its card is to be made of
-        number = self._next()
-        if number is None and self.live:
+        while (number := self._next()) is not None:
+            trial = self.prepared(number)
+            if (end := trial.end()) is None:
+                return self._handed_out(trial_id, trial)
+            self._ended(trial, end)  # it has the record of an earlier one
+        if self.live:
             return None  # a live one may have to be handed out again, or let one that rests go on
-        if number is None:
-            self._end_resting(list(self.resting))
-            return Searcher.FINISHED
-        trial = self.prepared(number)
+        self._end_resting(list(self.resting))
+        return Searcher.FINISHED
+
+    def _handed_out(self, trial_id: str, trial: TrialFolder) -> dict[str, Any]:
+        """What Tune is told of a trial that is to run now."""
+        number = trial.number
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)
         self.before[number] = trial.holder()
@@ -81,6 +87,7 @@ class FolderSearcher(Searcher):
             names.NUMBER: number, names.FOLDER: str(Path(trial.path)), names.THREADS: self.session.resources.cpus,
             names.OBJECTIVE: self.objective.name, names.RUNGS: self.search.milestones,
             names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
+            names.VETO: self.search.veto,
         }  # fmt: skip
 
     def _next(self) -> int | None:
@@ -135,6 +142,10 @@ class FolderSearcher(Searcher):
 
     def _close(self, trial: TrialFolder, end: End) -> None:
         trial.write_end(end)
+        self._ended(trial, end)
+
+    def _ended(self, trial: TrialFolder, end: End) -> None:
+        """Tell all who want to know that a trial has its end."""
         self.on_trial_end(trial)
         self.ended.append(end)
         values = trial.values(self.objective)
@@ -149,7 +160,7 @@ class FolderSearcher(Searcher):
         if problem:
             reason, _, detail = problem.partition(": ")
             if reason != "disk_full":
-                return End("pruned" if reason == "diverged" else "failed", reason, detail)
+                return End("pruned" if reason in UNTRAINABLE else "failed", reason, detail)
             self.stop.ask(f"the disk is full ({detail})", failed=True)
             return None
         if epochs >= self.search.epochs:

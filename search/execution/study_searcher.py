@@ -37,6 +37,7 @@ class StudySearcher(FolderSearcher):
         super().__init__(session, unfinished)
         self.base = session.config.base
         self.asked = len(self.study.get_trials(deepcopy=False))
+        self.known = {trial.config().id: trial.number for trial in reversed(list(session.folder.trials()))}
 
     def fresh(self) -> int | None:
         if self.asked >= self.search.trials:
@@ -51,18 +52,32 @@ class StudySearcher(FolderSearcher):
         """
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
-            sample, run = self._point(number)
-            trial.create(run)
+            sample, run = self._new_point(number)
+            if (same := self.known.get(run.id)) is not None and self.folder.trial(same).end():
+                trial.take_over(run, self.folder.trial(same))
+            else:
+                trial.create(run)
+            self.known.setdefault(run.id, number)
             sampling.record(self.search.space, self.study, number, sample)
         return trial
 
-    def _point(self, number: int) -> tuple[Sample, RunConfig]:
-        """Draw a trial's sample and configuration; one that breaks a rule gives way to another.
+    def _new_point(self, number: int) -> tuple[Sample, RunConfig]:
+        """A point that no earlier trial has; where all that were tried are known, the one that was suggested."""
+        suggested = self._point(number)
+        for attempt in range(ATTEMPTS, 2 * ATTEMPTS):
+            sample, run = suggested if attempt == ATTEMPTS else self._point(number, attempt)
+            if run.id not in self.known:
+                return sample, run
+        return suggested
+
+    def _point(self, number: int, first: int = 0) -> tuple[Sample, RunConfig]:
+        """Draw a trial's sample and configuration, from the `first` attempt on; one that breaks a rule gives way to
+        another.
 
         Raises:
             ConfigError: all that were tried break one.
         """
-        for attempt in range(ATTEMPTS):
+        for attempt in range(first, first + ATTEMPTS):
             sample = self._suggested(number, attempt)
             try:
                 return sample, self.search.space.apply(sample, self.base)

@@ -22,7 +22,7 @@ from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training.run_folder import Run
-from ffsnn.training.trainer import DivergedError
+from ffsnn.training.trainer import DeadLayerError, DivergedError
 from search import names
 from search.cluster import ray_cluster
 from search.cluster.head_monitor import HeadMonitor
@@ -48,7 +48,7 @@ class TrialTrainable(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[names.THREADS])
         self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
-        self.objective = OBJECTIVES[config[names.OBJECTIVE]]
+        self.objective, self.veto = OBJECTIVES[config[names.OBJECTIVE]], config[names.VETO]
         node = ""
         if config[names.ON_CLUSTER]:
             node = ray_cluster.here()
@@ -63,7 +63,7 @@ class TrialTrainable(Trainable):
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
         split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
-        run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs)
+        run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto)
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
         return run
@@ -89,6 +89,8 @@ class TrialTrainable(Trainable):
                 metrics = self.repeat.pop() if self.repeat else next(self.run)
             except DivergedError as error:
                 return self._stopped("diverged", error)
+            except DeadLayerError as error:
+                return self._stopped("dead", error)
             except OSError as error:
                 if error.errno not in NO_ROOM:
                     raise

@@ -68,6 +68,13 @@ class Surface:
         """The configurations as points, (C, D)."""
         return self.encoding.points(self.encoding.places(self.samples))
 
+    @property
+    def first_firing_rate(self) -> Array:
+        """Firing rate of the first layer in the first epoch, (C, S)."""
+        deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
+        rates: Array = self.curves[:, :, 0, len(SCALARS) + BY_LAYER.index("firing_rate") * deepest]
+        return rates
+
     def config(self, index: int) -> RunConfig:
         return self.space.apply(self.samples[index])
 
@@ -189,7 +196,7 @@ def _recorded(folder: SearchFolder, epochs: int) -> list[tuple[Sample, list[Epoc
     found = []
     for trial in folder.trials():
         end, history = trial.end(), trial.history()
-        if end and (len(history) >= epochs or end.reason == "diverged"):
+        if end and (len(history) >= epochs or end.is_untrainable):
             found.append((folder.config.space.read(trial.config()), history))
     return found
 

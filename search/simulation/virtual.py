@@ -116,6 +116,8 @@ def simulate(answers: Answers, config: SearchConfig, slots: int = 1, stop_at: in
 def _epoch(trial: RecordedTrial, config: SearchConfig) -> dict[str, Any]:
     """A trial's next report."""
     name = config.goal.name
+    if config.veto and trial.epochs == 0 and trial.answers.silent[trial.at]:
+        return {EPOCH: 0, name: float("nan"), PROBLEM: "dead: recorded", "done": True}
     if trial.epochs >= trial.answers.lengths[trial.at]:
         return {EPOCH: 0, name: float("nan"), PROBLEM: "diverged: recorded", "done": True}
     value = float(trial.answers.values[trial.at][trial.epochs])

@@ -34,6 +34,7 @@ from search.objectives import Objective
 from search.store.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
+BEFORE = {"veto": False}  # what searches did before there was a setting for it
 EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
 
 
@@ -247,7 +248,7 @@ class SearchFolder(TrialsFolder):
     @property
     def config(self) -> SearchConfig:
         """The search's configuration; the folder's name is the search's, whatever it was when it began."""
-        return parse(SearchConfig, self.read()["config"] | {"name": self.name})
+        return parse(SearchConfig, BEFORE | self.read()["config"] | {"name": self.name})
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
         """Trials with a result, by the objective after their last epoch; those at full length before all others."""

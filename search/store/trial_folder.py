@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from ffsnn import atomic
-from ffsnn.training.run_folder import RunFolder
+from ffsnn.training.run_folder import BEST, RunFolder
 from ffsnn.training.trainer import EpochMetrics
 from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, REST_FILE, TRIAL_LOCK
 
 if TYPE_CHECKING:
+    from ffsnn.config import RunConfig
     from search.objectives import Objective
 
+UNTRAINABLE = {"diverged", "dead"}  # reasons that lie in a trial's configuration
 State = Literal["complete", "pruned", "failed"]
 WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a network file system may need 90
 
@@ -41,8 +43,13 @@ class End:
     """The end of a trial."""
 
     state: State
-    reason: str  # finished, a scheduler's (asha), time_budget, diverged, or a failure's
+    reason: str  # finished, a scheduler's (promotion), time_budget, diverged, dead, or a failure's
     detail: str = ""
+
+    @property
+    def is_untrainable(self) -> bool:
+        """True if no training of its configuration would have come to more."""
+        return self.reason in UNTRAINABLE
 
     @property
     def is_failure(self) -> bool:
@@ -86,6 +93,22 @@ class TrialFolder(RunFolder):
         atomic.write(self.path / END_FILE, json.dumps(asdict(end) | {"history": history}))
         self.drop_checkpoints()
         self.wake()
+
+    def take_over(self, config: "RunConfig", other: "TrialFolder") -> None:
+        """Take the record of a trial with the same configuration, which has ended: it would be trained to the same.
+
+        The end is written last but for the configuration, without which there is no trial: so a kill in between is
+        made good by the next try.
+        """
+        end, history = other.end(), other.sealed_history()
+        assert end is not None
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_history(history or other.history())
+        if (other.path / BEST).exists():
+            atomic.write(self.path / BEST, (other.path / BEST).read_bytes())
+        detail = f"as trial {other.number}, which has the same configuration"
+        self.write_end(End(end.state, end.reason, detail))
+        self.rewrite_config(config)
 
     def reopen(self) -> None:
         """Take back its end: it rests where it ended, with its history."""

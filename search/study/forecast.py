@@ -55,14 +55,21 @@ class ForecastSampler(BaseSampler):
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        told = [it for it in study.get_trials(deepcopy=False) if it.intermediate_values and it.params]
-        return dict(self.encoding.sample(self._places(told)))
+        known = [it for it in study.get_trials(deepcopy=False) if it.params]
+        told = [it for it in known if it.intermediate_values]
+        pending = [it for it in known if not it.intermediate_values and not it.state.is_finished()]
+        return dict(self.encoding.sample(self._places(told, pending)))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
         raise NotImplementedError("all parameters are drawn at once")
 
-    def _places(self, told: list[FrozenTrial]) -> Array:
-        """Where the next trial's parameters lie, (P,)."""
+    def _places(self, told: list[FrozenTrial], pending: list[FrozenTrial]) -> Array:
+        """Where the next trial's parameters lie, (P,).
+
+        Args:
+            told: trials with a value at least.
+            pending: trials that have none yet.
+        """
         if len(told) < BEGINNING:
             first: Array = self.beliefs.draw(self.generator, 1)[0]
             return first
@@ -72,6 +79,8 @@ class ForecastSampler(BaseSampler):
         kept = best_and_some(costs, LOOKS_AT)
         places, scores = self.encoding.places([told[at].params for at in kept]), normal_scores(costs)[kept]
         model = GaussianProcess.fit(self.encoding.points(places), scores)
+        if pending:
+            model = model.believing(self.encoding.points(self.encoding.places([it.params for it in pending])))
         candidates = self._candidates(places[np.argsort(scores, kind="stable")[:PARENTS]])
         gain = log_improvement(*model.predict(self.encoding.points(candidates)), float(scores.min()))
         gain += WEIGHT / len(told) * self.beliefs.log_density(candidates)
@@ -84,7 +93,9 @@ class ForecastSampler(BaseSampler):
         near = parents[self.generator.integers(len(parents), size=NEAR)]
         moved = np.clip(near + SPREAD * self.generator.standard_normal(near.shape), 0, 1)
         other = np.where(self.is_choice, self.generator.random(near.shape), moved)
-        return np.concatenate([fresh, np.where(self.generator.random(near.shape) < CHANGED, other, near)])
+        changed = self.generator.random(near.shape) < CHANGED
+        changed[np.arange(NEAR), self.generator.integers(near.shape[1], size=NEAR)] = True  # one at least
+        return np.concatenate([fresh, np.where(changed, other, near)])
 
 
 def best_and_some(costs: Array, limit: int) -> npt.NDArray[np.int_]:

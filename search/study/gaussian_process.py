@@ -7,7 +7,7 @@ flat one. Deterministic: the same points give the same bits on the same machine.
 Legend: N points, D dimensions, M other points.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ class GaussianProcess:
     points: Array  # (N, D)
     inverse_squares: Array  # (D,) of the length scales
     variance: float
+    noise: float  # variance of a measurement
     factor: Array  # (N, N) lower triangle, Cholesky's, of the covariance with noise
     weights: Array  # (N,) the inverse covariance times the values
     center: float
@@ -69,7 +70,18 @@ class GaussianProcess:
         covariance = _covariance(points, points, inverse_squares, variance)
         lower = cholesky(covariance + (noise + JITTER) * np.eye(count), lower=True)
         weights = cho_solve((lower, True), target)
-        return cls(points, inverse_squares, variance, lower, weights, center, spread)
+        return cls(points, inverse_squares, variance, noise + JITTER, lower, weights, center, spread)
+
+    def believing(self, points: Array) -> "GaussianProcess":
+        """The process as if what it predicts at more points, (M, D), had been measured there (Ginsbourger et al. 2010,
+        kriging believer): its mean stays, and it is as sure there as where it was."""
+        predicted = (self.predict(points)[0] - self.center) / self.spread
+        values = self.factor @ (self.factor.T @ self.weights)
+        everywhere, known = np.concatenate([self.points, points]), np.concatenate([values, predicted])
+        covariance = _covariance(everywhere, everywhere, self.inverse_squares, self.variance)
+        lower = cholesky(covariance + self.noise * np.eye(len(known)), lower=True)
+        weights = cho_solve((lower, True), known)
+        return replace(self, points=everywhere, factor=lower, weights=weights)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation at M points, (M,) each, without the noise of a measurement."""

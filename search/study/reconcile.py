@@ -96,13 +96,13 @@ def _tell(study: optuna.Study, frozen: FrozenTrial, values: dict[int, float]) ->
 
 
 def study_values(trial: TrialFolder, end: End, objective: Objective) -> dict[int, float]:
-    """Values of a trial for the study, epoch by epoch; for the epoch in which it diverged, the worst.
+    """Values of a trial for the study, epoch by epoch; for the epoch in which it diverged or was dead, the worst.
 
     A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
     half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
     """
     values = dict(enumerate(trial.values(objective), 1))
-    return values | {len(values) + 1: objective.worst} if end.reason == "diverged" else values
+    return values | {len(values) + 1: objective.worst} if end.is_untrainable else values
 
 
 def _repair_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:

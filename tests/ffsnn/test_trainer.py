@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ffsnn.config import RunConfig
+from ffsnn.config import DataConfig, RunConfig
 from ffsnn.datasets.data import Split, load
 from ffsnn.randomness import generator
-from ffsnn.training.trainer import DivergedError, EpochMetrics, Trainer
+from ffsnn.training.trainer import DeadLayerError, DivergedError, EpochMetrics, Trainer, dead_layer
 
 BASE = RunConfig.parse(
     {
@@ -296,3 +296,27 @@ def test_weights_that_are_not_finite_name_layer_epoch_and_batch(split: Split) ->
 def test_a_huge_learning_rate_diverges(split: Split) -> None:
     with pytest.raises(DivergedError, match=r"layer 0 .* in epoch 1, batch \d+ .*: lower lr=1e\+38"):
         Trainer(BASE.replaced({"learning.lr": 1e38}), split).train_epoch()
+
+
+def test_a_network_that_is_dead_is_found_after_a_tenth_of_its_first_epoch():
+    split = load(DataConfig(dataset="digits"), 0)
+    silent = RunConfig.parse({
+        "data": {"dataset": "digits"}, "network": {"widths": [16, 16], "v_threshold": 1000.0},
+        "learning": {"batch_size": 8, "epochs": 2},
+    })  # fmt: skip
+    trainer = Trainer(silent, split, veto=True)
+    with pytest.raises(DeadLayerError, match="layer 0 has not fired once in the first 20 of 162 batches: lower v_thr"):
+        trainer.train_epoch()
+    plain = Trainer(silent, split)
+    assert plain.train_epoch().firing_rate == (0.0, 0.0)
+    assert plain.dead
+    assert plain.train_epoch().firing_rate == (0.0, 0.0)  # and goes on, where it is not to be vetoed
+    alive = Trainer(silent.replaced({"network.v_threshold": 0.5}), split, veto=True)
+    alive.train_epoch()
+    assert alive.dead is None
+
+
+def test_a_layer_that_always_fires_is_dead_too():
+    rates = torch.tensor([[0.2, 1.0], [0.3, 1.0]])
+    assert "every neuron of layer 1 has fired at every step in the first 2 of 9 batches" in dead_layer(rates, 9)
+    assert dead_layer(rates - 0.1, 9) is None

@@ -61,3 +61,14 @@ def test_values_that_hardly_differ_and_points_that_are_the_same_do_no_harm(value
     mean, deviation = GaussianProcess.fit(points, values).predict(points)
     assert np.isfinite(mean).all()
     assert np.isfinite(deviation).all()
+
+
+def test_believing_leaves_the_mean_and_makes_sure() -> None:
+    points, values = made(20, 3)
+    model = GaussianProcess.fit(points, values)
+    new, others = np.random.default_rng(2).random((2, 3)), np.random.default_rng(3).random((50, 3))
+    mean, deviation = model.predict(np.concatenate([others, new]))
+    believed_mean, believed = model.believing(new).predict(np.concatenate([others, new]))
+    assert np.allclose(believed_mean, mean, atol=1e-6)
+    assert (believed <= deviation + 1e-9).all()
+    assert (believed[-2:] < 0.7 * deviation[-2:]).all()

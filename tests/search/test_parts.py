@@ -138,7 +138,7 @@ def test_a_scheduler_goes_on_as_if_never_stopped_and_records_its_own_reason(
 
 @pytest.mark.parametrize(("decided", "reason"), [(True, "asha"), (False, "stopped")])
 def test_the_record_says_who_stopped_a_trial(decided: bool, reason: str, tmp_path: Path) -> None:
-    config = config_of()
+    config = config_of(scheduler="asha")
     session = session_of(SearchFolder.create(tmp_path, config, ""), config)
     searcher = study_searcher(session)
     number = searcher.suggest("a")["number"]
@@ -170,6 +170,29 @@ def test_a_sampler_is_a_function_of_seed_number_and_study(name: str, tmp_path: P
 @pytest.mark.parametrize("name", SAMPLERS.retired)
 def test_a_sampler_that_is_gone_can_be_read_and_names_the_others(name: str) -> None:
     config = config_of(sampler=name)
-    with pytest.raises(ConfigError, match=rf"the sampler {name} is gone.*--sampler tpe, random, gp"):
+    with pytest.raises(ConfigError, match=rf"the sampler {name} is gone.*--sampler forecast, tpe, random, gp"):
         limits(config.sampler, SPACE)
     assert name not in SAMPLERS
+
+
+def test_a_configuration_is_never_trained_twice(tmp_path: Path) -> None:
+    """Of a space of four points the fifth trial has the record of an earlier one."""
+    space = {"base": {"data": {"dataset": "digits"}, "network": {"widths": [16]}, "learning": {"batch_size": 256}},
+             "parameters": {"T": {"int": [2, 3]}, "surrogate": {"choice": ["atan", "sigmoid"]}}}  # fmt: skip
+    config = config_of(space=Space.parse(space).model_dump(mode="json"), trials=6, epochs=1)
+    folder, said = SearchFolder.create(tmp_path, config, ""), []
+    session = session_of(folder, config)
+    session.listeners.append(said.append)
+    searcher = study_searcher(session)
+    for number in range(4):
+        assert searcher.suggest(str(number))["number"] == number
+        (folder.trial(number).path / "history.jsonl").write_text(json.dumps(EPOCHS[0].json()) + "\n")
+        searcher.on_trial_complete(str(number), {"epoch": 1})
+    assert len({trial.config().id for trial in folder.trials()}) == 4
+    assert searcher.suggest("4") == "FINISHED"
+    for number in (4, 5):
+        same = int(folder.trial(number).end().detail.split()[2].strip(","))
+        assert folder.trial(number).config().id == folder.trial(same).config().id
+        assert folder.trial(number).history() == folder.trial(same).history()
+    assert [event.number for event in said if event.end] == list(range(6))
+    assert [trial.state.name for trial in open_study(folder).trials] == ["COMPLETE"] * 6
