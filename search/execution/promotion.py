@@ -29,6 +29,10 @@ class PausingScheduler(FIFOScheduler, ABC):
         """A trial that is to go on, which no longer rests; None: none for now."""
 
     @abstractmethod
+    def last(self) -> int | None:
+        """One more to go on, now that no trial runs and there will be no more; None: the search is over."""
+
+    @abstractmethod
     def given_up(self) -> list[int]:
         """Trials that rested and will not go on, whatever happens; each is named once."""
 
@@ -43,6 +47,7 @@ class Promotion(PausingScheduler):
     def __init__(self, config: SearchConfig) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.objective, self.full = config.goal, config.epochs
+        self.finished = False  # a trial has come to its full length
         epochs = [epoch for epoch in config.milestones if epoch < config.epochs]
         self.rungs = Rungs(epochs, config.rungs[1], config.trials)
 
@@ -50,6 +55,7 @@ class Promotion(PausingScheduler):
         """Have each trial where its folder says it is; those that ended for a reason `reopened` as if they rested."""
         for trial in folder.trials():
             costs, end = [self.objective.cost(value) for value in trial.values(self.objective)], trial.end()
+            self.finished |= len(costs) >= self.full
             for rung in self.rungs.rungs:
                 if len(costs) >= rung.epoch:
                     resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
@@ -69,11 +75,20 @@ class Promotion(PausingScheduler):
             self.rungs.leave(number, epoch)
         return str(TrialScheduler.STOP if self.rests(number) else TrialScheduler.CONTINUE)
 
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self.finished |= result.get(EPOCH, 0) >= self.full
+
     def rests(self, number: int) -> bool:
         return number in self.rungs.resting
 
     def next(self) -> int | None:
-        if (found := self.rungs.next()) is None:
+        return self._goes_on(self.rungs.next())
+
+    def last(self) -> int | None:
+        return None if self.finished else self._goes_on(self.rungs.last())
+
+    def _goes_on(self, found: tuple[int, int] | None) -> int | None:
+        if found is None:
             return None
         self.rungs.leave(*found)
         return found[0]

@@ -67,15 +67,23 @@ class Rungs:
                 return rung.resting[0][1], rung.epoch
         return None
 
+    def last(self) -> tuple[int, int] | None:
+        """The trial that is to go on where there will be no more trials and no one has earned it: the best one of the
+        last rung that any came to, as in successive halving of a fixed number, which always leaves one."""
+        for rung in reversed(self.rungs):
+            if rung.resting:
+                return rung.resting[0][1], rung.epoch
+        return None
+
     def hopeless(self) -> Iterator[tuple[int, int]]:
         """Trials, with the epochs of their rungs, that will not go on whatever is still to come.
 
         Ranks only get worse, so it is enough that even with all trials that may yet come to a rung one in `factor` of
-        them would not reach down to it.
+        them would not reach down to it. The best of a rung always may go on (`last`).
         """
         most = self.trials  # that may come to the rung in all
         for rung in self.rungs:
-            good = most // self.factor
+            good = max(most // self.factor, 1)
             first = bisect.bisect_left(rung.resting, good, key=rung.rank)
             yield from ((number, rung.epoch) for _, number in rung.resting[first:])
             to_come = max(most - len(rung.came), 0)

@@ -71,6 +71,8 @@ class FolderSearcher(Searcher):
             self._ended(trial, end)  # it has the record of an earlier one
         if self.live:
             return None  # a live one may have to be handed out again, or let one that rests go on
+        if self.pausing and (number := self.pausing.last()) is not None:
+            return self._handed_out(trial_id, self._awake(number))
         self._end_resting(list(self.resting))
         return Searcher.FINISHED
 
@@ -97,11 +99,15 @@ class FolderSearcher(Searcher):
         number = self.pausing.next() if self.pausing else None
         if number is None:
             return self.fresh()
+        return self._awake(number).number
+
+    def _awake(self, number: int) -> TrialFolder:
+        """A trial that rested and is to go on."""
         self.resting.discard(number)
         trial = self.folder.trial(number)
         trial.wake()
         repair_trial(trial, self.say)  # its checkpoint may have been damaged since
-        return number
+        return trial
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if names.PROBLEM not in result:

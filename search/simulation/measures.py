@@ -111,6 +111,31 @@ def regret(courses: Sequence[Course], best: float, budget: int, cost: Callable[[
     return np.array([np.mean([cost(value) - cost(best) for value in each.after_epochs(at)]) for each in courses])
 
 
+@dataclass(frozen=True)
+class AnswerError:
+    """Mean absolute differences of the objective at an epoch."""
+
+    epoch: int
+    nearest: float  # of a held-out configuration to the nearest other one, which would answer for it
+    seeds: float  # of a configuration to itself under another seed; nan: it has one seed alone
+    any: float  # of two configurations at random
+
+
+def answer_errors(answers: Answers, epochs: Sequence[int]) -> list[AnswerError]:
+    """Error of the surface's answers for configurations that it does not have: each is left out once."""
+    surface, points = answers.surface, answers.surface.points
+    away = ((points[:, None] - points[None]) ** 2).sum(2)
+    np.fill_diagonal(away, np.inf)
+    nearest, found = away.argmin(1), []
+    for epoch in epochs:
+        values = answers.values[:, :, epoch - 1]  # (C, S)
+        first = values[:, 0]
+        apart = np.abs(values[:, 1:] - values[:, :1]).mean() if len(surface.seeds) > 1 else math.nan
+        anyone = np.abs(first[:, None] - first[None]).mean()
+        found.append(AnswerError(epoch, float(np.abs(first - first[nearest]).mean()), float(apart), float(anyone)))
+    return found
+
+
 def _median(ordered: Array) -> float:
     """Median of sorted numbers, of which the last may be infinite."""
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]

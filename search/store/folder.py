@@ -34,7 +34,7 @@ from search.objectives import Objective
 from search.store.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
-BEFORE = {"veto": False}  # what searches did before there was a setting for it
+BEFORE = {"veto": False, "cold": True}  # what searches did before there was a setting for it
 EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
 
 

@@ -140,5 +140,24 @@ def test_those_that_can_never_go_on_are_given_up_at_once(factor: int) -> None:
     rungs = Rungs([1, factor], factor, trials=6)
     for number in range(6):
         rungs.arrive(number, 1, cost=float(number))
-        given_up = [lost for lost, _ in rungs.hopeless()]
+        given_up = [lost for lost, _ in rungs.hopeless()]  # trials come the best first
         assert given_up == [n for n in range(number + 1) if n >= 6 // factor]
+
+
+def test_a_search_too_small_for_its_rungs_still_ends_with_one_at_full_length() -> None:
+    """Of two trials at a rung one in three is none."""
+    scheduler = Promotion(CONFIG.model_copy(update={"trials": 2}))
+    for number, value in enumerate([0.3, 0.5]):
+        assert scheduler.on_trial_result(None, Trial(number), {EPOCH: 1, "val_accuracy": value}) == "STOP"
+    assert scheduler.given_up() == [0]
+    assert (scheduler.next(), scheduler.last()) == (None, 1)
+    assert scheduler.on_trial_result(None, Trial(1), {EPOCH: 3, "val_accuracy": 0.6}) == "STOP"
+    assert (scheduler.next(), scheduler.last()) == (None, 1)
+    scheduler.on_trial_complete(None, Trial(1), {EPOCH: 9, "val_accuracy": 0.7})
+    assert scheduler.last() is None
+
+
+def test_it_ends_where_no_trial_can_go_on() -> None:
+    scheduler = Promotion(CONFIG)
+    scheduler.on_trial_result(None, Trial(0), {EPOCH: 0, "val_accuracy": math.nan})
+    assert scheduler.last() is None
