@@ -77,7 +77,7 @@ class FolderSearcher(Searcher):
         return Searcher.FINISHED
 
     def _handed_out(self, trial_id: str, trial: TrialFolder) -> dict[str, Any]:
-        """What Tune is told of a trial that is to run now."""
+        """The answer to Tune for a trial that is to run now."""
         number = trial.number
         failures = trial.failures()
         self.live[trial_id], self.failures[number] = number, len(failures)

@@ -92,7 +92,7 @@ def mean(values: Array) -> tuple[Array, Array]:
 
 def ratio(values: Sequence[float], others: Sequence[float]) -> Estimate:
     """Ratio of two medians over the same seeds, with the interval of its bootstrap; nan: the other was never seen."""
-    pairs = np.array([values, others])
+    pairs = np.array([values, np.where(np.isinf(others), np.nan, others)])  # over what was not seen there is no ratio
     draws = np.random.default_rng(0).integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
     with np.errstate(invalid="ignore"):
         drawn = np.sort([_median(np.sort(pairs[0][draw])) / _median(np.sort(pairs[1][draw])) for draw in draws])

@@ -52,7 +52,7 @@ def document(answers: Answers, pairs: Sequence[Pair], plan: Plan, config: Search
 
 
 def answers_section(answers: Answers, config: SearchConfig) -> Section:
-    """How suggestions are answered, and how good these answers would be elsewhere."""
+    """The way that suggestions are answered, and how good these answers would be elsewhere."""
     goal = config.goal
     scale, form = (100, ".1f") if goal.is_share else (1, ".4g")
     rows = tuple(
@@ -104,7 +104,7 @@ def table(answers: Answers, pairs: Sequence[Pair], goal: Objective) -> Table:
 
 
 def curves(answers: Answers, pairs: Sequence[Pair], goal: Objective, over: str) -> go.Figure:
-    """How far the incumbent is from the surface's best over a budget, pair by pair."""
+    """The incumbent's distance from the surface's best over a budget, pair by pair."""
     figure, best = go.Figure(), goal.cost(float(answers.final[answers.rank.argmin()]))
     least = np.abs(np.diff(np.sort(answers.final)[[-2, -1]]))[0] / 2  # half a step: there is no zero on this axis
     for pair, color in zip(pairs, (COLORWAY * len(pairs)), strict=False):

@@ -23,7 +23,7 @@ class Answers:
         self.values = surface.values(objective)  # (C, S, E)
         self.seconds = np.nan_to_num(surface.curves[..., 2].astype(np.float64))
         self.lengths = np.isfinite(surface.curves[..., 0]).sum(2)  # (C, S): epochs before it diverged
-        self.silent = surface.first_firing_rate == 0  # (C, S): its first layer, all through the first epoch
+        self.silent = surface.silent  # (C, S)
         self.final = self.values[:, :, -1].mean(1)  # (C,)
         order = np.argsort([objective.cost(value) for value in self.final], kind="stable")
         self.rank = np.empty(len(order), int)  # (C,): 0 is the best at full length, over all its seeds

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.fields import short
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.trainer import AT_LEAST, EpochMetrics
 from ffsnn.validation import ConfigError
 from search.objectives import Objective
 from search.store.folder import SearchFolder
@@ -69,11 +69,17 @@ class Surface:
         return self.encoding.points(self.encoding.places(self.samples))
 
     @property
-    def first_firing_rate(self) -> Array:
-        """Firing rate of the first layer in the first epoch, (C, S)."""
+    def silent(self) -> npt.NDArray[np.bool_]:
+        """True where a search would find a network dead (`ffsnn.training.trainer.dead_layer`), (C, S).
+
+        What is recorded is the whole first epoch, of which a search looks at a part.
+        """
         deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
-        rates: Array = self.curves[:, :, 0, len(SCALARS) + BY_LAYER.index("firing_rate") * deepest]
-        return rates
+        first_layer = self.curves[:, :, 0, len(SCALARS) + BY_LAYER.index("firing_rate") * deepest]
+        configs = map(self.config, range(len(self.samples)))
+        long = [config.data.trained_on >= AT_LEAST * config.learning.batch_size for config in configs]
+        found: npt.NDArray[np.bool_] = (first_layer == 0) & np.array(long)[:, None]
+        return found
 
     def config(self, index: int) -> RunConfig:
         return self.space.apply(self.samples[index])
@@ -136,7 +142,7 @@ class Surface:
                     f"end, or one of {known}"
                 )
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 header, curves = json.loads(file["header"].tobytes()), file["curves"].transpose(3, 2, 1, 0)
             if header["format"] > FORMAT:
                 raise ConfigError(f"{path} was written by a newer version of ffsnn: use that")

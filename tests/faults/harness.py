@@ -87,6 +87,7 @@ class Life:
     runs: list[Run] = field(default_factory=list)
     done: dict[str, Work] = field(default_factory=dict)  # by trial, as the last run left it
     broken: list[str] = field(default_factory=list)  # work that was done and was done again
+    rested: set[str] = field(default_factory=set)  # trials that ended at a rung, and may go on with more trials
 
     @property
     def folder(self) -> Path:
@@ -146,6 +147,8 @@ class Life:
         for trial in sorted((self.folder / "trials").glob("*")):
             ended = (trial / "end.json").exists()
             done[trial.name] = Work(ended, epochs(trial) if ended else epochs_saved(trial))
+            if ended and json.loads((trial / "end.json").read_text() or "{}").get("reason") == "promotion":
+                self.rested.add(trial.name)
         return done
 
     def _compare(self, now: dict[str, Work]) -> None:
@@ -153,6 +156,8 @@ class Life:
         for trial, (ended, old) in self.done.items():
             path = self.folder / "trials" / trial
             kept = any(there[: len(old)] == old for there in (epochs(path), epochs_saved(path)))
+            if ended and trial in self.rested:  # with more trials it may go on: anew, to the same values
+                kept, ended = _agree(epochs(path), old), False
             if not kept or (ended and len(epochs(path)) > len(old)):
                 had = f"{'ended' if ended else 'a checkpoint'} after {len(old)} epochs"
                 self.broken.append(f"work: trial {trial} had {had}, and they are not what its folder has now")
@@ -167,6 +172,11 @@ class Life:
             **os.environ, "PYTHONPATH": os.pathsep.join(path), "FFSNN_HOME": str(self.home),
             "FFSNN_FAULTS": json.dumps(plan),
         }  # fmt: skip
+
+
+def _agree(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
+    """True if two histories have the same accuracies, as far as both go."""
+    return all(one.get("val_accuracy") == other.get("val_accuracy") for one, other in zip(some, others, strict=False))
 
 
 def _ended(driver: "subprocess.Popen[bytes]") -> int | None:

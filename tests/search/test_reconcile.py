@@ -21,7 +21,7 @@ from search.study.sampling import _Given, suggest
 from spaces.space import Space
 from tests.search.conftest import open_study
 
-CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=5, epochs=3, device="cpu")
+CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=5, epochs=3, scheduler="asha", device="cpu")
 ENDS = {0: End("complete", "finished"), 1: End("pruned", "asha"), 2: End("failed", "died", "killed")}
 
 

@@ -51,8 +51,11 @@ def test_a_real_search_and_a_simulated_one_do_the_same(
     steps = simulate(answers, config)
     trained = {trial.number: (surface.space.read(trial.config()), trial.values(config.goal))
                for trial in real.folder.trials()}  # fmt: skip
-    assert {step.trial for step in steps} == trained.keys()
+    assert {step.trial for step in steps} == {number for number, (_, values) in trained.items() if values}
     for number, (sample, values) in trained.items():
+        if not values:  # dead in its first epoch, in both
+            assert real.folder.trial(number).end().reason == "dead"
+            continue
         mine = [step for step in steps if step.trial == number]
         assert surface.samples[mine[0].index] == sample
         assert [step.epoch for step in mine] == list(range(1, len(values) + 1))
@@ -77,7 +80,7 @@ def test_slots_share_a_virtual_clock(recorded: tuple[Path, Surface]) -> None:
     answers = Answers(recorded[1], OBJECTIVES["val_accuracy"])
     config = config_of(recorded[1], ("random", "none"), Plan("val_accuracy", trials=14), seed=0)
     alone, four = simulate(answers, config), simulate(answers, config, slots=4)
-    assert len(alone) == len(four) == 14 * 9
+    assert len(alone) == len(four) == answers.lengths[:, 0].sum() > 100
     total = sum(answers.seconds[step.index, 0, step.epoch - 1] for step in alone)
     assert alone[-1].seconds == pytest.approx(total)
     assert total / 4 <= four[-1].seconds < total
