@@ -30,13 +30,14 @@ class Sampler:
 
     make: Make
     looks_at: int | None = None  # trials, because its time grows with them (`search.study.subset`); None: at all
+    priors: bool = False  # it takes a space's beliefs into account
     conditions: bool = True  # it models parameters that only some trials have; otherwise these are drawn at random
 
 
 register = SAMPLERS.decorator(Sampler)
 
 
-@register("forecast")
+@register("forecast", priors=True)
 def forecast(seed: int, config: "SearchConfig") -> "BaseSampler":
     """A Gaussian process over what all trials are expected to reach at full length (`search.study.forecast`)."""
     from search.study.forecast import ForecastSampler
@@ -95,7 +96,7 @@ def seen_by(name: str, study: "optuna.Study") -> Any:
 
 
 def limits(name: str, space: Space) -> str | None:
-    """Parameters that the sampler leaves to chance in this space, in a sentence; None: none.
+    """The part of this space that the sampler leaves to chance or does not look at, in a sentence; None: none.
 
     Raises:
         ConfigError: the sampler is none any more.
@@ -105,6 +106,9 @@ def limits(name: str, space: Space) -> str | None:
             f"the sampler {name} is gone, for it drew choices at random: search under another --name, with --sampler "
             f"{', '.join(SAMPLERS)}"
         )
+    believed = [short(path) for path, parameter in space.parameters.items() if parameter.prior]
+    if believed and not SAMPLERS[name].priors:
+        return f"the {name} sampler does not look at priors ({', '.join(believed)}): forecast does"
     if SAMPLERS[name].conditions:
         return None
     left = [short(path) for path, parameter in space.parameters.items() if parameter.when]

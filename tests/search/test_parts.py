@@ -196,3 +196,9 @@ def test_a_configuration_is_never_trained_twice(tmp_path: Path) -> None:
         assert folder.trial(number).history() == folder.trial(same).history()
     assert [event.number for event in said if event.end] == list(range(6))
     assert [trial.state.name for trial in open_study(folder).trials] == ["COMPLETE"] * 6
+
+
+def test_a_sampler_that_does_not_look_at_priors_says_so() -> None:
+    space = Space.parse({"parameters": {"tau": {"float": [1.1, 5], "prior": {"centre": 2}}}})
+    assert limits("tpe", space) == "the tpe sampler does not look at priors (tau): forecast does"
+    assert limits("forecast", space) is None
