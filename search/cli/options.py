@@ -50,4 +50,4 @@ def at_least_one(**options: int | None) -> None:
     """
     for name, value in options.items():
         if value is not None and value < 1:
-            raise ConfigError(f"--{name} must be at least 1, but got {value}")
+            raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, but got {value}")

@@ -13,7 +13,7 @@ def simulate(
         str, typer.Argument(help="a recorded surface: one that is shipped (digits, mnist, fashion_mnist), a file, or "
                                  "searches of one space that ran every trial to its end, as NAME[,NAME...]")
     ] = "digits",
-    sampler: Annotated[str, typer.Option(help="samplers to compare, as NAME[,NAME...]")] = "random,tpe,forest",
+    sampler: Annotated[str, typer.Option(help="samplers to compare, as NAME[,NAME...]")] = "random,tpe,forecast",
     scheduler: Annotated[str, typer.Option(help="schedulers to compare, as NAME[,NAME...]")] = "asha,promotion",
     seeds: Annotated[int, typer.Option(help="searches of each pair")] = 20,
     trials: Annotated[int, typer.Option(help="of a search")] = 100,

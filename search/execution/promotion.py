@@ -61,12 +61,12 @@ class Promotion(PausingScheduler):
                     resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
                     self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
             if end and end.is_untrainable:
-                self._diverged(trial.number, len(costs))
+                self._untrainable(trial.number)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         number, epoch, value = trial.config[NUMBER], result[EPOCH], result[self.objective.name]
         if not math.isfinite(value):
-            self._diverged(number, max((r.epoch for r in self.rungs.rungs if number in r.cost), default=0))
+            self._untrainable(number)
             return str(TrialScheduler.STOP)
         if epoch not in self.rungs.at:
             return str(TrialScheduler.CONTINUE)
@@ -76,7 +76,10 @@ class Promotion(PausingScheduler):
         return str(TrialScheduler.STOP if self.rests(number) else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """A trial's last report: at its full length, or that it diverged or was dead."""
         self.finished |= result.get(EPOCH, 0) >= self.full
+        if not math.isfinite(result.get(self.objective.name, math.nan)):
+            self._untrainable(trial.config[NUMBER])
 
     def rests(self, number: int) -> bool:
         return number in self.rungs.resting
@@ -99,9 +102,8 @@ class Promotion(PausingScheduler):
             self.rungs.leave(number, epoch)
         return [number for number, _ in hopeless]
 
-    def _diverged(self, number: int, epochs: int) -> None:
-        """One that diverged came to the next rung as the worst."""
-        for rung in self.rungs.rungs:
-            if rung.epoch > epochs:
-                self.rungs.arrive(number, rung.epoch, math.inf, resting=False)
-                return
+    def _untrainable(self, number: int) -> None:
+        """One that diverged or was dead came to the next rung as the worst."""
+        to_come = [rung.epoch for rung in self.rungs.rungs if number not in rung.cost]
+        if to_come:
+            self.rungs.arrive(number, to_come[0], math.inf, resting=False)

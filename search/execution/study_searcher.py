@@ -53,7 +53,8 @@ class StudySearcher(FolderSearcher):
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
             sample, run = self._new_point(number)
-            if (same := self.known.get(run.id)) is not None and self.folder.trial(same).end():
+            same = self.known.get(run.id)
+            if same is not None and (end := self.folder.trial(same).end()) and end.is_final:
                 trial.take_over(run, self.folder.trial(same))
             else:
                 trial.create(run)

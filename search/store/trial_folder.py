@@ -52,6 +52,11 @@ class End:
         return self.reason in UNTRAINABLE
 
     @property
+    def is_final(self) -> bool:
+        """True if another trial of the same configuration would end alike: neither a failure nor the clock ended it."""
+        return self.state != "failed" and self.reason != "time_budget"
+
+    @property
     def is_failure(self) -> bool:
         """True for a failure of the machine or the code, not for want of time."""
         return self.state == "failed" and self.reason != "time_budget"

@@ -29,13 +29,14 @@ def final_costs(curves: Sequence[Mapping[int, float]], epochs: int, objective: O
     for row, curve in zip(table, curves, strict=True):
         for epoch, value in curve.items():
             row[min(epoch, epochs) - 1] = value  # what diverged in its last epoch has one more
+    trained = table != objective.worst  # what diverged fell to it, which is no gain of others
     if objective.is_share:
         share = np.clip(table, NEAREST, 1 - NEAREST)
         table = np.log(share / (1 - share))
     if objective.direction == "maximize":
         table = -table
     steps = np.diff(table, axis=1)
-    seen = np.isfinite(steps)
+    seen = np.isfinite(steps) & trained[:, 1:]
     gains = np.where(seen, steps, 0.0).sum(0) / np.maximum(seen.sum(0), 1)  # nothing where no one was that far
     to_come = np.append(np.cumsum(gains[::-1])[::-1], 0.0)  # from each epoch to the last
     lengths = np.array([max(curve) for curve in curves]).clip(max=epochs)

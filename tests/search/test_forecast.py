@@ -70,6 +70,8 @@ def test_a_stopped_trial_is_expected_to_gain_what_others_gained() -> None:
     odds = [{1: 0.0, 2: 1.0, 3: 3.0}, {1: 0.5, 2: 2.5}, {1: -1.0}]  # log odds: gains of 1.5, then 2
     curves = [{epoch: 1 / (1 + math.exp(-value)) for epoch, value in curve.items()} for curve in odds]
     assert np.allclose(final_costs(curves, 3, ACCURACY), [-3.0, -4.5, -2.5])
+    fell = [*curves, {1: 0.7, 2: 0.0}]  # and diverged: no gain that others are to expect
+    assert np.allclose(final_costs(fell, 3, ACCURACY)[:3], [-3.0, -4.5, -2.5])
     energies = [{1: 5.0, 2: 4.0}, {1: 7.0}]
     assert np.allclose(final_costs(energies, 3, ENERGY), [4.0, 6.0])
 

@@ -11,11 +11,11 @@ from tests.search.conftest import ffsnn, refused
 def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None:
     page, kept = tmp_path / "page.html", tmp_path / "kept.npz"
     done = ffsnn(
-        "simulate", "digits", "--sampler", "random", "--scheduler", "none,promotion", "--seeds", "2", "--trials", "30",
-        "--slots", "4", "--write", str(page), "--keep", str(kept), home=home,
+        "simulate", "--scheduler", "none,promotion", "--seeds", "2", "--trials", "30", "--slots", "4",
+        "--write", str(page), "--keep", str(kept), home=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "random + promotion" in done.stdout
+    assert "simulating forecast + promotion" in done.stdout  # the defaults are among what is simulated
     assert f"written: {page}" in done.stdout
     assert "<h1>Simulated searches on digits</h1>" in page.read_text()
     again = ffsnn("simulate", str(kept), "--sampler", "random", "--scheduler", "none", "--seeds", "1", "--trials", "2",
