@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ffsnn.fields import short
 from search.config import SearchConfig
+from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder, TrialsFolder, place
 from search.store.trial_folder import End, TrialFolder, by_reason
 
@@ -51,6 +52,8 @@ class ProgressDisplay(threading.Thread):
                 self.epochs[trial.number], self.last[trial.number] = len(values), values[-1]
             if end := trial.end():
                 self._count(trial.number, end)
+            elif SCHEDULERS[config.scheduler].rests and self.epochs.get(trial.number) in config.milestones:
+                self.resting.add(trial.number)
         self.epochs_before = sum(self.epochs.values())
 
     def on_event(self, event: "TrialEvent") -> None:
@@ -104,9 +107,10 @@ class ProgressDisplay(threading.Thread):
         """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""
         done = sum(self.epochs.values())
         pace = (done - self.epochs_before) / (time.monotonic() - self.started)
-        if not ended or pace <= 0:
+        known = ended + len(self.resting)  # few that rest go on
+        if not known or pace <= 0:
             return ""
-        started = ended + 0.5 * len(self.running)  # a running trial is half done, on average
+        started = known + 0.5 * len(self.running)  # a running trial is half done, on average
         left = done / started * (self.config.trials - started) / pace
         if self.config.time_budget:
             left = min(left, self.config.time_budget * 60 - (time.monotonic() - self.started))
