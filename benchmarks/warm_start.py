@@ -53,9 +53,9 @@ def main() -> None:
         tree["base"]["data"]["train_images"] = asked.slice
         (home / "slice.yaml").write_text(yaml.safe_dump(tree))
         for seed in range(asked.seeds):
-            accuracies(f"slice-{seed}", home, home / "slice.yaml", trials=24, seed=seed)
+            accuracies(f"slice-{seed}", home, home / "slice.yaml", trials=24, seed=seed, cold=True)
             for kind, settings in (("without", {}), ("with", {"warm_start": (f"slice-{seed}",)})):
-                found = accuracies(f"{kind}-{seed}", home, "mnist", trials=asked.trials, seed=seed, **settings)
+                found = accuracies(f"{kind}-{seed}", home, "mnist", trials=asked.trials, seed=seed, cold=True, **settings)
                 whole[kind].append(found)
                 console.print(f"seed {seed} {kind}: {[f'{100 * (value or 0):.1f}' for value in found]}")
     table = Table(title=f"trials (of {asked.trials}) until a search on MNIST reaches an accuracy, a seed each")
