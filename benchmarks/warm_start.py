@@ -55,7 +55,8 @@ def main() -> None:
         for seed in range(asked.seeds):
             accuracies(f"slice-{seed}", home, home / "slice.yaml", trials=24, seed=seed, cold=True)
             for kind, settings in (("without", {}), ("with", {"warm_start": (f"slice-{seed}",)})):
-                found = accuracies(f"{kind}-{seed}", home, "mnist", trials=asked.trials, seed=seed, cold=True, **settings)
+                settings |= {"trials": asked.trials, "seed": seed, "cold": True}
+                found = accuracies(f"{kind}-{seed}", home, "mnist", **settings)
                 whole[kind].append(found)
                 console.print(f"seed {seed} {kind}: {[f'{100 * (value or 0):.1f}' for value in found]}")
     table = Table(title=f"trials (of {asked.trials}) until a search on MNIST reaches an accuracy, a seed each")
