@@ -39,7 +39,8 @@ class FolderSearcher(Searcher):
         self.exclusive: set[int] = set()  # live ones that are to have a card for themselves
         self.failures: dict[int, int] = {}  # of a live trial, when it was handed out
         self.before: dict[int, Holder | None] = {}  # who had a live trial before it was handed out
-        self.ended = session.ends()
+        self.ends = session.ends()
+        self.failed = [end for end in self.ends if end.is_failure]
         self.scheduler = SCHEDULERS[self.search.scheduler].build(self.search, self.folder, session.stopped.add)
         self.pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
         self.resting = {number for number in waiting if self.pausing and self.pausing.rests(number)}
@@ -153,12 +154,13 @@ class FolderSearcher(Searcher):
     def _ended(self, trial: TrialFolder, end: End) -> None:
         """Tell all who want to know that a trial has its end."""
         self.on_trial_end(trial)
-        self.ended.append(end)
+        self.ends.append(end)
+        self.failed += [end] if end.is_failure else []
         values = trial.values(self.objective)
         self.session.tell(TrialEvent(trial.number, len(values), values[-1] if values else None, end))
-        failed = [end for end in self.ended if end.is_failure]
-        if len(self.ended) >= AT_LEAST and len(failed) > self.search.max_failed * len(self.ended):
-            self.stop.ask(f"{len(failed)} of {len(self.ended)} trials have failed ({by_reason(failed)})", failed=True)
+        ended, failed = len(self.ends), len(self.failed)
+        if ended >= AT_LEAST and failed > self.search.max_failed * ended:
+            self.stop.ask(f"{failed} of {ended} trials have failed ({by_reason(self.failed)})", failed=True)
 
     def _end(self, trial: TrialFolder, problem: str | None) -> End | None:
         """End of a trial that was stopped; None: it goes on another time."""

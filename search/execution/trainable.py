@@ -76,6 +76,7 @@ class TrialTrainable(Trainable):
             else:  # by its last epoch, by a rung, or by the clock, which leaves no time for a checkpoint
                 self.run.save_best()
         self.held.close()
+        self.folder.tidy()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._let_go()

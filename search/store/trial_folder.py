@@ -1,10 +1,12 @@
 """A trial's own folder: that of its training run (`ffsnn.training.run_folder`), and what a search adds to it.
 
-    output.log        what its processes printed
+    output.log        what its processes printed, if anything
     failures.jsonl    a line for each of its processes that crashed or hung
-    end.json          how it ended, once it has, sealed with its whole history
+    end.json          how it ended, once it has, sealed with its whole history; which process trained it last
     rest.json         that history, of one that may go on after all: it has no checkpoint, and begins anew if it does
     trial.lock        held by the process that trains it; says which
+
+One that has ended keeps its configuration, history, end and best weights: four files, and those of its failures.
 
 The process that trains it writes its epochs, the driver its end; either may write a failure.
 """
@@ -17,7 +19,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,9 +97,26 @@ class TrialFolder(RunFolder):
     def write_end(self, end: End) -> None:
         """Seal it, with its history; what only a trial that goes on would need is deleted."""
         history = [epoch.json() for epoch in self.history()]
-        atomic.write(self.path / END_FILE, json.dumps(asdict(end) | {"history": history}))
+        holder = self.holder()
+        trained_by = {"trained_by": asdict(holder)} if holder else {}
+        atomic.write(self.path / END_FILE, json.dumps(asdict(end) | trained_by | {"history": history}))
         self.drop_checkpoints()
         self.wake()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete what an ended trial needs no more, unless a process still has it: which then does so when it lets
+        go of it."""
+        if self.end() is None:
+            return
+        with suppress(FileNotFoundError), (self.path / TRIAL_LOCK).open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            if (output := self.path / OUTPUT_FILE).exists() and output.stat().st_size == 0:
+                output.unlink()
+            (self.path / TRIAL_LOCK).unlink()
 
     def take_over(self, config: "RunConfig", other: "TrialFolder") -> None:
         """Take the record of a trial with the same configuration, which has ended: it would be trained to the same.
@@ -198,8 +217,10 @@ class TrialFolder(RunFolder):
     def holder(self) -> Holder | None:
         """The process that has it, or had it last."""
         try:
-            return Holder(**json.loads((self.path / TRIAL_LOCK).read_text()))
-        except (OSError, ValueError, TypeError):
+            lock = self.path / TRIAL_LOCK
+            said = json.loads(lock.read_text()) if lock.exists() else (self._sealed() or {})["trained_by"]
+            return Holder(**said)
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def held(self) -> bool:

@@ -6,6 +6,7 @@ epoch on, a mean an epoch: so trials that came to the same epoch keep their orde
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,13 @@ def final_costs(curves: Sequence[Mapping[int, float]], epochs: int, objective: O
         epochs: of a trial at full length.
         objective: that the values are of; a share is taken as its log odds, in which gains are alike everywhere.
     """
+    told = np.fromiter(map(len, curves), int, len(curves))
+    columns = np.fromiter(chain.from_iterable(curves), int) - 1
+    columns = np.minimum(columns, epochs - 1)  # what diverged in its last epoch has one more
     table = np.full((len(curves), epochs), np.nan)
-    for row, curve in zip(table, curves, strict=True):
-        for epoch, value in curve.items():
-            row[min(epoch, epochs) - 1] = value  # what diverged in its last epoch has one more
+    table[np.repeat(np.arange(len(curves)), told), columns] = np.fromiter(
+        chain.from_iterable(curve.values() for curve in curves), float
+    )
     trained = table != objective.worst  # what diverged fell to it, which is no gain of others
     if objective.is_share:
         share = np.clip(table, NEAREST, 1 - NEAREST)
@@ -39,8 +43,8 @@ def final_costs(curves: Sequence[Mapping[int, float]], epochs: int, objective: O
     seen = np.isfinite(steps) & trained[:, 1:]
     gains = np.where(seen, steps, 0.0).sum(0) / np.maximum(seen.sum(0), 1)  # nothing where no one was that far
     to_come = np.append(np.cumsum(gains[::-1])[::-1], 0.0)  # from each epoch to the last
-    lengths = np.array([max(curve) for curve in curves]).clip(max=epochs)
-    final: Array = table[np.arange(len(table)), lengths - 1] + to_come[lengths - 1]
+    last = np.maximum.reduceat(columns, np.cumsum(told) - told)
+    final: Array = table[np.arange(len(table)), last] + to_come[last]
     return final
 
 

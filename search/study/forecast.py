@@ -8,6 +8,7 @@ random, so that no model keeps a search from the rest of its space.
 A suggestion is a function of the space, of a seed and of the study: nothing is remembered from trial to trial.
 """
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from spaces.space import Space
 BEGINNING = 8  # trials with a value before a model is fitted
 RANDOM_SHARE = 0.25  # of the later points
 FRESH, NEAR, PARENTS = 1000, 800, 5  # candidates: at random, near the best trials; how many of these
-LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube
+LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube; as many pending ones
 CHANGED, SPREAD = 0.3, 0.15  # probability that a parameter of a parent is changed; how far, as a share of its range
 
 
@@ -55,9 +56,10 @@ class ForecastSampler(BaseSampler):
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        known = [it for it in study.get_trials(deepcopy=False) if it.params]
-        told = [it for it in known if it.intermediate_values]
-        pending = [it for it in known if not it.intermediate_values and not it.state.is_finished()]
+        trials = study.get_trials(deepcopy=False)
+        told = [it for it in trials if it.intermediate_values and it.params]
+        untold = (it for it in reversed(trials) if not it.intermediate_values)
+        pending = [*islice((it for it in untold if it.params and not it.state.is_finished()), LOOKS_AT)][::-1]
         return dict(self.encoding.sample(self._places(told, pending)))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:

@@ -73,7 +73,7 @@ def test_a_node_is_lost_and_nothing_with_it(cluster: Cluster, tmp_path: Path) ->
     assert re.search(f"trial {number}: its node was lost; it goes on from epoch [0-9]+ on another", said)
     assert [line[:300] for line in broken_promises(tmp_path, "far", 3)] == []
     assert list(tmp_path.rglob("failures.jsonl")) == []
-    holders = {json.loads(lock.read_text())["node"] for lock in tmp_path.rglob("trial.lock")}
+    holders = {json.loads(end.read_text())["trained_by"]["node"] for end in tmp_path.rglob("end.json")}
     assert lost not in holders
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from search.store.trial_folder import TrialFolder
 from tests.cluster import hosts as namespaces
 from tests.cluster import servers
 from tests.cluster.hosts import FFSNN, RAY, ROOT, Host, hosts, ray_head, ray_worker
@@ -108,11 +109,11 @@ class Lab:
             pids = {process.pid for process in worker.processes()}
             for number in range(TRIALS):
                 trial = self.trial(number)
-                if (trial / "end.json").exists() or not (trial / "trial.lock").exists():
+                holder = TrialFolder(trial).holder()
+                if (trial / "end.json").exists() or holder is None:
                     continue
-                holder = json.loads((trial / "trial.lock").read_text() or "{}")
-                before = self.counts.setdefault((number, holder.get("pid", 0)), _epochs(trial))
-                if holder.get("pid") in pids and before + 2 <= _epochs(trial) < 0.8 * epochs:
+                before = self.counts.setdefault((number, holder.pid), _epochs(trial))
+                if holder.pid in pids and before + 2 <= _epochs(trial) < 0.8 * epochs:
                     found.append(number)
             return found
 

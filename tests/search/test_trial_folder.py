@@ -62,6 +62,35 @@ def test_failures_and_output_are_kept(tmp_path: Path):
     assert folder.output(2) == "c\n\ufffd"
 
 
+def test_an_ended_trial_keeps_four_files(tmp_path: Path):
+    """Users of other systems have met the limit of files at 50,000 trials."""
+    folder = TrialFolder(tmp_path)
+    for name in ("config.json", "history.jsonl", "best.safetensors", "last.safetensors", "previous.safetensors"):
+        (tmp_path / name).touch()
+    process = holder(tmp_path, "ray::TrialTrainable")
+    (tmp_path / "output.log").touch()
+    folder.write_end(End("complete", "finished"))
+    assert folder.held()  # the process finds the end when it lets go
+    process.kill()
+    process.wait()
+    folder.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.safetensors", "config.json", "end.json", "history.jsonl"
+    ]  # fmt: skip
+    trained_by = folder.holder()
+    assert trained_by is not None
+    assert trained_by.pid == process.pid
+
+
+def test_what_a_process_printed_is_kept(tmp_path: Path):
+    folder = TrialFolder(tmp_path)
+    with folder.occupied():
+        pass
+    (tmp_path / "output.log").write_text("Segmentation fault")
+    folder.write_end(End("failed", "died"))
+    assert folder.output(1) == "Segmentation fault"
+
+
 def test_what_counts_as_a_failure():
     ends = [End("failed", "died"), End("failed", "hung"), End("failed", "died"), End("pruned", "diverged")]
     assert [end.is_failure for end in ends] == [True, True, True, False]
