@@ -112,6 +112,8 @@ class ProgressDisplay(threading.Thread):
             return ""
         started = known + 0.5 * len(self.running)  # a running trial is half done, on average
         left = done / started * (self.config.trials - started) / pace
+        if not self.done["complete"]:  # one at least comes to its full length, at its share of the pace
+            left = max(left, (self.config.epochs - max(self.epochs.values())) * max(len(self.running), 1) / pace)
         if self.config.time_budget:
             left = min(left, self.config.time_budget * 60 - (time.monotonic() - self.started))
         return f", about {clock(max(left, 0))} left"

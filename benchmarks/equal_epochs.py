@@ -1,0 +1,73 @@
+"""Real searches at equal epochs: today's default, the one before, and random search, with five seeds each.
+
+The space and the data are those of the recorded surface `mnist` (`benchmarks.surfaces`), so that what is found here
+can be held against `ffsnn simulate mnist`. Each search is one of mlruns/ (`equal-SAMPLER-SEED`), and goes on where it
+was stopped. Epochs count in the order in which the study was told of them: at a rung or at a trial's end.
+
+    python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # 20 minutes on two cores
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.speed import RESULTS
+from benchmarks.surfaces import space
+from ffsnn import atomic
+from search import api
+from search.simulation.measures import mean
+
+ENOUGH = {("forecast", "promotion"): 100, ("tpe", "asha"): 70, ("random", "none"): 10}  # trials for 250 epochs
+REPORTED = 7  # the journal's operation by which a value is reported
+
+
+def told(journal: Path) -> Iterator[tuple[int, float]]:
+    """Epoch and value, in the order in which the study was told."""
+    for line in journal.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["op_code"] == REPORTED:
+            yield entry["step"], entry["intermediate_value"]
+
+
+def best_after(journal: Path, budget: int, epochs: int) -> float:
+    """The best value at full length within a budget of epochs; of those that came furthest where none did."""
+    seen = [it for it, _ in zip(told(journal), range(budget), strict=False)]
+    furthest = max(epoch for epoch, _ in seen if epoch <= epochs)
+    return max(value for epoch, value in seen if epoch == furthest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=200, help="epochs, over all trials")
+    asked = parser.parse_args()
+    budgets = [asked.budget // 2, asked.budget]
+    table = Table(title="Best validation accuracy at full length, %", title_justify="left")
+    for column in ("", *(f"after {budget} epochs" for budget in budgets), *map(str, range(asked.seeds))):
+        table.add_column(column, justify="right")
+    found = {}
+    for (sampler, scheduler), trials in ENOUGH.items():
+        settings = {"sampler": sampler, "scheduler": scheduler, "trials": trials, "cold": True}
+        searches = [
+            api.run(space("mnist"), name=f"equal-{sampler}-{seed}", seed=seed, **settings)
+            for seed in range(asked.seeds)
+        ]
+        values = 100 * np.array([
+            [best_after(it.folder.study_file, budget, it.config.epochs) for budget in budgets] for it in searches
+        ])  # fmt: skip
+        center, half = mean(values)
+        cells = [f"{one:.2f} +- {other:.2f}" for one, other in zip(center, half, strict=True)]
+        table.add_row(f"{sampler} + {scheduler}", *cells, *(f"{value:.2f}" for value in values[:, -1]))
+        found[f"{sampler} + {scheduler}"] = values.round(2).tolist()
+    Console().print(table)
+    RESULTS.mkdir(exist_ok=True)
+    atomic.write(RESULTS / "equal_epochs.json", json.dumps({"budgets": budgets, "found": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
