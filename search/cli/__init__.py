@@ -11,14 +11,14 @@ import typer
 from typer.exceptions import TyperException
 
 from ffsnn.validation import ConfigError
-from search import environment
+from search import environment, hints
 from search.cli import networks, searches, simulate
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
 app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
-    add_completion=False, pretty_exceptions_enable=False,
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(networks.train)
 for command in (
@@ -36,7 +36,7 @@ def main() -> None:
     try:
         hide_passwords()
         environment.prepare()
-        with relaxed_gc(), interrupting(), unread_output_ends():
+        with hints.typed(sys.argv), relaxed_gc(), interrupting(), unread_output_ends():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         said = error.format_message() if isinstance(error, TyperException) else str(error)

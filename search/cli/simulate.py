@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import Home, at_least_one, console
+from search.hints import command
 
 
 def simulate(
@@ -27,7 +28,8 @@ def simulate(
         bool, typer.Option("--stop-when-found", help="end a search when it has found one of the best 1 %")
     ] = False,
     write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="page (.html) or Markdown (.md) [simulate-SURFACE.html]")
+        Path | None,
+        typer.Option(metavar="FILE", help="page (.html) or Markdown (.md) (default: simulate-SURFACE.html)"),
     ] = None,
     keep: Annotated[
         Path | None, typer.Option(metavar="FILE", help="keep searches as one surface, in a file (.npz)")
@@ -49,7 +51,7 @@ def simulate(
     found = experiment.surface_of(surface, lambda: find_home(home))
     if keep is not None:
         found.save(keep)
-        console.print(f"kept: {keep} ({keep.stat().st_size / 1e6:.1f} MB), for: ffsnn simulate {keep}")
+        console.print(f"kept: {keep} ({keep.stat().st_size / 1e6:.1f} MB), for: {command('simulate', keep)}")
     budget = {"grace_epochs": grace_epochs, "reduction_factor": reduction_factor}
     plan = experiment.Plan(
         objective=objective or DEFAULT, trials=min(trials, len(found.samples)), slots=slots,
