@@ -17,6 +17,7 @@ from ffsnn.validation import ConfigError
 from search import preflight
 from search.config import SearchConfig
 from search.execution.session import Session, TrialEvent
+from search.hints import command
 from search.progress import ProgressDisplay
 from search.registries import SCHEDULERS
 from search.settings import redacted
@@ -89,7 +90,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
 
         session = Session(folder, config, resources, disk, _study_searcher, redacting(console))
         tracker = Tracker(home, folder, config.tracking_uri, session.say)
-        return run(session, ProgressDisplay(folder, config, console), tracker, f"ffsnn sync {folder.name}")
+        return run(session, ProgressDisplay(folder, config, console), tracker, command("sync", folder.name))
 
 
 def run(session: Session, display: ProgressDisplay, tracker: "Tracker", catch_up: str) -> Outcome:

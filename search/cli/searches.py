@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.cli.options import FAULTS, SPENT, WHAT, WHERE, DataDir, Home, TrackingUri, at_least_one, console, field
+from search.hints import command
 from search.settings import redacted
 from search.signals import held_back
 
@@ -59,13 +60,14 @@ def search(
     folder = SearchFolder.open(mlruns, config.name)
     summary(folder, console)
     console.print(f"results: {folder.path}")
+    again = command("search", "--resume", config.name)
     if outcome.code:
-        mend = "" if outcome.code == 2 else f"; go on with: ffsnn search --resume {config.name}"
+        mend = "" if outcome.code == 2 else f"; go on with: {again}"
         console.print(f"stopped: {outcome.reason}{mend}")
         raise typer.Exit(outcome.code)
     if outcome.reason:
-        console.print(f"{outcome.reason}; more: ffsnn search --resume {config.name} --time-budget MINUTES, in all")
-    console.print(f"next: ffsnn best {config.name}")
+        console.print(f"{outcome.reason}; more: {again} --time-budget MINUTES, in all")
+    console.print(f"next: {command('best', config.name)}")
 
 
 def doctor(context: typer.Context, **options: object) -> None:
@@ -105,14 +107,14 @@ def best(
     found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
     print("---\n".join(it.yaml() for it in found), end="")
     if tracking_uri or not SearchFolder.exists(mlruns, name):
-        print("next: keep it (> best.yaml), then: ffsnn train best.yaml --test", file=sys.stderr)
+        print(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}", file=sys.stderr)
         return
     folder = SearchFolder.open(mlruns, name).path
     stem, suffix = BEST_FILE.split(".")
     files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
     for file, it in zip(files, found, strict=True):
         atomic.write(file, it.yaml())
-    print(f"next: ffsnn train {files[0]} --test", file=sys.stderr)
+    print(f"next: {command('train', files[0], '--test')}", file=sys.stderr)
 
 
 def retrain(

@@ -14,7 +14,9 @@ from ffsnn.hardware.memory import OutOfMemory
 from ffsnn.kernels.backends import remarks
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import run_folder
+from ffsnn.training.run_folder import CONFIG
 from ffsnn.training.trainer import DivergedError, EpochMetrics
+from search.hints import command
 
 
 def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, runs: Path, console: Console) -> None:
@@ -73,7 +75,7 @@ def _train(config: RunConfig, folder: Path, console: Console) -> float:
         console.print(f"stopped: {error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print(f"stopped; go on with: ffsnn train {folder}/config.json --out {folder}")
+        console.print(f"stopped; go on with: {command('train', folder / CONFIG, '--out', folder)}")
         raise typer.Exit(130) from None
     return sum(epoch.seconds for epoch in run_folder.RunFolder(folder).history())
 

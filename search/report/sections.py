@@ -4,7 +4,6 @@ Optuna's figures and importances take trials at full length only, which in an AS
 are to be compared with each other (importance, slices, parallel coordinates) it is at one epoch that enough reached.
 """
 
-import shlex
 import statistics
 
 import optuna
@@ -12,6 +11,7 @@ from optuna.trial import TrialState
 
 from ffsnn.fields import short
 from ffsnn.training.run_folder import CONFIG
+from search.hints import command
 from search.objectives import Objective
 from search.progress import clock
 from search.registries import SCHEDULERS
@@ -36,9 +36,7 @@ def best(results: Results) -> Section:
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
     table = standings(results, TOP)
-    train = [
-        Code(f"ffsnn train {shlex.quote(str(results.folder.trial(trial.number).path / CONFIG))}") for trial in ranked
-    ]
+    train = [Code(command("train", results.folder.trial(trial.number).path / CONFIG)) for trial in ranked]
     return Section("Best trials", [
         Table((*table.head, "train it"), tuple((*row, code) for row, code in zip(table.rows, train, strict=True))),
         note(
@@ -47,7 +45,7 @@ def best(results: Results) -> Section:
             f"best of many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
             f"test files once:"
         ),
-        Code(f"ffsnn retrain {results.name}"),
+        Code(command("retrain", results.name)),
     ])  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.validation import ConfigError
 from search import names, settings
 from search.cluster.servers import tracking_store
+from search.hints import command
 from search.registries import OBJECTIVES
 from search.tracking.store import open_store
 
@@ -78,7 +79,25 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
                 f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
             )
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
-    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{names.CHAMPION} image.png"
+    return f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri)}"
+
+
+def uses(name: str, store: str, server: str | None) -> str:
+    """The lines that use a champion, to be pasted: into a shell, and into Python, where MLflow has to be told which
+    store is meant.
+
+    Args:
+        name: of the model.
+        store: address of the store that has it.
+        server: the same, where it is not the local one.
+    """
+    model = f"models:/{name}@{names.CHAMPION}"
+    at = ("--tracking-uri", settings.without_password(server)) if server else ()
+    return (
+        f"  {command('predict', model, 'image.png', *at)}\n"
+        f"  import mlflow; mlflow.set_tracking_uri({settings.without_password(store)!r})\n"
+        f"  mlflow.pyfunc.load_model({model!r}).predict(images)  # rows of pixels in 0..255, as floating point"
+    )
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
@@ -110,7 +129,8 @@ def downloaded(home: Path, uri: str, tracking_uri: str | None = None) -> Iterato
         try:
             with _default_store(client.tracking_uri):
                 if _ours(client, name) is None:
-                    raise ConfigError(f"there is no model {name!r} in {store or home}: ffsnn retrain makes one")
+                    makes = command("retrain", name)
+                    raise ConfigError(f"there is no model {name!r} in {store or home}: {makes} makes one")
                 path = Path(download_artifacts(uri, dst_path=scratch)) / "artifacts" / NETWORK
         except MlflowException as error:
             raise ConfigError(f"cannot get {uri}: {' '.join(str(error).split())[:200]}") from error

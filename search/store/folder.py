@@ -30,6 +30,7 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError, parse
 from search import names
 from search.config import SearchConfig, problem_of_name
+from search.hints import command
 from search.objectives import Objective
 from search.store.trial_folder import TrialFolder
 
@@ -119,7 +120,7 @@ class SearchFolder(TrialsFolder):
             known = [path.parent.name for path in sorted((home / names.SEARCHES).glob(f"*/{names.SEARCH_FILE}"))]
             known = [there for there in known if problem_of_name(there) is None]
             near = difflib.get_close_matches(Path(name).name, known, n=3, cutoff=0.3) or known[-3:]
-            hint = f"did you mean {', '.join(near)}?" if near else "start one with: ffsnn search"
+            hint = f"did you mean {', '.join(near)}?" if near else f"start one with: {command('search')}"
             if wrong := problem_of_name(name):
                 raise ConfigError(f"a search's name {wrong}: {hint}")
             raise ConfigError(f"there is no search {name!r} in {home / names.SEARCHES}: {hint}")
@@ -149,7 +150,7 @@ class SearchFolder(TrialsFolder):
         """Advice for a person who waits for more of it."""
         if (runner := self.runner()) is not None:
             return f"it is being run by {runner}: wait a moment"
-        return f"go on with: ffsnn search --resume {self.name}"
+        return f"go on with: {command('search', '--resume', self.name)}"
 
     def other_versions(self) -> str | None:
         """Differences of this machine's libraries to those that the search began with; None: not where it matters."""

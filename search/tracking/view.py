@@ -15,6 +15,7 @@ from urllib.parse import quote
 from ffsnn.fields import short
 from ffsnn.validation import ConfigError
 from search import names
+from search.hints import command
 from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.tracking import runs
@@ -41,7 +42,7 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     client, experiment = open_store(home, uri)
     best = _best(client, experiment, search)
     if not best:
-        mend = search.how_to_go_on() if search.runner() else f"bring it there by ffsnn sync {name}"
+        mend = search.how_to_go_on() if search.runner() else f"bring it there by {command('sync', name)}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
     when = runs.span(search)[0]
     shown = view(name, search.config.space, layers(search), search.config.goal)

@@ -121,6 +121,29 @@ def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrai
 
 
 @pytest.mark.slow
+def test_what_it_prints_works_where_it_is_pasted(retrained, tmp_path):
+    home, result = retrained
+    images = data.load_test(DataConfig(dataset="digits")).x[:5]
+    Image.fromarray(images[0].view(8, 8).numpy()).save(tmp_path / "image.png")
+    _, _, said = result.stdout.partition("use it with:\n")
+    shell, *python = [line.strip() for line in said.splitlines()]
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+
+    def run(command):
+        return subprocess.run(command, env=environment | {"FFSNN_HOME": str(home)}, cwd=tmp_path, text=True,
+                              capture_output=True, timeout=240)  # fmt: skip
+
+    labelled = run(["sh", "-c", shell])
+    assert labelled.returncode == 0, labelled.stderr
+    np.save(tmp_path / "images.npy", images.numpy().astype(float))
+    labels = run([sys.executable, "-c", "\n".join(["import numpy; images = numpy.load('images.npy')", *python[:1],
+                                                   f"print(*{python[1].partition('  #')[0]})"])])  # fmt: skip
+    assert labels.returncode == 0, labels.stderr
+    assert labels.stdout.split()[0] == labelled.stdout.split("\t")[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"image.png", "images.npy"}  # no store of its own
+
+
+@pytest.mark.slow
 def test_the_same_command_prints_what_is_written_and_opens_no_test_set(copy):
     written = (folder_of(copy) / "retrain.json").read_text()
     changed = json.loads(written)
