@@ -9,6 +9,11 @@ Legend: B images, F pixels, C classes.
 import torch
 
 
+def share(right_N: torch.Tensor) -> float:
+    """Share of images (N,) that are predicted rightly: counted, and divided in double precision; 97 of 100 are 0.97."""
+    return int(right_N.sum()) / len(right_N)
+
+
 def clear(x_BF: torch.Tensor, classes: int) -> torch.Tensor:
     """The images without the pixels that the label takes; in place."""
     x_BF[:, :classes] = 0

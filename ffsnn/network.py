@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import RunConfig
-from ffsnn.labels import clear
+from ffsnn.labels import clear, share
 from ffsnn.layer import Input, Layer, LayerOutput
 from ffsnn.parts.predictions import Noise
 from ffsnn.parts.registry import ENCODERS, LAYERS, PREDICTIONS
@@ -106,4 +106,4 @@ class Network(nn.Module):
 
     def accuracy(self, x: torch.Tensor, y: torch.Tensor, prediction: str | None = None) -> float:
         """Share of images (B, F) with labels (B,) that are predicted rightly."""
-        return (self.predict(x, prediction) == y).float().mean().item()
+        return share(self.predict(x, prediction) == y)

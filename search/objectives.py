@@ -58,4 +58,4 @@ def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     from ffsnn.inspection.energy import of_rates
 
     found = of_rates(config(), epoch.firing_rate, epoch.input_spikes)
-    return 1e12 if found is None else found.picojoules / 1000
+    return 1e12 if found is None else found.nanojoules

@@ -1,4 +1,4 @@
-"""What showing one image under one label costs: spikes, operations, and the customary estimate in picojoules.
+"""What showing one image under one label costs: spikes, operations, and the customary estimate in nanojoules.
 
 A spike into a layer is one addition for each of its neurons: a synaptic operation. An intensity (direct current, or a
 rate handed on as one) needs a multiplication besides, and is counted densely, black pixels too, but once an image: a
@@ -43,14 +43,14 @@ class Energy:
     passes: int  # samples that a prediction shows: C, or 1 (one_pass), or 3 (two_pass)
 
     @property
-    def picojoules(self) -> float:
+    def nanojoules(self) -> float:
         """Estimated energy of one sample."""
-        return ADDITION_PJ * sum(self.synaptic_operations) + MULTIPLY_ADD_PJ * sum(self.multiply_adds)
+        return (ADDITION_PJ * sum(self.synaptic_operations) + MULTIPLY_ADD_PJ * sum(self.multiply_adds)) / 1000
 
     @property
-    def dense_picojoules(self) -> float:
+    def dense_nanojoules(self) -> float:
         """Estimated energy of one sample in a network of the same widths without spikes."""
-        return MULTIPLY_ADD_PJ * sum(self.dense_multiply_adds)
+        return MULTIPLY_ADD_PJ * sum(self.dense_multiply_adds) / 1000
 
     def table(self) -> str:
         """For a person: a line a layer, the sums, the estimate."""
@@ -60,7 +60,7 @@ class Energy:
             lines.append(_row(f"layer {number}", *row))
         lines.append(_row("sum", *map(sum, columns)))
         lines.append(
-            f"45 nm estimate: {self.picojoules / 1e6:.3f} µJ a sample; dense: {self.dense_picojoules / 1e6:.3f} µJ "
+            f"45 nm estimate: {self.nanojoules:,.0f} nJ a sample; dense: {self.dense_nanojoules:,.0f} nJ "
             f"({ADDITION_PJ} pJ an addition, {MULTIPLY_ADD_PJ} pJ a multiply-add; Horowitz, ISSCC 2014); "
             f"samples a prediction: {self.passes}"
         )

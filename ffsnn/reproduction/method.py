@@ -33,7 +33,7 @@ from torch.nn.functional import linear, mse_loss, one_hot, softplus
 from ffsnn.datasets.dataset import Images
 from ffsnn.kernels import sparse_input
 from ffsnn.kernels.lif_cpu import SpikingLayer
-from ffsnn.labels import clear
+from ffsnn.labels import clear, share
 from ffsnn.neuron import LIF
 from ffsnn.parts.encoders import poisson
 from ffsnn.parts.goodness import mean_square
@@ -224,7 +224,7 @@ def hits(
     """Which of the images are predicted rightly, (N,), in batches as they were trained on."""
     parts = (x.float() / 255 for x in images.x.split(protocol.batch))
     found = torch.cat([scores(group, weights, x, protocol.T, noise).argmax(1) for x in parts])
-    return (found == images.y).float()
+    return found == images.y
 
 
 def positives_and_negatives(batch: Images, seed: int) -> torch.Tensor:
@@ -242,9 +242,9 @@ def run_group(group: Group, seed: int, images: Images, test: Images, protocol: P
     rate = positives_and_negatives(batch, seed)
     for number, weight in enumerate(weights):
         rate = train_layer(group, weight, rate, batch.y, number, protocol, noise)
-    trained = hits(group, weights, batch, protocol, noise).mean().item()
+    trained = share(hits(group, weights, batch, protocol, noise))
     tested = hits(group, weights, test, protocol, noise)
-    return ReproductionResult(trained, tested[: protocol.batch].mean().item(), tested.mean().item())
+    return ReproductionResult(trained, share(tested[: protocol.batch]), share(tested))
 
 
 def theta_matters(formula: str, batch: Images, thetas: tuple[float, float] = (0.35, 0.5), T: int = 20) -> float:

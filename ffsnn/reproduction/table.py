@@ -23,6 +23,7 @@ from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.fetch import Folder
 from ffsnn.kernels.parallel import use_threads
+from ffsnn.labels import share
 from ffsnn.reproduction.method import GROUPS, NOTES, Protocol, ReproductionResult, run_group
 from ffsnn.training import run_folder
 
@@ -105,9 +106,9 @@ def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) 
     for _ in run_folder.Run(config, split, run):
         pass
     network = run_folder.load(run)
-    hit = (network.predict(test.x) == test.y).float()
+    hit = network.predict(test.x) == test.y
     trained = network.accuracy(split.train.x, split.train.y)
-    return ReproductionResult(trained, hit[: NOTES.batch].mean().item(), hit.mean().item())
+    return ReproductionResult(trained, share(hit[: NOTES.batch]), share(hit))
 
 
 def lane(todo: list[Task], next_task: Any, folder: ResultFolder, data_dir: Folder, parent: int) -> None:

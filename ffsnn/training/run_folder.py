@@ -27,7 +27,7 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.network import Network
 from ffsnn.shapes import layer_shapes
-from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer
+from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer, best_of
 from ffsnn.validation import ConfigError
 
 CHECKPOINT_INTERVAL_S = 10.0
@@ -111,7 +111,7 @@ class RunFolder:
     def save_best(self, history: list[EpochMetrics], best: Weights | None) -> None:
         """Keep the weights of the best epoch of `history`, where they are new."""
         if best is not None:
-            epoch = max(history, key=lambda metrics: metrics.val_accuracy).epoch
+            epoch = best_of(history).epoch
             atomic.write(self.path / BEST, save_tensors(_on_cpu(best), {EPOCH: str(epoch)}))
 
     def best_epoch(self) -> int | None:
@@ -243,9 +243,9 @@ class Run(Iterator[EpochMetrics]):
 
     def __next__(self) -> EpochMetrics:
         metrics = next(self.epochs)
-        if metrics.val_accuracy > max((epoch.val_accuracy for epoch in self.history), default=-1.0):
-            self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
         self.history.append(metrics)
+        if best_of(self.history) is metrics:
+            self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
         if metrics.epoch in self.checkpoint_epochs or time.monotonic() - self.saved_at >= self.checkpoint_interval_s:
             self.save()
         self.folder.append(metrics)

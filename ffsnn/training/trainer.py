@@ -32,6 +32,8 @@ from ffsnn.validation import ConfigError
 
 LOOKED_AT, AT_LEAST = 0.1, 20  # share of the first epoch's batches, and batches, after which it may be found dead
 
+SINGLE_PRECISION = 1e-7  # how far an accuracy may be off that was rounded to it
+
 
 class DivergedError(RuntimeError):
     """A loss is not finite."""
@@ -81,6 +83,18 @@ class EpochMetrics:
         if unknown := values.keys() - known:
             raise NewerRecord(f"an epoch's record has {', '.join(sorted(unknown))}")
         return epoch
+
+
+def best_of(history: Sequence[EpochMetrics]) -> EpochMetrics:
+    """The first epoch that has the best validation accuracy.
+
+    Earlier versions rounded accuracies to single precision: by so little no epoch is better than another.
+    """
+    best = history[0]
+    for epoch in history[1:]:
+        if epoch.val_accuracy > best.val_accuracy + SINGLE_PRECISION:
+            best = epoch
+    return best
 
 
 class Trainer:

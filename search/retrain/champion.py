@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import ffsnn
 from ffsnn.training.run_folder import BEST, CONFIG
+from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import ConfigError
 from search import names, settings
 from search.cluster.servers import tracking_store
@@ -73,7 +74,7 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
         its, objective = float(before.tags[names.TAG_VALIDATION]), OBJECTIVES[result.objective]
-        if objective.cost(mean) > objective.cost(its):
+        if objective.cost(mean) > objective.cost(its) + SINGLE_PRECISION * abs(its):
             return (
                 f"registered: {said}; version {before.version} stays the champion: {objective.title} "
                 f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"

@@ -5,10 +5,13 @@ lost its end, or all of it, is rebuilt from the folders, and a folder that lost 
 Each step can be repeated; each mend is said.
 """
 
+import math
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffsnn.training.run_folder import CONFIG
+from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.objectives import Objective
@@ -147,7 +150,15 @@ def _end_of(frozen: FrozenTrial, trial: TrialFolder, objective: Objective) -> En
     """End of a trial by the study; None where it knows more epochs than the folder."""
     state = next(state for state, told in OPTUNA_STATE.items() if told == frozen.state)
     end = End(state, frozen.user_attrs.get("stop_reason", state))
-    return end if study_values(trial, end, objective) == frozen.intermediate_values else None
+    return end if _agree(study_values(trial, end, objective), frozen.intermediate_values) else None
+
+
+def _agree(values: dict[int, float], known: dict[int, float]) -> bool:
+    """True if a trial's values are those that the study has, but for single precision, to which earlier versions
+    rounded accuracies: a trial that they began and that began anew has them exactly."""
+    return values.keys() == known.keys() and all(
+        math.isclose(value, known[epoch], rel_tol=SINGLE_PRECISION) for epoch, value in values.items()
+    )
 
 
 def _is_whole(frozen: FrozenTrial, space: Space) -> bool:
@@ -177,7 +188,7 @@ def _contradicted(folder: SearchFolder, config: SearchConfig, study: optuna.Stud
         if frozen.state.is_finished() and (
             end is None
             or OPTUNA_STATE[end.state] != frozen.state
-            or frozen.intermediate_values != study_values(trial, end, config.goal)
+            or not _agree(study_values(trial, end, config.goal), frozen.intermediate_values)
         ):
             return True
     return False

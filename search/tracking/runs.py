@@ -81,7 +81,7 @@ def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective
         names.SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),
     }
     if (energy := of_rates(config, rates, history[-1].input_spikes)) is not None:
-        values |= {names.OPERATIONS: sum(energy.synaptic_operations), names.ENERGY: energy.picojoules / 1000}
+        values |= {names.OPERATIONS: sum(energy.synaptic_operations), names.ENERGY: energy.nanojoules}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

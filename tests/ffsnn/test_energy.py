@@ -67,8 +67,8 @@ def test_one_neuron_by_hand() -> None:
     x[0, 20] = 128
     energy = measure(net, Images(x, torch.tensor([3])))
     assert energy == Energy((2.0,), (1.0,), (float(F - C),), (F,), passes=C)
-    assert energy.picojoules == pytest.approx(0.9 + 4.6 * (F - C))
-    assert energy.dense_picojoules == pytest.approx(4.6 * F)
+    assert energy.nanojoules == pytest.approx((0.9 + 4.6 * (F - C)) / 1000)
+    assert energy.dense_nanojoules == pytest.approx(4.6 * F / 1000)
 
 
 @pytest.mark.parametrize("label", ["in_place", "appended"])
@@ -89,7 +89,7 @@ def test_rates_tell_what_looking_does(encoder: str, between: str, label: str, im
     assert told is not None
     close = 0.03 if encoder == "poisson" else 1e-6
     assert told.synaptic_operations == pytest.approx(seen.synaptic_operations, rel=close)
-    assert told.picojoules == pytest.approx(seen.picojoules, rel=close)
+    assert told.nanojoules == pytest.approx(seen.nanojoules, rel=close)
     assert (told.multiply_adds, told.passes) == (seen.multiply_adds, seen.passes)
 
 
@@ -121,7 +121,7 @@ def test_a_table_for_a_person() -> None:
     lines = energy.table().splitlines()
     assert lines[1].split() == ["layer", "0", "800.0", "500", "387,000", "392,000"]
     assert lines[3].split() == ["sum", "1,300.0", "400,500", "387,000", "642,000"]
-    assert "2.141 µJ a sample; dense: 2.953 µJ" in lines[4]
+    assert "2,141 nJ a sample; dense: 2,953 nJ" in lines[4]
 
 
 def test_it_is_frozen_and_needs_an_image(images: Images) -> None:

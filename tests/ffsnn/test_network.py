@@ -167,7 +167,7 @@ def test_scores_are_those_of_a_naive_loop(changes: dict[str, Any]) -> None:
 def test_accuracy_is_the_share_of_right_labels(prediction: str) -> None:
     changes = next(row for row in COMBINATIONS if row["prediction, output, label"][0] == prediction)
     network, x, y = network_of(name_of(changes)), images().x[:500], images().y[:500]
-    assert network.accuracy(x, y) == pytest.approx((network.predict(x) == y).sum().item() / 500)
+    assert network.accuracy(x, y) == (network.predict(x) == y).sum().item() / 500  # of all bits: 0.97 is 0.97
 
 
 @EVERY_READER

@@ -1,14 +1,17 @@
 """A run's folder under accidents: epochs 1..n stand there once, with the bits of a calm run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
+from ffsnn.training.trainer import EpochMetrics, best_of
 from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse(
@@ -96,6 +99,17 @@ def test_a_finished_run_trains_nothing_more(split, calm):
 def test_another_configuration_is_refused(split, calm):
     with pytest.raises(ConfigError, match="holds a run of another configuration"):
         next(Run(RUN.replaced({"network.tau": 3.0}), split, calm, checkpoint_interval_s=0))
+
+
+def test_accuracies_that_an_earlier_version_rounded_choose_the_same_best_epoch():
+    """It kept single precision: a history may have both, and an equal epoch is not a better one."""
+    epoch = EpochMetrics(1, (1.0,), (1.0,), (1.0,), (0.1,), 0.9, 1.0, 1.0)
+    rounded = float(np.float32(0.9))  # a little less
+    assert rounded < 0.9
+    assert best_of([replace(epoch, val_accuracy=rounded), replace(epoch, epoch=2)]).epoch == 1
+    assert best_of([replace(epoch, val_accuracy=0.9 - 1 / 60_000), replace(epoch, epoch=2)]).epoch == 2
+    more = replace(epoch, val_accuracy=float(np.float32(0.97)))
+    assert best_of([more, replace(epoch, epoch=2, val_accuracy=0.97)]).epoch == 1
 
 
 def test_load_rebuilds_the_network(split, calm):

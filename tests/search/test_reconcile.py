@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -74,6 +76,22 @@ def mended(folder: SearchFolder) -> list[str]:
     assert reconcile(folder, CONFIG, again.append)[1] == unfinished
     assert again == []
     return said
+
+
+def test_accuracies_in_single_precision_are_no_contradiction(folder):
+    """An earlier version rounded them; a trial that it began and that begins anew has them exactly."""
+    before = (folder.path / "study.log").read_text()
+    for trial in folder.trials():
+        rounded = [replace(epoch, val_accuracy=float(np.float32(epoch.val_accuracy))) for epoch in trial.history()]
+        assert trial.write_history(rounded)
+        if end := trial.end():
+            trial.write_end(end)  # sealed with it
+    assert [remark for remark in mended(folder) if "study" in remark] == []
+    assert (folder.path / "study.log").read_text().startswith(before)
+    trial = folder.trial(0)
+    trial.write_history([replace(epoch, val_accuracy=epoch.val_accuracy - 1 / 144) for epoch in trial.history()])
+    trial.write_end(ENDS[0])
+    assert any("its trials differ from their folders" in remark for remark in mended(folder))
 
 
 def cut(path: Path, keep: float) -> None:

@@ -229,6 +229,6 @@ def test_energy_from_rates_is_that_of_the_network_looked_at(home):
         rates = [spikes / lane for spikes, lane in zip(seen.spikes, lanes, strict=True)]
         told = energy.of_rates(config, rates, 0.0)
         assert told is not None
-        assert told.picojoules == pytest.approx(seen.picojoules)
+        assert told.nanojoules == pytest.approx(seen.nanojoules)
         assert told.synaptic_operations == pytest.approx(seen.synaptic_operations)
         assert (told.multiply_adds, told.passes) == (seen.multiply_adds, seen.passes)
