@@ -86,11 +86,13 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if resume and config.trials > folder.config.trials:
             _reopen(folder, config, console)
         folder.write(config, checksum)
+        from search.tracking.store import merged
         from search.tracking.tracker import Tracker
 
         session = Session(folder, config, resources, disk, _study_searcher, redacting(console))
         tracker = Tracker(home, folder, config.tracking_uri, session.say)
-        return run(session, ProgressDisplay(folder, config, console), tracker, command("sync", folder.name))
+        with merged(home, config.tracking_uri):
+            return run(session, ProgressDisplay(folder, config, console), tracker, command("sync", folder.name))
 
 
 def run(session: Session, display: ProgressDisplay, tracker: "Tracker", catch_up: str) -> Outcome:

@@ -180,8 +180,8 @@ def sync(
     from search.settings import find_home, setting
     from search.store.folder import SearchFolder
     from search.study.reconcile import reconcile
-    from search.tracking import search_exporter
-    from search.tracking.store import store_uri
+    from search.tracking import orphans, search_exporter
+    from search.tracking.store import merged, store_uri
 
     mlruns = find_home(home)
     places = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
@@ -189,12 +189,14 @@ def sync(
     folder = SearchFolder.open(mlruns, name)
     if config.tracking_uri:
         check_reachable(config.tracking_uri)
-    with folder.lease():
+    with folder.lease(), merged(mlruns, config.tracking_uri):
         if remark := folder.settle():
             console.print(remark)
         reconcile(folder, config, console.print)
         count = search_exporter.export_search(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
+    if not config.tracking_uri and (left := orphans.remark(mlruns)):
+        console.print(left)
 
 
 def ui(

@@ -30,6 +30,7 @@ from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study.reconcile import repair_trial
 from search.tracking.exporter import export_all
+from search.tracking.store import merged
 from search.tracking.tracker import Tracker
 
 
@@ -87,7 +88,7 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
             f"the search has {len(plan.trials)} different configurations with a result, fewer than {asked.top}"
         )
     folder.create()
-    with folder.lease():
+    with folder.lease(), merged(home, config.tracking_uri):
         if remark := search.settle():
             console.print(remark)
         if folder.result() is None:

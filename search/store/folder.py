@@ -117,12 +117,13 @@ class SearchFolder(TrialsFolder):
             ConfigError: there is none of that name, or it is none; the nearest are named.
         """
         if not cls.exists(home, name):
-            known = [path.parent.name for path in sorted((home / names.SEARCHES).glob(f"*/{names.SEARCH_FILE}"))]
-            known = [there for there in known if problem_of_name(there) is None]
+            known = [folder.name for folder in all_searches(home)]
             near = difflib.get_close_matches(Path(name).name, known, n=3, cutoff=0.3) or known[-3:]
             hint = f"did you mean {', '.join(near)}?" if near else f"start one with: {command('search')}"
             if wrong := problem_of_name(name):
                 raise ConfigError(f"a search's name {wrong}: {hint}")
+            if now := next((it for it in all_searches(home) if it.was_called(name)), None):
+                hint = f"its folder was renamed, and it is {now.name} now"
             raise ConfigError(f"there is no search {name!r} in {home / names.SEARCHES}: {hint}")
         return cls(home / names.SEARCHES / name)
 
@@ -228,6 +229,18 @@ class SearchFolder(TrialsFolder):
         former = [*tree.get("former_names", []), tree["config"]["name"]]
         return [name for name in dict.fromkeys(former) if name != self.name]
 
+    def was_called(self, name: str) -> bool:
+        """True if it had a name before its folder was renamed; a damaged one does not say."""
+        try:
+            return name in self.former_names
+        except ConfigError:
+            return False
+
+    @property
+    def is_settled(self) -> bool:
+        """False if a person has renamed or copied the folder since it was written last."""
+        return self.id is not None and self.read()["config"]["name"] == self.name
+
     def _is_a_copy(self, tree: dict[str, Any]) -> bool:
         """True if the folder that was written last is still there, as the same search's, and is another one.
 
@@ -257,6 +270,13 @@ class SearchFolder(TrialsFolder):
         scored = [(values, trial) for trial in self.trials() if (values := trial.values(config.goal))]
         scored.sort(key=lambda item: place(item[1].number, len(item[0]), item[0][-1], config.epochs, config.goal))
         return [(values[-1], trial) for values, trial in scored]
+
+
+def all_searches(home: Path) -> Iterator[SearchFolder]:
+    """All searches of a home, by name."""
+    for path in sorted((home / names.SEARCHES).glob(f"*/{names.SEARCH_FILE}")):
+        if problem_of_name(path.parent.name) is None:
+            yield SearchFolder(path.parent)
 
 
 def _commit() -> str | None:

@@ -6,7 +6,7 @@ Both rank by one rule (`search.store.folder.place`). In MLflow a configuration i
 
 import difflib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,8 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
         return from_folder(SearchFolder.open(home, name), top)
     uri = tracking_store(tracking_uri)
     assert uri is not None
-    return from_mlflow(uri, name, top, say)
+    former = SearchFolder.open(home, name).former_names if SearchFolder.exists(home, name) else []
+    return from_mlflow(uri, name, top, say, former)
 
 
 def from_folder(folder: SearchFolder, top: int) -> list[Best]:
@@ -69,14 +70,16 @@ def from_folder(folder: SearchFolder, top: int) -> list[Best]:
     return found
 
 
-def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None]) -> list[Best]:
-    """From the runs that bear the search's name; one without a configuration is passed over, and said."""
+def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None], former: Sequence[str] = ()) -> list[Best]:
+    """From the runs that bear the search's name, else a former one; one without a configuration is passed over, and
+    said."""
     environment.prepare()
     from mlflow.exceptions import MlflowException
 
     try:
         client = client_of(uri)
-        runs = _runs(client, f"tags.`{TAG_SEARCH}` = '{name}'" if "'" not in name else "tags.`-` = '-'")
+        named = (_runs(client, f"tags.`{TAG_SEARCH}` = '{it}'") for it in (name, *reversed(former)) if "'" not in it)
+        runs = next(filter(None, named), [])
         if not runs:
             raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))
         return _best_of(client, name, runs, top, say)

@@ -6,7 +6,8 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 
 PAGE = 1000  # runs of an answer
-BUSY = 60.0  # seconds to wait for another process that writes
+BUSY = 60.0  # seconds to wait for another process that writes,
+MERGING = 5.0  # and where it only is for tidiness
 LOCATIONS = (  # where MLflow keeps addresses of artifacts
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
     ("model_versions", "source"), ("model_versions", "storage_location"), ("workspaces", "default_artifact_root"),
@@ -69,6 +71,24 @@ def client_of(uri: str) -> "MlflowClient":
     if scheme == "sqlite" and file.is_file() and file.name == DATABASE:
         relocate(file.parent)
     return client(uri)
+
+
+def merge(home: Path) -> None:
+    """Have the local store's file hold all that was written to it: SQLite leaves the last writes in a file beside it
+    (`mlflow.db-wal`), without which a copy of the one file lacks runs. Nothing, while another process writes."""
+    if (home / DATABASE).is_file():
+        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(home / DATABASE, timeout=MERGING)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def merged(home: Path, uri: str | None) -> Iterator[None]:
+    """Afterwards the local store, where no other one is written to, is one file."""
+    try:
+        yield
+    finally:
+        if not uri:
+            merge(home)
 
 
 def all_runs(client: "MlflowClient", experiment: str, query: str) -> "list[Run]":

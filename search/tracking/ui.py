@@ -23,7 +23,7 @@ from ffsnn.validation import ConfigError
 from search import environment
 from search.names import ARTIFACTS
 from search.signals import end_with_parent
-from search.tracking.store import open_store, store_uri
+from search.tracking.store import merge, open_store, store_uri
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 Pages = dict[str, str]  # what a page shows -> what comes after the server's address
@@ -59,6 +59,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     from search.cluster.servers import check_reachable
     from search.settings import elsewhere
     from search.store.folder import SearchFolder
+    from search.tracking import orphans
     from search.tracking.view import prepare
 
     if name is not None and uri is None:
@@ -71,6 +72,8 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     try:
         if name is not None:
             return uri, prepare(home, name, uri)
+        if uri is None and (left := orphans.remark(home)):
+            print(left, file=sys.stderr)
         return uri, {"": f"/#/experiments/{open_store(home, uri)[1]}/runs"}
     except MlflowException as error:
         said = " ".join(str(error).split())[:200]
@@ -115,6 +118,7 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=15)
+        merge(home)
 
 
 def _known_as(host: str) -> list[str]:

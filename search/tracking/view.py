@@ -7,6 +7,7 @@ trials have stand in a plot of their own, and the first plot shows every trial.
 
 import base64
 import json
+import sys
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from search.hints import command
 from search.objectives import Objective
 from search.store.folder import SearchFolder
 from search.tracking import runs
+from search.tracking.search_exporter import export_search
 from search.tracking.store import all_runs, open_store, store_uri
 from spaces.space import Space
 
@@ -39,6 +41,11 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
         ConfigError: there is no such search, or the store has no trial of it.
     """
     search = SearchFolder.open(home, name)
+    if not search.is_settled:  # its runs bear the name that the folder had before
+        with search.lease():
+            said = search.settle()
+            export_search(home, search, uri)
+        print(said, file=sys.stderr)
     client, experiment = open_store(home, uri)
     best = _best(client, experiment, search)
     if not best:

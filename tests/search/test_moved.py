@@ -13,7 +13,7 @@ from ffsnn.validation import ConfigError
 from search.report.studies import times
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
-from search.tracking import best, search_exporter
+from search.tracking import best, orphans, search_exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
 from tests.search.conftest import ffsnn, open_study, refused
@@ -142,7 +142,38 @@ def test_a_search_whose_folder_was_renamed_goes_by_its_folders_name(home):
     study, unfinished = reconcile(folder, folder.config, print)
     assert (len(study.trials), unfinished) == (4, [])
     assert len(optuna.get_all_study_names(study._storage)) == 1
-    assert re.search("no search 'done'.*did you mean renamed", refused("sync", "done", home=home))
+    assert re.search(
+        "no search .done..*its folder was renamed, and it is renamed now", refused("sync", "done", home=home)
+    )
+
+
+def test_every_command_goes_by_the_folders_name(home, capsys):
+    """Also those that look into MLflow, before anything else was done with the renamed search."""
+    mlruns = home / "mlruns"
+    expected = [(it.trial, it.config) for it in best.from_folder(SearchFolder.open(mlruns, "done"), 4)]
+    (mlruns / "searches" / "done").rename(mlruns / "searches" / "renamed")
+    found = best.best(mlruns, "renamed", 4, store_uri(mlruns), print)
+    assert [(it.trial, it.config) for it in found] == expected
+    assert prepare(mlruns, "renamed", None).keys() == {"charts", "table", "best 4"}
+    assert "it goes on as 'renamed'" in capsys.readouterr().err
+    assert (len(runs(home, "renamed")), runs(home, "done")) == (4, {})
+    assert [it.trial for it in best.best(mlruns, "renamed", 4, store_uri(mlruns), print)] == [it[0] for it in expected]
+    for command in (["best"], ["sync"], ["report"], ["ui"], ["retrain"], ["search", "--resume"]):
+        assert "its folder was renamed, and it is renamed now" in refused(*command, "done", home=home)
+
+
+def test_runs_of_a_search_whose_folder_is_gone_are_said(home):
+    mlruns = home / "mlruns"
+    first = SearchFolder.open(mlruns, "done")
+    assert orphans.remark(mlruns) is None
+    shutil.copytree(first.path, mlruns / "searches" / "copy")
+    SearchFolder.open(mlruns, "copy").settle()
+    first.path.rename(mlruns / "searches" / "renamed")
+    assert orphans.gone(mlruns) == []  # its runs will follow
+    shutil.rmtree(mlruns / "searches" / "renamed")
+    assert orphans.gone(mlruns) == ["done"]
+    synced = ffsnn("sync", "copy", home=home)
+    assert "MLflow has runs of done, whose folders are gone: ffsnn delete done removes them" in synced.stdout
 
 
 def test_a_renamed_search_leaves_the_runs_of_one_that_took_its_name(home):

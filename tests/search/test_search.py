@@ -28,6 +28,17 @@ def test_a_search_ends_with_every_trial_told_once(searched):
     assert {"complete", "pruned"} <= {trial.state for (trial,) in read(home, "smoke").study.values()}
 
 
+def test_the_stores_file_alone_has_all_runs(searched, tmp_path):
+    """SQLite would leave the last of them in a file beside it."""
+    home, _ = searched
+    left = home / "mlruns" / "mlflow.db-wal"
+    assert not left.exists() or left.stat().st_size == 0
+    (tmp_path / "mlflow.db").write_bytes((home / "mlruns" / "mlflow.db").read_bytes())
+    runs = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"], "tags.`ffsnn.kind` = 'trial'")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 8
+
+
 def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
     home, _ = searched
     best = ffsnn("best", "smoke", home=home)
