@@ -6,13 +6,15 @@
     @ffsnn.goodness.register("max")                             # a part of one's own, by a name of its own
     def largest(rate_BF): return rate_BF.amax(1)
 
-`import ffsnn` itself imports nothing heavy: torch comes with the first use of a name.
+`ffsnn.__version__` is the version that is installed. `import ffsnn` itself imports nothing heavy: torch comes with the
+first use of a name.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
     from ffsnn.training.run_folder import load
 
@@ -20,6 +22,10 @@ __all__ = ["encoders", "goodness", "load", "losses", "negatives", "predictions",
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ffsnn")
     if name == "load":
         from ffsnn.training.run_folder import load
 

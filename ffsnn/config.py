@@ -30,7 +30,7 @@ ADDED = ("network.layer",)  # fields since version 1, whose ids were of all fiel
 class DataConfig(Config):
     """Which images are trained on. The test files are not reachable from here."""
 
-    dataset: Annotated[str, DATASETS] = "mnist"
+    dataset: Annotated[str, DATASETS] = Field("mnist", description="whose training files are used")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
     train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
 
@@ -131,7 +131,7 @@ class NetworkConfig(Config):
 class LearningConfig(Config):
     """The local loss of every layer, its negatives, and its optimiser."""
 
-    loss: Annotated[str, LOSSES] = "swish"
+    loss: Annotated[str, LOSSES] = Field("swish", description="local loss of every layer")
     theta: float | None = Field(None, gt=0, description="goodness threshold, of a loss that has one")
     alpha: float = Field(60.0, gt=0, description="sharpness of the loss; its scale is one over goodness")
     output: Literal["goodness", "mse"] = Field(
@@ -147,13 +147,15 @@ class LearningConfig(Config):
     layers: Literal["together", "greedy"] = Field(
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=1, description="images a step; each gives a positive and a negative sample")
-    optimiser: Literal["adam", "sgd"] = "adam"
+    optimiser: Literal["adam", "sgd"] = Field("adam", description="of every layer's weights")
     momentum: float | None = Field(None, ge=0, lt=1, description="of sgd; None: 0")
-    lr: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: float = Field(0.0, ge=0)
+    lr: float = Field(1e-3, gt=0, description="learning rate, at the begin of the schedule")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="of the learning rate: as it is, or down to 0 by half a cosine over all epochs"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="times the weight, added to its gradient")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the weights in sums and products; pays on a GPU"
     )
@@ -186,7 +188,7 @@ class RunConfig(Config):
     data: DataConfig = Field(default_factory=DataConfig)
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     learning: LearningConfig = Field(default_factory=LearningConfig)
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31, description="of all randomness: weights, order, encoding, negatives")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
 

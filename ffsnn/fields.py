@@ -1,14 +1,19 @@
 """The fields of a configuration by their paths: dotted (`network.tau`), or short (`tau`)."""
 
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ffsnn.config import RunConfig
 from ffsnn.parts.registry import Registry
+from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError, one_line
 
 
@@ -84,3 +89,74 @@ def aliases() -> dict[str, str]:
 def short(path: str) -> str:
     """The short name of a dotted path: `tau` of `network.tau`; short names are distinct."""
     return path.rsplit(".", 1)[-1]
+
+
+def path_of(name: Any) -> str:
+    """The dotted path of a field, by either of its names.
+
+    Raises:
+        ConfigError: there is no such field; the nearest is named.
+    """
+    known = aliases()
+    if name in known:
+        return known[name]
+    if name in known.values():
+        return str(name)
+    meant = difflib.get_close_matches(str(name), [*known, *known.values()], 1)
+    mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
+    raise ConfigError(f"{name!r} is no field of a run's configuration; {mend}")
+
+
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Values by dotted paths: `["tau=2", "data.dataset=digits"]`; what stands behind the sign is YAML.
+
+    Raises:
+        ConfigError: a text is no assignment, the field is none, does not take the value, or stands twice.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"--set takes FIELD=VALUE, such as tau=2, but got {text!r}")
+        path = path_of(name.strip())
+        if path in found:
+            raise ConfigError(f"--set names {path} twice: leave one out")
+        try:
+            found[path] = field_value(path, load_yaml(value))
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"--set {text} cannot be read as YAML ({reason}): mind brackets and quotes") from None
+    return found
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """A field, for a person: its values, its default, what it means."""
+
+    path: str
+    values: str  # its type and its range, or the names that it takes
+    default: Any
+    meaning: str
+
+
+def facts(path: str) -> FieldFacts:
+    """The facts of a field by its dotted path."""
+    info = _field(path)
+    kinds = field_kinds(path)
+    names = sorted(kind for kind in kinds if isinstance(kind, str))
+    plain = sorted(_KINDS[kind] for kind in kinds if not isinstance(kind, str) and kind is not None)
+    bounds = [
+        f"{sign} {getattr(it, name)}" for it in info.metadata for name, sign in _SIGNS.items() if hasattr(it, name)
+    ]
+    said = ", ".join(names) or " or ".join(plain) + (f" {', '.join(bounds)}" if bounds else "")
+    if None in kinds:
+        said += ", or null"
+    return FieldFacts(path, said, _listed(info.default), info.description or "")
+
+
+_KINDS: dict[Any, str] = {bool: "true or false", int: "int", float: "float", str: "text", tuple: "list"}
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,8 +1,10 @@
 """What all configurations have in common: a frozen base, files, and errors of one line."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -43,15 +45,57 @@ def parse(model: type[M], tree: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(one_line(item) for item in error.errors())) from error
+        raise ConfigError("; ".join(one_line(item, model) for item in error.errors())) from error
 
 
-def one_line(item: Any) -> str:
-    """One of pydantic's errors: where, the rule, the value."""
+def one_line(item: Any, model: type[BaseModel] | None = None) -> str:
+    """One of pydantic's errors: where, the rule, the value; for a field that `model` does not have, the nearest."""
     where = ".".join(str(part) for part in item["loc"])
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{where}: {message}" if where else message
     if item["type"] == "extra_forbidden":
-        return f"{where}: there is no such field"
+        meant = _meant(model, item["loc"]) if model else None
+        return f"{where}: there is no such field" + (f", did you mean {meant}?" if meant else "")
     return f"{where}: {message[0].lower()}{message[1:]}, but got {item['input']!r}"
+
+
+def _meant(model: type[BaseModel], where: Sequence[Any]) -> str | None:
+    """The field that is nearest to an unknown one in the same place, else the one of its name in another place."""
+    *path, name = map(str, where)
+    kinds: list[Any] = [model]
+    for part in path:
+        named = [kind for kind in kinds if _is_model(kind) and kind.__name__.lower() == part]  # one of several kinds
+        kinds = named or [inner for kind in kinds for inner in _inside(kind, part)]
+    beside = [field for kind in kinds if _is_model(kind) for field in kind.model_fields]
+    if near := difflib.get_close_matches(name, beside, n=1):
+        return str(near[0])
+    return next((other for other in _paths(model) if other.rpartition(".")[2] == name), None)
+
+
+def _inside(kind: Any, part: str) -> list[Any]:
+    """Kinds of what stands under a key."""
+    if _is_model(kind):
+        return _alternatives(kind.model_fields[part].annotation) if part in kind.model_fields else []
+    if get_origin(kind) is dict:
+        return _alternatives(get_args(kind)[1])
+    return []
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    if get_origin(kind) in (Union, UnionType, Annotated):
+        return [inner for part in get_args(kind) for inner in _alternatives(part)]
+    return [kind]
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of all fields, those of the outermost first."""
+    for name in model.model_fields:
+        yield prefix + name
+    for name, info in model.model_fields.items():
+        if _is_model(info.annotation):
+            yield from _paths(info.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

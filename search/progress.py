@@ -21,6 +21,45 @@ if TYPE_CHECKING:
     from search.execution.session import TrialEvent
 
 
+class Counts:
+    """Numbers of trials by where they are, and the best one, in a line.
+
+    Args:
+        config: what the trials may spend.
+        done: trials that have ended, by their state.
+        running: those that run now.
+        resting: those that may go on later.
+    """
+
+    def __init__(
+        self, config: SearchConfig, done: dict[str, int], running: set[int], resting: set[int], noun: str = "trial"
+    ) -> None:
+        self.config, self.goal, self.noun = config, config.goal, noun
+        self.done, self.running, self.resting = done, running, resting
+        self.last: dict[int, float] = {}  # each trial's last value of the objective
+        self.epochs: dict[int, int] = {}  # of each trial
+
+    @property
+    def ended(self) -> int:
+        return sum(self.done.values())
+
+    def said(self) -> str:
+        """`5/8 trials, 1 running, 2 at full length, 2 pruned, best 97.3% (trial 4)`"""
+        parts = [
+            f"{self.ended}/{self.config.trials} {self.noun}s", f"{len(self.running)} running",
+            f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",
+        ]  # fmt: skip
+        if self.resting:
+            parts.insert(2, f"{len(self.resting)} resting")
+        if self.done["failed"]:
+            parts.append(f"{self.done['failed']} failed")
+        full = self.config.epochs
+        if self.last:
+            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, self.goal))
+            parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
+        return ", ".join(parts)
+
+
 class ProgressDisplay(threading.Thread):
     """Counts trials as they change and shows them; the driver calls `on_event`, the rest happens in this thread.
 
@@ -38,14 +77,12 @@ class ProgressDisplay(threading.Thread):
     ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
         self.noun, self.goal = noun, config.goal
+        self.counts = Counts(config, {"complete": 0, "pruned": 0, "failed": 0}, set(), set(), noun)
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
         self.started = time.monotonic()
-        self.done: dict[str, int] = {"complete": 0, "pruned": 0, "failed": 0}
-        self.running: set[int] = set()
-        self.resting: set[int] = set()  # trials that may go on later
-        self.last: dict[int, float] = {}  # each trial's last value of the objective
-        self.epochs: dict[int, int] = {}  # of each trial
+        self.done, self.running, self.resting = self.counts.done, self.counts.running, self.counts.resting
+        self.last, self.epochs = self.counts.last, self.counts.epochs
         self._stop_asked = threading.Event()
         for trial in folder.trials():
             if values := trial.values(config.goal):
@@ -85,23 +122,10 @@ class ProgressDisplay(threading.Thread):
 
     @property
     def ended(self) -> int:
-        return sum(self.done.values())
+        return self.counts.ended
 
     def line(self) -> str:
-        ended = self.ended
-        parts = [
-            f"{ended}/{self.config.trials} {self.noun}s", f"{len(self.running)} running",
-            f"{self.done['complete']} at full length", f"{self.done['pruned']} pruned",
-        ]  # fmt: skip
-        if self.resting:
-            parts.insert(2, f"{len(self.resting)} resting")
-        if self.done["failed"]:
-            parts.append(f"{self.done['failed']} failed")
-        full = self.config.epochs
-        if self.last:
-            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, self.goal))
-            parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
-        return ", ".join(parts) + f", {clock(time.monotonic() - self.started)} elapsed{self._left(ended)}"
+        return f"{self.counts.said()}, {clock(time.monotonic() - self.started)} elapsed{self._left(self.ended)}"
 
     def _left(self, ended: int) -> str:
         """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""

@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ffsnn.fields import assignments
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name
+from spaces.fixing import fixed
 from spaces.space import Space
 
 AnySpace = str | Path | Mapping[str, Any] | Space
 
 
 def requested(
-    home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any]
-) -> tuple[SearchConfig, bool]:
+    home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any],
+    fields: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[SearchConfig, bool]:  # fmt: skip
     """The search that is asked for, and whether it is there already and goes on.
 
     Args:
@@ -25,17 +29,22 @@ def requested(
         resume: name of a search that goes on with its own space.
         asked: settings; those that are None are the stored search's, the space's, or the defaults;
             a place may be `local`.
+        fields: dotted paths that are set in the space: they are searched no more.
 
     Raises:
         ConfigError: no such search or space, a rule is broken, or what may not change would.
     """
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     if resume:
+        if fields:
+            raise ConfigError("--resume NAME goes on with that search's own space: leave --set out")
         if space or name:
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
         old = SearchFolder.open(home, resume).config
         return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
     loaded, stem = _loaded("mnist" if space is None else space)
+    if fields:
+        loaded = fixed(loaded, fields)
     name = name or free_name(home, name_from(stem))
     fresh = {
         "name": name, "space": loaded.model_dump(mode="json"), "space_name": stem,
@@ -59,7 +68,18 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
     asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
     asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
     del asked["space"]
-    return home, *requested(home, options["space"], options["name"], options["resume"], asked)
+    fields = assignments(options["set_fields"] or ())
+    return home, *requested(home, options["space"], options["name"], options["resume"], asked, fields)
+
+
+def places(home: Path, name: str, storage: str | None, tracking_uri: str | None) -> SearchConfig:
+    """The configuration of a search that is there, with the places of its database and its MLflow server.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    asked = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
+    return requested(home, None, None, name, asked)[0]
 
 
 def _loaded(space: Any) -> tuple[Space, str]:

@@ -12,6 +12,12 @@ def names() -> list[str]:
     return sorted(file.stem for file in PRESETS.glob("*.yaml"))
 
 
+def description(name: str) -> str:
+    """The line that stands at the begin of a preset's file."""
+    first, _, _ = (PRESETS / f"{name}.yaml").read_text().partition("\n")
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
 def load(name: str | Path) -> RunConfig:
     """A YAML file's configuration, or a shipped preset's.
 

@@ -13,7 +13,6 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
     budget: {trials: 20, epochs: 6}
 """
 
-import difflib
 import itertools
 import random
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ffsnn.config import RunConfig
-from ffsnn.fields import aliases, field_value
+from ffsnn.fields import field_value, path_of
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 from spaces import checks
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
@@ -31,6 +30,11 @@ from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value
 SPACES = Path(__file__).parent
 PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
+
+
+def names() -> list[str]:
+    """The spaces that come with the package."""
+    return sorted(file.stem for file in SPACES.glob("*.yaml"))
 
 
 class Budget(Config):
@@ -63,8 +67,7 @@ class Space(Config):
         if not path.is_file():
             shipped = SPACES / f"{name}.yaml"
             if path.suffix or not shipped.is_file():
-                known = ", ".join(sorted(file.stem for file in SPACES.glob("*.yaml")))
-                raise ConfigError(f"there is no space {str(name)!r}: give a YAML file, or one of {known}")
+                raise ConfigError(f"there is no space {str(name)!r}: give a YAML file, or one of {', '.join(names())}")
             path = shipped
         return cls.parse(read_yaml(path))
 
@@ -101,7 +104,7 @@ class Space(Config):
             return tree
         typed: dict[str, Any] = {}
         for name, parameter in tree["parameters"].items():
-            path = _path(name)
+            path = path_of(name)
             if path in OWN:
                 said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
                 raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
@@ -203,7 +206,7 @@ def _value(path: str, value: Any) -> Value:
 
 def _point(point: Mapping[Any, Any], typed: Mapping[str, Any]) -> dict[str, Value]:
     """A point by dotted paths."""
-    found = {_path(name): value for name, value in point.items()}
+    found = {path_of(name): value for name, value in point.items()}
     if unknown := [path for path in found if path not in typed]:
         raise ValueError(f"points name {', '.join(unknown)}, which this space does not search: leave it out of them")
     return {path: _value(path, value) for path, value in found.items()}
@@ -216,7 +219,7 @@ def _conditions(path: str, when: Mapping[Any, Any], typed: Mapping[str, Any]) ->
     """
     conditions: dict[str, Any] = {}
     for name, wanted in when.items():
-        other = _path(name)
+        other = path_of(name)
         if other in conditions:
             raise ValueError(f"{path}: when names {other} twice, as {name!r} too: leave one out")
         choices = typed[other].get("choice", ()) if isinstance(typed.get(other), Mapping) else ()
@@ -225,14 +228,3 @@ def _conditions(path: str, when: Mapping[Any, Any], typed: Mapping[str, Any]) ->
         else:
             conditions[other] = _value(other, wanted)
     return conditions
-
-
-def _path(name: Any) -> str:
-    known = aliases()
-    if name in known:
-        return known[name]
-    if name in known.values():
-        return str(name)
-    meant = difflib.get_close_matches(str(name), known, 1)
-    mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
-    raise ValueError(f"{name!r} is no field of a run's configuration; {mend}")

@@ -28,6 +28,7 @@ RAY = {
     "test_old_search.py",
     "test_promotion.py",
     "test_simulation.py",
+    "test_upkeep.py",
     "test_search.py",
     "test_quick_start.py",
 }

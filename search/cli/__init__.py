@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
+import ffsnn
 from ffsnn.validation import ConfigError
 from search import environment, hints
-from search.cli import networks, searches, simulate
+from search.cli import catalogue, networks, searches, simulate, upkeep
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
@@ -20,12 +22,30 @@ app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
     add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"ffsnn {ffsnn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def with_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="print the version, and end")
+    ] = False,
+) -> None:
+    """Options before a command."""
+
+
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(networks.train)
 for command in (
     searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict, searches.ui,
-    searches.sync, searches.doctor, simulate.simulate, networks.reproduce,
+    searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop, upkeep.rename, upkeep.delete,
+    upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets, simulate.simulate, networks.reproduce,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.command("seed-table", hidden=True)(networks.reproduce)  # as it was called
 
 

@@ -18,7 +18,8 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
     home: Home = None,
 ) -> None:
-    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`.
+    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`;
+    `--set tau=1.5` is the same.
 
     A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
     that is there goes on where it stopped.

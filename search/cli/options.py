@@ -39,6 +39,13 @@ TrackingUri = Annotated[
         help="of an MLflow server or store (default: MLFLOW_TRACKING_URI, else the one at hand)", rich_help_panel=WHERE
     ),
 ]
+SetFields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", rich_help_panel=WHAT,
+        help="set a field of the configuration, which is searched no more; may be given several times",
+    ),
+]  # fmt: skip
 DataDir = Annotated[str | None, field("data_dir", WHERE)]
 
 

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import FAULTS, SPENT, WHAT, WHERE, DataDir, Home, TrackingUri, at_least_one, console, field
+from search.cli.options import (
+    FAULTS,
+    SPENT,
+    WHAT,
+    WHERE,
+    DataDir,
+    Home,
+    SetFields,
+    TrackingUri,
+    at_least_one,
+    console,
+    field,
+)
 from search.hints import command
 from search.settings import redacted
 from search.signals import held_back
@@ -24,6 +36,7 @@ def search(
     resume: Annotated[
         str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped", rich_help_panel=WHAT)
     ] = None,
+    set_fields: SetFields = None,
     objective: Annotated[str | None, field("objective", WHAT)] = None,
     sampler: Annotated[str | None, field("sampler", WHAT)] = None,
     scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
@@ -176,16 +189,15 @@ def sync(
 ) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
     from search.cluster.servers import check_reachable
-    from search.resolve import requested
-    from search.settings import find_home, setting
+    from search.resolve import places
+    from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.study.reconcile import reconcile
     from search.tracking import orphans, search_exporter
     from search.tracking.store import merged, store_uri
 
     mlruns = find_home(home)
-    places = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
-    config, _ = requested(mlruns, None, None, name, places)
+    config = places(mlruns, name, storage, tracking_uri)
     folder = SearchFolder.open(mlruns, name)
     if config.tracking_uri:
         check_reachable(config.tracking_uri)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ffsnn.fields import aliases
+from ffsnn.fields import aliases, assignments
 from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError
 
@@ -59,6 +59,8 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
         name = OTHER_NAMES.get(name, name)
         if name == "out":
             asked.out = value
+        elif name == "set":
+            asked.changes |= assignments([value])
         elif name not in FLAGS and name != "j":
             path = _path(name, option, known)
             try:
@@ -76,5 +78,5 @@ def _path(name: str, option: str, known: dict[str, str]) -> str:
         return known[name]
     if name in known.values():
         return name
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, [*known, *known.values()], n=1)
     raise ConfigError(f"there is no option {option}: " + (f"did you mean --{near[0]}?" if near else "see --help"))

@@ -78,6 +78,21 @@ def planned(search: SearchFolder, top: int, seeds: int, epochs: int, device: str
     return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own))
 
 
+def newest_result(search: SearchFolder) -> RetrainResult | None:
+    """The result of a search's last retraining that came to its end; None: there is none.
+
+    Raises:
+        ConfigError: it is damaged, or newer than this version.
+    """
+    files = list((search.path / RETRAIN).glob(f"*/{RESULT_FILE}"))
+    if not files:
+        return None
+    try:
+        return parse(RetrainResult, json.loads(max(files, key=lambda file: file.stat().st_mtime).read_text()))
+    except ValueError as error:
+        raise ConfigError(f"a result of {search.path / RETRAIN} cannot be read ({error})") from error
+
+
 class RetrainFolder(TrialsFolder):
     """One retraining on disk."""
 

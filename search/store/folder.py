@@ -78,6 +78,13 @@ class TrialsFolder:
             pass
         return None
 
+    def run_since(self) -> float | None:
+        """When the process that runs it began, or the last one that did; seconds since 1970."""
+        try:
+            return (self.path / names.LEASE_FILE).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def spent(self) -> float:
         """Seconds that it has run, over all its drivers."""
         try:

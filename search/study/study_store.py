@@ -163,6 +163,24 @@ def ensure_owned(url: str, name: str, owner: str | None) -> None:
             storage.engine.dispose()
 
 
+def delete_study(url: str, name: str, owner: str | None) -> None:
+    """Delete a search's study from a database, if it is there and its own.
+
+    Raises:
+        ConfigError: the database does not answer.
+    """
+    with _translated(url):
+        storage = _database(url)
+        try:
+            if name in optuna.get_all_study_names(storage):
+                study = optuna.load_study(study_name=name, storage=storage)
+                if owner is not None and study.user_attrs.get(OWNER) == owner:
+                    optuna.delete_study(study_name=name, storage=storage)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
 def check_reachable(url: str) -> None:
     """Make sure that a database answers, with Optuna's tables.
 

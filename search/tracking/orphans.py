@@ -1,10 +1,13 @@
-"""Runs in the local MLflow store of searches whose folders are gone, by hand: they are said, and can be removed.
+"""All that MLflow has of one search, to be removed; and what the local store has of searches whose folders are gone.
 
-Only the store in `mlruns/` is looked at: a server's may belong to searches of other homes.
+For the latter only the store in `mlruns/` is looked at: a server's runs may be those of other homes.
 """
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from ffsnn.validation import ConfigError
 from search import names
@@ -14,6 +17,7 @@ from search.store.folder import all_searches
 from search.tracking.store import all_runs, open_store
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel, Run
     from mlflow.tracking import MlflowClient
 
 
@@ -46,3 +50,91 @@ def remark(home: Path) -> str | None:
         return None
     shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
     return f"MLflow has runs of {shown}, whose folders are gone: {command('delete', left[0])} removes them"
+
+
+def ids_of(home: Path, name: str) -> list[str | None]:
+    """Ids of the searches of a name that the local store has, and no folder; None: of an earlier version's."""
+    client, experiment = open_store(home)
+    runs = all_runs(client, experiment, f"tags.`{names.TAG_KIND}` = 'search' AND tags.`{names.TAG_SEARCH}` = '{name}'")
+    folders = [folder.read().get("id") for folder in all_searches(home)]
+    ids = (run.data.tags.get(names.TAG_ID) for run in runs)
+    return [id_ for id_ in dict.fromkeys(ids) if id_ is None or id_ not in folders]
+
+
+def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: str | None) -> int:
+    """Delete a search's runs, its retrainings' and its model; the number of runs. Artifacts in the local store go, too;
+    a server keeps them, and any store a deleted run's numbers, until `mlflow gc` is run on it.
+
+    Args:
+        home: the `mlruns/` folder.
+        name: of the search.
+        id_: its own; runs that say another one stay.
+        former: names that it had before.
+        uri: of an MLflow server; None: the local store.
+    """
+    if not uri and not (home / DATABASE).exists():
+        return 0
+    client, experiment = open_store(home, uri)
+    runs = [run for it in (name, *former) for run in _runs_of(client, experiment, it, id_)]
+    ids = {run.info.run_id for run in runs}
+    if is_our_model(client, name) and _is_registered_from(client, name, ids):
+        client.delete_registered_model(name)
+    for model in _logged_models(client, experiment, ids):
+        client.delete_logged_model(model.model_id)
+        _without_files(home, model.artifact_location)
+    for run in runs:
+        client.delete_run(run.info.run_id)
+        _without_files(home, run.info.artifact_uri)
+    forget_page(client, experiment, name)
+    return len(ids)
+
+
+def retrainings(client: "MlflowClient", experiment: str, name: str, id_: str | None) -> "list[Run]":
+    """The runs of a search's retrainings."""
+    return _mine(all_runs(client, experiment, f"tags.`{names.TAG_RETRAIN_OF}` = '{name}'"), id_)
+
+
+def is_our_model(client: "MlflowClient", name: str) -> bool:
+    """True if there is a registered model of that name, and `ffsnn retrain` made it."""
+    found = client.search_registered_models(f"name = '{name}'")
+    return bool(found) and found[0].tags.get(names.TAG_KIND) == names.CHAMPION
+
+
+def forget_page(client: "MlflowClient", experiment: str, name: str) -> None:
+    """Delete the prepared view of a search."""
+    if names.VIEW + name in client.get_experiment(experiment).tags:
+        client.delete_experiment_tag(experiment, names.VIEW + name)
+
+
+def _runs_of(client: "MlflowClient", experiment: str, name: str, id_: str | None) -> "list[Run]":
+    own = _mine(all_runs(client, experiment, f"tags.`{names.TAG_SEARCH}` = '{name}'"), id_)
+    return own + retrainings(client, experiment, name, id_)
+
+
+def _mine(runs: "list[Run]", id_: str | None) -> "list[Run]":
+    """Without those of another search that has, or had, the name."""
+    return [run for run in runs if run.data.tags.get(names.TAG_ID) in (None, id_)]
+
+
+def _logged_models(client: "MlflowClient", experiment: str, runs: set[str]) -> "list[LoggedModel]":
+    """The models that were logged by some runs."""
+    found, token = [], None
+    while True:
+        page = client.search_logged_models([experiment], page_token=token)
+        found += [model for model in page if model.source_run_id in runs]
+        token = page.token
+        if not token:
+            return found
+
+
+def _is_registered_from(client: "MlflowClient", name: str, runs: set[str]) -> bool:
+    """True if all versions of a model are of some runs: it would be left without its files."""
+    return all(version.run_id in runs for version in client.search_model_versions(f"name = '{name}'"))
+
+
+def _without_files(home: Path, uri: str) -> None:
+    """Delete the folder of a run's or a model's artifacts, if it lies in the local store."""
+    parts = urlsplit(uri)
+    folder = Path(unquote(parts.path)).parent  # .../RUN/artifacts
+    if parts.scheme == "file" and (home / names.ARTIFACTS).resolve() in folder.resolve().parents:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""Commands that look after searches: `ffsnn list | status | stop | rename | delete | prune-disk`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from ffsnn.validation import ConfigError
+from search.cli.options import WHERE, Home, TrackingUri, console, field
+
+Name = Annotated[str, typer.Argument(help="of the search")]
+Json = Annotated[bool, typer.Option("--json", help="as JSON")]
+Storage = Annotated[str | None, field("storage", WHERE)]
+
+
+def list_(as_json: Json = False, home: Home = None) -> None:
+    """List all searches: state, trials done, best (its interval if retrained), size on disk, age."""
+    from search.hints import command
+    from search.settings import find_home
+    from search.tracking import orphans
+    from search.upkeep.listing import listed, table
+
+    mlruns = find_home(home)
+    found = listed(mlruns)
+    if as_json:
+        print(json.dumps([search.json() for search in found], indent=2))
+        return
+    console.print(table(found) if found else f"there is no search in {mlruns} yet: begin one by {command('search')}")
+    if left := orphans.remark(mlruns):
+        console.print(left)
+
+
+def status(name: Name, as_json: Json = False, home: Home = None) -> None:
+    """Show how a search stands, also while it runs: the line that its driver shows, and each trial."""
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.upkeep.status import Status
+
+    found = Status(SearchFolder.open(find_home(home), name))
+    if as_json:
+        print(json.dumps(found.json(), indent=2))
+        return
+    console.print(found.table())
+    console.print(found.line())
+    for runner in found.runners():
+        console.print(f"running: {runner}")
+
+
+def stop(name: Name, home: Home = None) -> None:
+    """Ask the process that runs a search on this machine to stop, as Ctrl-C does, and wait until it has."""
+    from search.hints import command
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.upkeep import stopping
+
+    search = SearchFolder.open(find_home(home), name)
+    stopping.stop(search, console.print)
+    console.print(f"stopped; go on with: {command('search', '--resume', name)}")
+
+
+def rename(
+    name: Name, new: Annotated[str, typer.Argument(help="its new name")],
+    storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
+) -> None:  # fmt: skip
+    """Rename a search: its folder, its runs and its model in MLflow, its study in a database."""
+    from search.resolve import places
+    from search.settings import find_home
+    from search.upkeep import naming
+
+    mlruns = find_home(home)
+    search = naming.rename(mlruns, places(mlruns, name, storage, tracking_uri), new, console.print)
+    console.print(f"renamed: {search.path}")
+
+
+def delete(
+    name: Name, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
+) -> None:  # fmt: skip
+    """Delete a search for good: its folder, its runs, artifacts and model in MLflow, its study in a database."""
+    from search.resolve import places
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.tracking import orphans
+    from search.upkeep import removal
+    from search.upkeep.stopping import refuse_running
+
+    mlruns = find_home(home)
+    there = SearchFolder.exists(mlruns, name)
+    if there:
+        search = SearchFolder.open(mlruns, name)
+        refuse_running(search, "delete it")
+        config, what = places(mlruns, name, storage, tracking_uri), removal.what_goes(search)
+    elif name in orphans.gone(mlruns):
+        what = f"the runs and artifacts of {name} in MLflow; its folder is gone"
+    else:
+        SearchFolder.open(mlruns, name)  # says that there is none
+        raise ConfigError(f"there is no search {name!r}")
+    if not yes and not typer.confirm(f"delete {what}?"):
+        raise typer.Exit(1)
+    if there:
+        removal.delete(mlruns, config, console.print)
+    else:
+        removal.delete_orphan(mlruns, name, console.print)
+
+
+def prune_disk(
+    name: Annotated[str | None, typer.Argument(help="of a search (default: all)")] = None, home: Home = None
+) -> None:
+    """Delete what ended trials no longer need: checkpoints, locks, empty output, Tune's own folder. No result goes."""
+    from search.settings import find_home
+    from search.store.folder import SearchFolder, all_searches
+    from search.upkeep.listing import megabytes
+    from search.upkeep.pruning import prune
+
+    mlruns = find_home(home)
+    total = 0
+    for search in [SearchFolder.open(mlruns, name)] if name else all_searches(mlruns):
+        trials, freed = prune(search)
+        total += freed
+        if trials or freed:
+            console.print(f"{search.name}: {megabytes(freed)} freed, of {trials} trials")
+    console.print(f"{megabytes(total)} freed in all")

@@ -1,0 +1,1 @@
+"""Searches looked after: listed, stopped, renamed, deleted, pruned."""

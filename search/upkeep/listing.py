@@ -1,0 +1,137 @@
+"""`ffsnn list`: a home's searches, each in a line; read from their folders, also while they run."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.table import Table
+
+from ffsnn.training.run_folder import CONFIG
+from ffsnn.validation import ConfigError
+from search.names import SEARCH_FILE
+from search.objectives import Objective
+from search.registries import OBJECTIVES
+from search.retrain.folder import newest_result
+from search.store.folder import SearchFolder, all_searches
+from search.upkeep.stopping import running
+
+State = Literal["running", "retraining", "stopped", "finished", "damaged"]
+
+
+@dataclass(frozen=True)
+class ListedSearch:
+    """One search. Times are seconds since 1970, sizes bytes."""
+
+    name: str
+    state: State
+    bytes: int
+    begun: float
+    space: str = ""
+    dataset: str = ""
+    done: int = 0  # trials that have ended
+    trials: int = 0  # that there are to be
+    objective: str = ""
+    best: float | None = None  # of the search itself, with one seed
+    mean: float | None = None  # of the best configuration retrained, over its seeds, with its interval
+    low: float | None = None
+    high: float | None = None
+    by: str | None = None  # which process runs it,
+    since: float | None = None  # and since when
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def shown_best(self) -> str:
+        """The best value; where it was retrained the mean, with its interval."""
+        if not self.objective:
+            return "-"
+        goal: Objective = OBJECTIVES[self.objective]
+        if self.mean is None:
+            return goal.show(self.best)
+        if self.low is None or self.high is None:
+            return goal.show(self.mean)
+        low, high = (max(self.low, 0), min(self.high, 1)) if goal.is_share else (self.low, self.high)
+        return f"{goal.show(self.mean)} ({goal.show(low)} to {goal.show(high)})"
+
+    @property
+    def shown_state(self) -> str:
+        if self.since is None:
+            return self.state
+        return f"{self.state} ({self.by}, for {span(time.time() - self.since)})"
+
+
+def listed(home: Path) -> list[ListedSearch]:
+    """All searches of a home, by name; a damaged one says so."""
+    return [_listed(folder) for folder in all_searches(home)]
+
+
+def _listed(folder: SearchFolder) -> ListedSearch:
+    size, begun = size_of(folder.path), _begun(folder)
+    try:
+        config = folder.config
+        done = sum(1 for trial in folder.trials() if trial.end())
+        ranked = folder.ranked()
+    except ConfigError:
+        return ListedSearch(folder.name, "damaged", size, begun)
+    result = None
+    with suppress(ConfigError):  # a damaged one is as good as none, here
+        result = newest_result(folder)
+    state: State = "finished" if done >= config.trials else "stopped"
+    by = since = None
+    for active in running(folder):
+        state = "running" if active.path == folder.path else "retraining"
+        by, since = active.runner(), active.run_since()
+    first = result.ranking[0] if result else None
+    return ListedSearch(
+        folder.name, state, size, begun, config.space_name, config.base.data.dataset, done, config.trials,
+        config.objective, ranked[0][0] if ranked else None, first.mean if first else None,
+        first.low if first else None, first.high if first else None, by, since,
+    )  # fmt: skip
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the files in a folder; those that go away meanwhile count nothing."""
+    return sum(_sizes(path))
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    for file in path.rglob("*"):
+        try:
+            if file.is_file():
+                yield file.stat().st_size
+        except OSError:
+            continue
+
+
+def _begun(folder: SearchFolder) -> float:
+    """When its first trial was given its configuration; without one, when the search was written."""
+    files = [folder.trial(0).path / CONFIG, folder.path / SEARCH_FILE]
+    return min(file.stat().st_mtime for file in files if file.exists())
+
+
+def span(seconds: float) -> str:
+    """`4 min`, `3.2 h`, `12 d`: for a glance."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def table(searches: list[ListedSearch]) -> Table:
+    """A row a search."""
+    drawn = Table()
+    for head in ("name", "space", "data set", "state", "trials", "best", "on disk", "age"):
+        drawn.add_column(head, justify="right" if head in ("trials", "best", "on disk", "age") else "left")
+    for it in searches:
+        age = span(time.time() - it.begun)
+        trials = f"{it.done}/{it.trials}"
+        drawn.add_row(it.name, it.space, it.dataset, it.shown_state, trials, it.shown_best, megabytes(it.bytes), age)
+    return drawn

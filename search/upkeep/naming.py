@@ -1,0 +1,65 @@
+"""`ffsnn rename`: a search's folder, its runs and model in MLflow, and its study in a database get another name.
+
+The folder comes first, and decides: what a fault leaves undone, the next `sync` or search of it does.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ffsnn.validation import ConfigError
+from search import names
+from search.config import SearchConfig, problem_of_name
+from search.names import DATABASE, SEARCHES
+from search.store.folder import SearchFolder
+from search.study.reconcile import reconcile
+from search.study.study_store import delete_study
+from search.tracking import orphans
+from search.tracking.search_exporter import export_search
+from search.tracking.store import merged, open_store
+from search.upkeep.stopping import refuse_running
+
+
+def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None]) -> SearchFolder:
+    """Give a search another name.
+
+    Args:
+        home: the `mlruns/` folder.
+        config: of the search, with the places of its database and its MLflow server.
+        new: the name.
+        say: called with what a person should read.
+
+    Raises:
+        ConfigError: the name is none or taken, the search runs, or a server does not answer.
+    """
+    name = config.name
+    if wrong := problem_of_name(new):
+        raise ConfigError(f"a search's name {wrong}")
+    if (home / SEARCHES / new).exists():
+        raise ConfigError(f"{home / SEARCHES / new} is there already: choose another name than {new!r}")
+    before = SearchFolder.open(home, name)
+    refuse_running(before, "rename it")
+    with before.lease(), merged(home, config.tracking_uri):
+        before.settle()
+        os.rename(before.path, home / SEARCHES / new)
+        search = SearchFolder.open(home, new)
+        search.settle()
+        if config.storage:
+            reconcile(search, config.model_copy(update={"name": new}), say)
+            delete_study(config.storage, name, search.id)
+        if config.tracking_uri or (home / DATABASE).exists():
+            export_search(home, search, config.tracking_uri)
+            _follow(home, search, name, config.tracking_uri)
+    return search
+
+
+def _follow(home: Path, search: SearchFolder, before: str, uri: str | None) -> None:
+    """The runs of its retrainings, its model and its page bear the new name."""
+    client, experiment = open_store(home, uri)
+    for run in orphans.retrainings(client, experiment, before, search.id):
+        shown = run.data.tags.get(names.TAG_NAME, "")
+        client.set_tag(run.info.run_id, names.TAG_RETRAIN_OF, search.name)
+        client.set_tag(run.info.run_id, names.TAG_NAME, search.name + shown.removeprefix(before))
+    if orphans.is_our_model(client, before) and not client.search_registered_models(f"name = '{search.name}'"):
+        client.rename_registered_model(before, search.name)
+    orphans.forget_page(client, experiment, before)
