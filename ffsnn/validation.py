@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ffsnn.strict_yaml import load_json, load_yaml
 
 M = TypeVar("M", bound=BaseModel)
+SLIP = 3  # letters that a misspelt name has more or less, at most
 
 
 class ConfigError(ValueError):
@@ -68,6 +69,7 @@ def _meant(model: type[BaseModel], where: Sequence[Any]) -> str | None:
         named = [kind for kind in kinds if _is_model(kind) and kind.__name__.lower() == part]  # one of several kinds
         kinds = named or [inner for kind in kinds for inner in _inside(kind, part)]
     beside = [field for kind in kinds if _is_model(kind) for field in kind.model_fields]
+    beside = [field for field in beside if abs(len(field) - len(name)) <= SLIP]
     if near := difflib.get_close_matches(name, beside, n=1):
         return str(near[0])
     return next((other for other in _paths(model) if other.rpartition(".")[2] == name), None)
