@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
+from ffsnn.datasets.folder import reading_from
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer",)  # fields since version 1, whose ids were of all fields, defaults too
+ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields, defaults too
 
 
 class DataConfig(Config):
@@ -33,10 +34,28 @@ class DataConfig(Config):
     dataset: Annotated[str, DATASETS] = "mnist"
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
     train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
+    window_ms: float | None = Field(
+        None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; None: all"
+    )
+    _facts: "DatasetFacts | None" = PrivateAttr(None)  # as they were found; a set of one's own may be gone later
 
     @property
     def facts(self) -> "DatasetFacts":
-        return DATASETS[self.dataset].facts
+        return self._facts or DATASETS[self.dataset].facts
+
+    @model_validator(mode="after")
+    def _remembers_facts(self) -> Self:
+        self._facts = self.facts
+        return self
+
+    @model_validator(mode="after")
+    def _window_is_of_recordings(self) -> Self:
+        if self.window_ms is not None and not self.facts.temporal:
+            raise ValueError(
+                f"{self.dataset} has no time that window_ms could be of, but got window_ms={self.window_ms}: leave it "
+                "out"
+            )
+        return self
 
     @property
     def available(self) -> int:
@@ -189,6 +208,40 @@ class RunConfig(Config):
     seed: int = Field(0, ge=0, lt=2**31)
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _own_data_are_in_its_folder(cls, tree: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with reading_from(tree.get("data_dir") if isinstance(tree, Mapping) else None):
+            return handler(tree)
+
+    @model_validator(mode="after")
+    def _label_has_room(self) -> Self:
+        facts, room = self.data.facts, self.data.facts.inputs // 4
+        if self.network.label == "in_place" and not (facts.is_image and facts.classes <= room):
+            why = f"which has {facts.inputs} inputs, none to spare" if facts.is_image else "which is no image"
+            raise ValueError(
+                f"label='in_place' takes {facts.classes} inputs, one a class, of {self.data.dataset}, {why}: take "
+                "label='appended'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_what_is_recorded(self) -> Self:
+        facts, name = self.data.facts, self.data.dataset
+        if facts.time == "events" and self.network.encoder != "direct":
+            raise ValueError(
+                f"encoder={self.network.encoder!r} makes spikes, but the events of {name} are spikes already: take "
+                "encoder='direct'"
+            )
+        if facts.temporal and ENCODERS[self.network.encoder].least_T > 1:
+            raise ValueError(
+                f"encoder={self.network.encoder!r} tells intensities by their time, but {name} is recorded over time "
+                "itself: take encoder='direct'"
+            )
+        if self.learning.shift and not facts.is_image:
+            raise ValueError(f"shift moves images, but {name} has none, and got shift={self.learning.shift}: take 0")
+        return self
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:

@@ -68,7 +68,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     costs = [remark for it in config.extremes() for remark in remarks(it)]
     for remark in dict.fromkeys([*costs, *filter(None, [limits(config.sampler, config.space)])]):
         console.print(remark)
-    checksum = load(base.data, base.seed, base.data_dir).checksum
+    checksum = load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
     else:

@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from ffsnn.validation import ConfigError
 from search import environment
-from search.cli import networks, searches, simulate
+from search.cli import data, networks, searches, simulate
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
@@ -26,6 +26,7 @@ for command in (
     searches.sync, searches.doctor, simulate.simulate, networks.reproduce,
 ):  # fmt: skip
     app.command()(command)
+app.add_typer(data.app, name="data")
 app.command("seed-table", hidden=True)(networks.reproduce)  # as it was called
 
 

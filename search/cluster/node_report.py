@@ -103,7 +103,7 @@ def _data(config: str) -> tuple[str, str]:
 
     base = RunConfig.parse(yaml.safe_load(config))
     try:
-        return "", load(base.data, base.seed, base.data_dir).checksum
+        return "", load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
     except ConfigError as error:
         return str(error), ""
 

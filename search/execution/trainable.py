@@ -33,8 +33,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @lru_cache(maxsize=1)
-def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.device) -> Split:
-    return load(config, seed, data_dir, device)
+def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.device, T: int) -> Split:
+    return load(config, seed, data_dir, device, T)
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +62,8 @@ class TrialTrainable(Trainable):
         config = self.folder.config()
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
-        split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
+        T = config.network.T if config.data.facts.temporal else 1  # other images do not depend on it
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(device), T)
         run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto)
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
