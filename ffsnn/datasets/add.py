@@ -18,8 +18,9 @@ from ffsnn.datasets.dataset import stratified
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import Folder
 from ffsnn.datasets.own import Card, Tensors, own_file, write
+from ffsnn.datasets.scale import Scale
 from ffsnn.datasets.sources import arrays, events, folders, published, series
-from ffsnn.datasets.sources.raw import Array, Options, Part, Raw
+from ffsnn.datasets.sources.raw import Array, Options, Raw
 from ffsnn.parts.registry import DATASETS
 
 TEST_SHARE, SEED = 0.2, 0  # of the recordings, where a source has no test of its own; of that draw
@@ -202,29 +203,15 @@ def _starts(recordings: Sequence[Array]) -> torch.Tensor:
 
 
 def _scaled(parts: list[Array], remarks: list[str], each: bool) -> list[Array]:
-    """Values as bytes: as they are where they are; from 0..1 by 255; else from the range of the training values, of
-    each input by itself where they measure different things (`each`)."""
-    train = parts[0]
-    if all(part.dtype == np.uint8 for part in parts):
-        return parts
-    if not each and train.min() >= 0 and train.max() <= 1 and train.dtype.kind == "f":
-        return [np.rint(np.clip(part, 0, 1) * 255).astype(np.uint8) for part in parts]
-    if not each and train.min() >= 0 and train.max() <= 255:
-        return [np.rint(np.clip(part, 0, 255)).astype(np.uint8) for part in parts]
-    axis = 0 if each else None
-    low, high = train.min(axis).astype(np.float64), train.max(axis).astype(np.float64)
-    spread = np.where(high > low, high - low, 1.0)
-    whose = "each input" if each else "all inputs together"
-    remarks.append(f"values were scaled to 256 levels, from the range that {whose} have in training")
-    return [np.rint(np.clip((part - low) / spread, 0, 1) * 255).astype(np.uint8) for part in parts]
+    """Values as bytes, by the range of the training values."""
+    scale = Scale.of(parts[0], each)
+    if scale.is_learned:
+        whose = "each input has" if each else "all inputs together have"
+        remarks.append(f"values were scaled to 256 levels, from the range that {whose} in training")
+    return [scale.bytes(part) for part in parts]
 
 
 def _one(paths: list[Path]) -> Path:
     if len(paths) > 1:
         raise DataError(f"one file is needed, but got {len(paths)}: {', '.join(map(str, paths))}")
     return paths[0]
-
-
-def part_of(x: Any, y: Any) -> Part:
-    """Arrays or tensors as a part."""
-    return Part(np.asarray(x), np.asarray(y).ravel().tolist())
