@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
 
 from ffsnn.datasets.folder import reading_from
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
@@ -25,28 +25,60 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields, defaults too
+ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields
+
+
+class OwnFacts(Config):
+    """Facts of a data set of one's own, as it was when the configuration was made."""
+
+    name: str
+    train_images: int = Field(ge=1)
+    shape: tuple[int, int, int]
+    names: tuple[str, ...] = Field(min_length=2)
+    time: Literal["", "series", "events"] = ""
+    checksum: str
 
 
 class DataConfig(Config):
     """Which images are trained on. The test files are not reachable from here."""
 
+    own: OwnFacts | None = Field(
+        None, description="of a data set of one's own; filled in, never written by hand", exclude_if=lambda own: not own
+    )
     dataset: Annotated[str, DATASETS] = "mnist"
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
     train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
     window_ms: float | None = Field(
         None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; None: all"
     )
-    _facts: "DatasetFacts | None" = PrivateAttr(None)  # as they were found; a set of one's own may be gone later
 
     @property
     def facts(self) -> "DatasetFacts":
-        return self._facts or DATASETS[self.dataset].facts
+        if self.own is None:
+            return DATASETS[self.dataset].facts
+        from ffsnn.datasets.dataset import DatasetFacts
 
-    @model_validator(mode="after")
-    def _remembers_facts(self) -> Self:
-        self._facts = self.facts
-        return self
+        own = self.own
+        return DatasetFacts(own.train_images, own.shape, len(own.names), own.names, own.time)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_own(cls, tree: Any) -> Any:
+        """A configuration tells by itself what its data are like, so that it can be read where they are not."""
+        name = tree.get("dataset", "mnist") if isinstance(tree, Mapping) else None
+        if not isinstance(name, str):
+            return tree
+        if DATASETS.ships(name):
+            return {**tree, "own": None}
+        own = tree.get("own")
+        if isinstance(own, OwnFacts) or (isinstance(own, Mapping) and own.get("name") == name):
+            return tree
+        return {**tree, "own": DATASETS[name].card.own_facts if name in DATASETS else None}  # type: ignore[attr-defined]
+
+    @field_validator("dataset")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        return name if info.data.get("own") else DATASETS.check(name)
 
     @model_validator(mode="after")
     def _window_is_of_recordings(self) -> Self:
@@ -299,13 +331,15 @@ class RunConfig(Config):
 
         A field that is added later changes no id, as long as it stands at its default.
         """
-        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS[path]}
+        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS.get(path)}
         return _digest({"version": ID_VERSION} | changed)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The id, and those that earlier versions gave to the same configuration."""
         method, new = self._method(), dict[str, Any]()
+        if self.data.own is not None:
+            return (self.id,)
         for path in ADDED:
             branch, leaf = path.split(".")
             new[path] = method[branch].pop(leaf)

@@ -11,6 +11,8 @@ from ffsnn.config import RunConfig
 from ffsnn.parts.registry import Registry
 from ffsnn.validation import ConfigError, one_line
 
+FILLED_IN = ("data.own",)  # no person sets these
+
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
     """Dotted paths of all leaf fields, e.g. `network.tau`."""
@@ -19,7 +21,7 @@ def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             paths += fields(kind, f"{prefix}{name}.")
-        else:
+        elif prefix + name not in FILLED_IN:
             paths.append(prefix + name)
     return paths
 

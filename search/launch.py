@@ -87,7 +87,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         folder.write(config, checksum)
         from search.tracking.tracker import Tracker
 
-        session = Session(folder, config, resources, disk, _study_searcher, redacting(console))
+        own_data = preflight.own_data(home, config)
+        session = Session(folder, config, resources, disk, _study_searcher, redacting(console), own_data)
         tracker = Tracker(home, folder, config.tracking_uri, session.say)
         return run(session, ProgressDisplay(folder, config, console), tracker, f"ffsnn sync {folder.name}")
 

@@ -6,6 +6,7 @@
 Legend: N recordings, F inputs, L moments or events of all recordings, C classes.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +17,11 @@ import torch
 
 from ffsnn.datasets.dataset import stratified
 from ffsnn.datasets.fetch import DataError
-from ffsnn.datasets.folder import Folder
+from ffsnn.datasets.folder import Folder, reading_from
 from ffsnn.datasets.own import Card, Tensors, own_file, write
 from ffsnn.datasets.scale import Scale
 from ffsnn.datasets.sources import arrays, events, folders, published, series
-from ffsnn.datasets.sources.raw import Array, Options, Raw
+from ffsnn.datasets.sources.raw import Array, Options, Raw, images
 from ffsnn.parts.registry import DATASETS
 
 TEST_SHARE, SEED = 0.2, 0  # of the recordings, where a source has no test of its own; of that draw
@@ -53,9 +54,35 @@ def add(
     """
     if not name.isidentifier():
         raise DataError(f"a data set's name must have letters, digits and '_' alone, but got {name!r}")
-    if name in DATASETS or own_file(name, data_dir).exists():
-        raise DataError(f"there is a data set {name!r} already: choose another name, or ffsnn data remove {name}")
+    with reading_from(data_dir):
+        if name in DATASETS or own_file(name).exists():
+            raise DataError(f"there is a data set {name!r} already: choose another name, or ffsnn data remove {name}")
     return add_raw(name, read(source, options or Options()), source, test_share, data_dir)
+
+
+def keep_arrays(data: Sequence[Any], data_dir: Folder = None) -> str:
+    """Keep arrays or tensors (x, y) or (x, y, x_test, y_test) as a data set, under a name that follows from their
+    content; the name.
+
+    Raises:
+        DataError: they break a rule.
+    """
+    if len(data) not in (2, 4):
+        raise DataError(f"data must be (x, y) or (x, y, x_test, y_test), but has {len(data)} parts")
+    x, y, *held_out = (np.asarray(it) for it in data)
+    (shape, train), test = images(x, y.ravel().tolist(), "x"), None
+    if held_out:
+        tested, test = images(held_out[0], held_out[1].ravel().tolist(), "x_test")
+        if tested != shape:
+            raise DataError(f"x_test must have the shape {shape} of x, but has {tested}")
+    digest = hashlib.sha256()
+    for part in filter(None, (train, test)):
+        digest.update(f"{shape} {part.x.dtype} {part.y}".encode())
+        digest.update(np.ascontiguousarray(part.x).tobytes())
+    name = f"arrays_{digest.hexdigest()[:12]}"
+    if not own_file(name, data_dir).exists():
+        add_raw(name, Raw("images", shape, train, test), "arrays", data_dir=data_dir)
+    return name
 
 
 def read(source: str, options: Options) -> Raw:

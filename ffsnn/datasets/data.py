@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from ffsnn.config import DataConfig
-from ffsnn.datasets.dataset import Device, Images, Recordings, stratified
-from ffsnn.datasets.folder import Folder
+from ffsnn.datasets.dataset import Dataset, Device, Images, Recordings, stratified
+from ffsnn.datasets.fetch import DataError
+from ffsnn.datasets.folder import Folder, cache_folder, reading_from
 from ffsnn.hardware.memory import uploading
 from ffsnn.parts.registry import DATASETS
 
@@ -35,7 +36,7 @@ def load(config: DataConfig, seed: int, data_dir: Folder = None, device: Device 
         DataError: the training files are neither in the cache nor to be had, or the cache cannot be written.
         OutOfMemory: a GPU is too full for them.
     """
-    images = _images(DATASETS[config.dataset].train(data_dir), config, T)
+    images = _images(_dataset(config, data_dir).train(data_dir), config, T)
     generator = torch.Generator().manual_seed(seed)
     held_out, rest = stratified(images.y, round(len(images) * config.validation), generator)
     train = images[rest]
@@ -53,9 +54,31 @@ def load_test(config: DataConfig, data_dir: Folder = None, device: Device = "cpu
         DataError: the test files are neither in the cache nor to be had, or the cache cannot be written.
         OutOfMemory: a GPU is too full for them.
     """
-    images = _images(DATASETS[config.dataset].test(data_dir), config, T)
+    images = _images(_dataset(config, data_dir).test(data_dir), config, T)
     with uploading(torch.device(device)):
         return images.to(device)
+
+
+def _dataset(config: DataConfig, data_dir: Folder) -> Dataset:
+    """The data set of a configuration.
+
+    Raises:
+        DataError: it is one's own, and is not here, or is another one by now.
+    """
+    with reading_from(data_dir):
+        try:
+            dataset = DATASETS[config.dataset]
+        except KeyError:
+            raise DataError(
+                f"the data set {config.dataset} is not in {cache_folder()}: add it there (ffsnn data add), or name its "
+                "folder with --data-dir"
+            ) from None
+    if config.own is not None and dataset.checksum != config.own.checksum:
+        raise DataError(
+            f"the data set {config.dataset} in {cache_folder(data_dir)} is another one than the configuration's: it "
+            "was removed and added anew since"
+        )
+    return dataset
 
 
 def _images(held: Images | Recordings, config: DataConfig, T: int) -> Images:

@@ -76,6 +76,7 @@ class Dataset(ABC):
     """One data set. The test images are behind a method of their own, which a search never calls."""
 
     facts: DatasetFacts
+    checksum: str = ""  # of a file that a person has added
 
     @abstractmethod
     def train(self, data_dir: Folder) -> "Images | Recordings":

@@ -56,6 +56,13 @@ class Card:
         time = "" if self.kind == "images" else self.kind
         return DatasetFacts(sum(self.train), self.shape, len(self.names), self.names, time)
 
+    @property
+    def own_facts(self) -> dict[str, Any]:
+        """The facts that a configuration keeps."""
+        time = self.facts.time
+        return {"name": self.name, "train_images": sum(self.train), "shape": self.shape, "names": self.names,
+                "time": time, "checksum": self.checksum}  # fmt: skip
+
 
 class OwnDataset(Dataset):
     """One that a person has added, by its file."""
@@ -63,16 +70,16 @@ class OwnDataset(Dataset):
     def __init__(self, file: Path) -> None:
         self.file = file
         self.card = read_card(file)
-        self.facts = self.card.facts
+        self.facts, self.checksum = self.card.facts, self.card.checksum
 
     def train(self, data_dir: Folder) -> Images | Recordings:
-        return self._read("train", data_dir)
+        return self._read("train")
 
     def test(self, data_dir: Folder) -> Images | Recordings:
-        return self._read("test", data_dir)
+        return self._read("test")
 
-    def _read(self, part: str, data_dir: Folder) -> Images | Recordings:
-        file = own_file(self.card.name, data_dir) if data_dir else self.file
+    def _read(self, part: str) -> Images | Recordings:
+        file = self.file
         try:
             tensors = load_tensors(file.read_bytes())
         except (OSError, SafetensorError) as error:
@@ -194,22 +201,41 @@ def write(card: Card, tensors: Tensors, data_dir: Folder = None) -> Card:
     return card
 
 
-def bring(name: str, checksum: str, source: Path, data_dir: Folder = None) -> None:
-    """Have a data set here that another machine has: copied once from where both can read.
+def share(name: str, folder: Path, data_dir: Folder = None) -> Path | None:
+    """Put a data set of one's own where other machines see it, once; the copy. None: it is none of one's own.
 
     Raises:
-        DataError: there is one of that name here with other content, or the source cannot be read.
+        DataError: it cannot be copied.
     """
-    here = own_file(name, data_dir)
-    if here.exists():
-        if read_card(here).checksum != checksum:
-            raise DataError(f"the data set {name} in {here} is another one than the search's: remove it there")
-        return
+    if name not in found(data_dir):
+        return None
+    source = own_file(name, data_dir)
+    copy = folder / f"{name}-{read_card(source).checksum[:12]}{SUFFIX}"
+    if not copy.exists():
+        _copy(source, copy)
+    return copy
+
+
+def bring(shared: Path, data_dir: Folder = None) -> None:
+    """Have a data set here that another machine has shared; copied once.
+
+    Raises:
+        DataError: there is one of that name here with other content, or the copy cannot be read.
+    """
+    card = read_card(shared)
+    here = own_file(card.name, data_dir)
+    if not here.exists():
+        _copy(shared, here)
+    elif read_card(here).checksum != card.checksum:
+        raise DataError(f"the data set {card.name} in {here} is another one than the search's: remove it there")
+
+
+def _copy(source: Path, target: Path) -> None:
     try:
-        here.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(here, source.read_bytes())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(target, source.read_bytes())
     except OSError as error:
-        raise DataError(f"cannot copy the data set {name} from {source} to {here}: {error.strerror}") from error
+        raise DataError(f"cannot copy the data set {source} to {target}: {error.strerror or error}") from error
 
 
 def checksum_of(tensors: Tensors) -> str:

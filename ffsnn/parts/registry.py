@@ -38,7 +38,8 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what a part is called in messages.
         homes: the modules that register the parts of the project.
-        others: a module whose `found()` gives parts that are there without being registered, by name.
+        others: a module whose `found()` gives parts that are there without being registered, by name. A name may mean
+            something elsewhere then, so that the model of the field has to check it.
         retired: names that old configurations may have; they can be read, and no more.
     """
 
@@ -93,6 +94,10 @@ class Registry(Mapping[str, T], Generic[T]):
             import_module(home)
         return self._parts
 
+    def ships(self, name: str) -> bool:
+        """True for a part that is registered."""
+        return name in self._known()
+
     def _found(self) -> Mapping[str, T]:
         found: Mapping[str, T] = import_module(self.others).found() if self.others else {}
         return found
@@ -111,6 +116,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return sum(1 for _ in self)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if self.others:
+            return handler(source)
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 

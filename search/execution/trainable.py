@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +19,7 @@ from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.datasets.data import Split, load
+from ffsnn.datasets.own import bring
 from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
@@ -50,6 +52,8 @@ class TrialTrainable(Trainable):
         self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
         self.objective, self.veto = OBJECTIVES[config[names.OBJECTIVE]], config[names.VETO]
         node = ""
+        if config[names.OWN_DATA]:
+            bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
         if config[names.ON_CLUSTER]:
             node = ray_cluster.here()
             _head_monitor(ray_cluster.head())

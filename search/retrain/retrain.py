@@ -119,7 +119,8 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
         f"{', '.join(map(str, plan.seeds))}, {config.epochs} epochs each, {resources}"
     )
     disk = preflight.disk_for_running(home, config, max(plan.configs, key=bytes_on_disk), resources, console)
-    session = Session(folder, config, resources, disk, PlanSearcher, redacting(console))
+    own_data = preflight.own_data(home, config)
+    session = Session(folder, config, resources, disk, PlanSearcher, redacting(console), own_data)
     display = ProgressDisplay(folder, config, console, folder.about, "training")
     tracker = Tracker(home, folder, config.tracking_uri, session.say, RetrainExporter)
     return run(session, display, tracker, "the same command")

@@ -16,7 +16,7 @@ from ffsnn.config import DataConfig, RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add
 from ffsnn.datasets.dataset import Images
-from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, read_card, remove
+from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, read_card, remove, share
 from ffsnn.datasets.sources.raw import Options
 from ffsnn.parts.registry import DATASETS
 from ffsnn.validation import ConfigError
@@ -337,11 +337,16 @@ def test_a_damaged_file_is_refused_and_a_foreign_one_left_out(tmp_path: Path) ->
 
 def test_another_machine_brings_it_here_once(tmp_path: Path) -> None:
     card = add("mine", npz(tmp_path))
+    shared = share("mine", tmp_path / "shared")
+    assert shared is not None
     for _ in range(2):
-        bring("mine", card.checksum, own_file("mine"), tmp_path / "there")
+        bring(shared, tmp_path / "there")
     assert read_card(own_file("mine", tmp_path / "there")) == card
-    with pytest.raises(ConfigError, match="is another one than the search's"):
-        bring("mine", "0" * 64, own_file("mine"), tmp_path / "there")
+    assert share("mnist", tmp_path / "shared") is None
+    np.savez(tmp_path / "a.npz", x=GREY[::-1], y=LABELS)
+    add("mine", str(tmp_path / "a.npz"), data_dir=tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is another one than the search's: remove it there"):
+        bring(shared, tmp_path / "elsewhere")
 
 
 def test_the_card_survives_its_file(tmp_path: Path) -> None:
