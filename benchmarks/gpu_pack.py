@@ -21,7 +21,8 @@ import zipfile
 from pathlib import Path
 
 from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
-from ffsnn.datasets.fetch import cache_folder, cached
+from ffsnn.datasets.fetch import cached
+from ffsnn.datasets.folder import cache_folder
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 HAVE = """

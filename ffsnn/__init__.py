@@ -2,6 +2,7 @@
 
     import ffsnn
     network = ffsnn.load("mlruns/runs/mnist-1a2b3c4d-seed0")    # a run's folder or one of its weight files
+    model = ffsnn.fit({"learning": {"epochs": 30}}, x, y)       # arrays, by scikit-learn's conventions
 
     @ffsnn.goodness.register("max")                             # a part of one's own, by a name of its own
     def largest(rate_BF): return rate_BF.amax(1)
@@ -11,25 +12,28 @@ first use of a name.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from ffsnn.estimator import FFSNNClassifier, fit
     from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
     from ffsnn.training.run_folder import load
 
-__all__ = ["encoders", "goodness", "load", "losses", "negatives", "predictions", "surrogates"]
+__all__ = [
+    "FFSNNClassifier", "encoders", "fit", "goodness", "load", "losses", "negatives", "predictions", "surrogates",
+]  # fmt: skip
+ELSEWHERE = {
+    "FFSNNClassifier": "ffsnn.estimator", "fit": "ffsnn.estimator", "load": "ffsnn.training.run_folder",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
-
         return version("ffsnn")
-    if name == "load":
-        from ffsnn.training.run_folder import load
-
-        return load
+    if name in ELSEWHERE:
+        return getattr(import_module(ELSEWHERE[name]), name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"ffsnn.parts.{name}")

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
 
+from ffsnn.datasets.folder import reading_from
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
@@ -24,19 +25,69 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer",)  # fields since version 1, whose ids were of all fields, defaults too
+ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields
+
+
+class OwnFacts(Config):
+    """Facts of a data set of one's own, as it was when the configuration was made."""
+
+    name: str
+    train_images: int = Field(ge=1)
+    shape: tuple[int, int, int]
+    names: tuple[str, ...] = Field(min_length=2)
+    time: Literal["", "series", "events"] = ""
+    checksum: str
 
 
 class DataConfig(Config):
     """Which images are trained on. The test files are not reachable from here."""
 
+    own: OwnFacts | None = Field(
+        None, description="of a data set of one's own; filled in, never written by hand", exclude_if=lambda own: not own
+    )
     dataset: Annotated[str, DATASETS] = Field("mnist", description="whose training files are used")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
     train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
+    window_ms: float | None = Field(
+        None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; None: all"
+    )
 
     @property
     def facts(self) -> "DatasetFacts":
-        return DATASETS[self.dataset].facts
+        if self.own is None:
+            return DATASETS[self.dataset].facts
+        from ffsnn.datasets.dataset import DatasetFacts
+
+        own = self.own
+        return DatasetFacts(own.train_images, own.shape, len(own.names), own.names, own.time)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_own(cls, tree: Any) -> Any:
+        """A configuration tells by itself what its data are like, so that it can be read where they are not."""
+        name = tree.get("dataset", "mnist") if isinstance(tree, Mapping) else None
+        if not isinstance(name, str):
+            return tree
+        if DATASETS.ships(name):
+            return {**tree, "own": None}
+        own = tree.get("own")
+        if isinstance(own, OwnFacts) or (isinstance(own, Mapping) and own.get("name") == name):
+            return tree
+        return {**tree, "own": DATASETS[name].card.own_facts if name in DATASETS else None}  # type: ignore[attr-defined]
+
+    @field_validator("dataset")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        return name if info.data.get("own") else DATASETS.check(name)
+
+    @model_validator(mode="after")
+    def _window_is_of_recordings(self) -> Self:
+        if self.window_ms is not None and not self.facts.temporal:
+            raise ValueError(
+                f"{self.dataset} has no time that window_ms could be of, but got window_ms={self.window_ms}: leave it "
+                "out"
+            )
+        return self
 
     @property
     def available(self) -> int:
@@ -192,6 +243,40 @@ class RunConfig(Config):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _own_data_are_in_its_folder(cls, tree: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with reading_from(tree.get("data_dir") if isinstance(tree, Mapping) else None):
+            return handler(tree)
+
+    @model_validator(mode="after")
+    def _label_has_room(self) -> Self:
+        facts, room = self.data.facts, self.data.facts.inputs // 4
+        if self.network.label == "in_place" and not (facts.is_image and facts.classes <= room):
+            why = f"which has {facts.inputs} inputs, none to spare" if facts.is_image else "which is no image"
+            raise ValueError(
+                f"label='in_place' takes {facts.classes} inputs, one a class, of {self.data.dataset}, {why}: take "
+                "label='appended'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_what_is_recorded(self) -> Self:
+        facts, name = self.data.facts, self.data.dataset
+        if facts.time == "events" and self.network.encoder != "direct":
+            raise ValueError(
+                f"encoder={self.network.encoder!r} makes spikes, but the events of {name} are spikes already: take "
+                "encoder='direct'"
+            )
+        if facts.temporal and ENCODERS[self.network.encoder].least_T > 1:
+            raise ValueError(
+                f"encoder={self.network.encoder!r} tells intensities by their time, but {name} is recorded over time "
+                "itself: take encoder='direct'"
+            )
+        if self.learning.shift and not facts.is_image:
+            raise ValueError(f"shift moves images, but {name} has none, and got shift={self.learning.shift}: take 0")
+        return self
+
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
         images = self.data.trained_on
@@ -248,13 +333,15 @@ class RunConfig(Config):
 
         A field that is added later changes no id, as long as it stands at its default.
         """
-        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS[path]}
+        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS.get(path)}
         return _digest({"version": ID_VERSION} | changed)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The id, and those that earlier versions gave to the same configuration."""
         method, new = self._method(), dict[str, Any]()
+        if self.data.own is not None:
+            return (self.id,)
         for path in ADDED:
             branch, leaf = path.split(".")
             new[path] = method[branch].pop(leaf)

@@ -225,11 +225,13 @@ class DenseLayer(Layer):
 def shapes(config: RunConfig) -> list[LayerShape]:
     """Fully connected layers of `network.widths` neurons, the first one first."""
     facts, network, encoder = config.data.facts, config.network, ENCODERS[config.network.encoder]
-    inputs = facts.side**2 + (facts.classes if network.label == "appended" else 0)
+    inputs = facts.inputs + (facts.classes if network.label == "appended" else 0)
     found = []
     for number, width in enumerate(network.widths):
-        constant = encoder.constant and (number == 0 or network.between == "rate")
-        found.append(LayerShape(inputs, width, facts.classes if number == 0 else 0, constant, inputs * width, width))
+        constant = encoder.constant and (network.between == "rate" if number else not facts.temporal)
+        varying = encoder.constant and number == 0 and facts.time == "series"
+        labels = 0 if number else facts.classes
+        found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, varying))
         inputs = width
     return found
 

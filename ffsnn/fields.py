@@ -16,6 +16,8 @@ from ffsnn.parts.registry import Registry
 from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError, one_line
 
+FILLED_IN = ("data.own",)  # no person sets these
+
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
     """Dotted paths of all leaf fields, e.g. `network.tau`."""
@@ -24,7 +26,7 @@ def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             paths += fields(kind, f"{prefix}{name}.")
-        else:
+        elif prefix + name not in FILLED_IN:
             paths.append(prefix + name)
     return paths
 
@@ -111,7 +113,7 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
     """Values by dotted paths: `["tau=2", "data.dataset=digits"]`; what stands behind the sign is YAML.
 
     Raises:
-        ConfigError: a text is no assignment, the field is none, does not take the value, or stands twice.
+        ConfigError: a text is no assignment, the field is none, or stands twice.
     """
     found: dict[str, Any] = {}
     for text in texts:
@@ -122,7 +124,7 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
         if path in found:
             raise ConfigError(f"--set names {path} twice: leave one out")
         try:
-            found[path] = field_value(path, load_yaml(value))
+            found[path] = load_yaml(value)
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"--set {text} cannot be read as YAML ({reason}): mind brackets and quotes") from None

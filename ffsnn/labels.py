@@ -15,8 +15,8 @@ def share(right_N: torch.Tensor) -> float:
 
 
 def clear(x_BF: torch.Tensor, classes: int) -> torch.Tensor:
-    """The images without the pixels that the label takes; in place."""
-    x_BF[:, :classes] = 0
+    """The images (B, F) or (B, T, F) without the pixels that the label takes; in place."""
+    x_BF[..., :classes] = 0
     return x_BF
 
 

@@ -25,7 +25,7 @@ from ffsnn.training.optimiser import Optimiser
 class Input(NamedTuple):
     """The input of a layer."""
 
-    x: torch.Tensor  # (1, R, F) intensities, or spikes (T, R, F)
+    x: torch.Tensor  # (1 or T, R, F) intensities; 1: the same at every time step; or spikes (T, R, F)
     squared_norm: torch.Tensor | None = None  # (1 or T, R) sums of squares of x, where they are known
 
 

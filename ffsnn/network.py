@@ -29,6 +29,7 @@ class Network(nn.Module):
         super().__init__()
         facts, network, self.config = config.data.facts, config.network, config
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
+        self.events = facts.time == "events"
         self.encoder = ENCODERS[network.encoder].encode
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
         self.shapes = layer_shapes(config)
@@ -52,9 +53,19 @@ class Network(nn.Module):
         return max(1, lanes // self.classes)
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0."""
+        """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0.
+
+        Of what was recorded over time, (B, T, F), each time step is encoded by itself: (T, B, inputs). Events are
+        spikes as they are.
+        """
+        if self.events:
+            x = (x > 0).to(torch.uint8)
+            x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
+            return x.transpose(0, 1).contiguous()
         x = x / torch.tensor(255, dtype=next(self.parameters()).dtype)
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
+        if x.dim() == 3:
+            return torch.cat([self.encoder(step, 1, noise) for step in x.unbind(1)])
         return self.encoder(x, self.T, noise)
 
     def show(

@@ -15,6 +15,7 @@ class LayerShape(NamedTuple):
     constant: bool  # it sees intensities that do not change in time, and no spikes
     weights: int
     fan_out: int  # neurons that an input reaches
+    varying: bool = False  # it sees intensities that change from time step to time step, and no spikes
 
 
 def layer_shapes(config: RunConfig) -> list[LayerShape]:

@@ -1,5 +1,6 @@
 """A search from Python: run it, load it, look at its trials."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.resolve import AnySpace, requested
+from search.resolve import AnySpace, requested, with_data
 from search.store.folder import SearchFolder
 
 if TYPE_CHECKING:
@@ -51,13 +52,16 @@ class Search:
 
 
 def run(
-    space: AnySpace | None = None, *, name: str | None = None, home: str | Path | None = None, quiet: bool = False,
-    **settings: Any,
+    space: AnySpace | None = None, *, data: Sequence[Any] | None = None, name: str | None = None,
+    home: str | Path | None = None, quiet: bool = False, **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
     Args:
         space: name of a shipped space, a YAML file, a mapping as one holds, or a Space [default: mnist].
+        data: arrays or tensors (x, y) or (x, y, x_test, y_test) in place of the space's data set: features (N, F), or
+            images (N, height, width) or (N, height, width, channels). They are kept in the data folder, under a name
+            that follows from their content.
         name: of the search [default: SPACE-1].
         home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
@@ -75,6 +79,10 @@ def run(
     places = {
         place: setting(place, settings.get(place)) for place in ("address", "storage", "tracking_uri", "data_dir")
     }
+    if data is not None:
+        from ffsnn.datasets.add import keep_arrays
+
+        space = with_data(space, keep_arrays(data, data_dir=places["data_dir"]))
     config, goes_on = requested(mlruns, space, name, None, settings | places)
     with prepared():
         outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)

@@ -69,7 +69,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     costs = [remark for it in config.extremes() for remark in remarks(it)]
     for remark in dict.fromkeys([*costs, *filter(None, [limits(config.sampler, config.space)])]):
         console.print(remark)
-    checksum = load(base.data, base.seed, base.data_dir).checksum
+    checksum = load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
     else:
@@ -89,7 +89,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         from search.tracking.store import merged
         from search.tracking.tracker import Tracker
 
-        session = Session(folder, config, resources, disk, _study_searcher, redacting(console))
+        own_data = preflight.own_data(home, config)
+        session = Session(folder, config, resources, disk, _study_searcher, redacting(console), own_data)
         tracker = Tracker(home, folder, config.tracking_uri, session.say)
         with merged(home, config.tracking_uri):
             return run(session, ProgressDisplay(folder, config, console), tracker, command("sync", folder.name))

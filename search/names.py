@@ -6,14 +6,15 @@ OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO = (
-    "number", "folder", "threads", "objective", "rungs", "on_cluster", "exclusive", "veto",
+NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA, DATA_DIR = (
+    "number", "folder", "threads", "objective", "rungs", "on_cluster", "exclusive", "veto", "own_data", "data_dir",
 )  # fmt: skip
 
 # A search's folder, and what a trial's has beside its run.
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
     "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+SHARED_DATA = "data"  # beside the searches: copies of data sets of one's own, for the nodes of a cluster
 PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
 OWNER = "ffsnn.search"  # of a study in a database: the id of its search
 SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs

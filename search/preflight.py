@@ -109,6 +109,15 @@ def trial_resources(home: Path, config: SearchConfig, console: Console, per_card
     return TrialResources(config, nodes)
 
 
+def own_data(home: Path, config: SearchConfig) -> str:
+    """Where the nodes of a cluster find a data set of the user's own; nothing, where it is none or they need none."""
+    if not config.address:
+        return ""
+    from search.cluster import doctor
+
+    return doctor.own_data(home, config)
+
+
 def disk_for_running(
     home: Path, config: SearchConfig, largest: RunConfig, resources: TrialResources, console: Console
 ) -> int:

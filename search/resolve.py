@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ffsnn.datasets.folder import reading_from
 from ffsnn.fields import assignments
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
@@ -34,6 +35,14 @@ def requested(
     Raises:
         ConfigError: no such search or space, a rule is broken, or what may not change would.
     """
+    with reading_from(asked.get("data_dir")):
+        return _requested(home, space, name, resume, asked, fields)
+
+
+def _requested(
+    home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any],
+    fields: Mapping[str, Any],
+) -> tuple[SearchConfig, bool]:  # fmt: skip
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     if resume:
         if fields:
@@ -56,6 +65,21 @@ def requested(
         return config, False
     old = SearchFolder.open(home, name).config
     return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | fresh | changes)), True
+
+
+def with_data(space: AnySpace | None, dataset: str) -> Mapping[str, Any]:
+    """A space as a mapping, on another data set.
+
+    Raises:
+        ConfigError: there is no such space, or it breaks a rule.
+    """
+    if isinstance(space, Mapping):
+        tree = dict(space)
+    else:
+        tree = _loaded("mnist" if space is None else space)[0].model_dump(mode="json", exclude_defaults=True)
+    base = dict(tree.get("base") or {})
+    data = {key: value for key, value in (base.get("data") or {}).items() if key not in ("dataset", "train_images")}
+    return tree | {"base": base | {"data": data | {"dataset": dataset}}}
 
 
 def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:

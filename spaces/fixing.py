@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ffsnn.fields import field_value
 from ffsnn.validation import ConfigError
 from spaces.parameter import as_text
 from spaces.space import OWN, Space
@@ -20,6 +21,7 @@ def fixed(space: Space, values: Mapping[str, Any]) -> Space:
         if path in OWN:
             option = path.rpartition(".")[2].replace("_", "-")
             raise ConfigError(f"--set {path} is the search's own, the same for every trial: take --{option}")
+    values = {path: field_value(path, value) for path, value in values.items()}
     parameters = {}
     gone: set[str] = set()  # parameters that cannot exist any more
     for path, parameter in space.model_dump(mode="json")["parameters"].items():

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from ffsnn.datasets.dataset import Dataset, DatasetFacts, Images, register, stratified
-from ffsnn.datasets.fetch import DataError, Folder, cached
+from ffsnn.datasets.fetch import DataError, cached
+from ffsnn.datasets.folder import Folder
 
 TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -25,7 +26,7 @@ class IdxDataset(Dataset):
         return self._read(TEST_FILES, data_dir)
 
     def _read(self, names: tuple[str, str], data_dir: Folder) -> Images:
-        (x_raw, y_raw), side = cached(self.name, names, data_dir), self.facts.side
+        (x_raw, y_raw), side = cached(self.name, names, data_dir), self.facts.shape[1]
         x, y = parse_idx(x_raw, names[0], ndim=3), parse_idx(y_raw, names[1], ndim=1)
         if x.shape != (len(y), side, side):
             raise DataError(
@@ -37,7 +38,7 @@ class IdxDataset(Dataset):
 class Digits(Dataset):
     """scikit-learn's 1,797 digits of 8x8 pixels; they come in one file, so the test images are a fixed draw."""
 
-    facts = DatasetFacts(1_437, 8)
+    facts = DatasetFacts(1_437, (1, 8, 8))
 
     def train(self, data_dir: Folder) -> Images:
         return self._read(test=False)
@@ -73,5 +74,5 @@ def parse_idx(raw: bytes, name: str, ndim: int) -> torch.Tensor:
 
 
 for _name in ("mnist", "fashion_mnist", "kmnist"):
-    register(_name, IdxDataset(_name, DatasetFacts(60_000, 28)))
+    register(_name, IdxDataset(_name, DatasetFacts(60_000, (1, 28, 28))))
 register("digits", Digits())

@@ -1,15 +1,16 @@
 """What a data set is: its facts, its training images and its test images.
 
-Shapes: N images, F = side * side pixels, C classes.
+Shapes: N images, F = channels * height * width inputs, T time steps, C classes.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
-from ffsnn.datasets.fetch import Folder
+from ffsnn.datasets.folder import Folder
 from ffsnn.parts.registry import DATASETS
 
 Device = str | torch.device
@@ -19,15 +20,33 @@ class DatasetFacts(NamedTuple):
     """Facts of a data set that the rules of a configuration need, without opening it."""
 
     train_images: int
-    side: int
+    shape: tuple[int, int, int]  # channels, height, width; (1, 1, F) of what has no place in an image
     classes: int = 10
+    names: tuple[str, ...] = ()  # of the classes; none: their numbers
+    time: Literal["", "series", "events"] = ""  # recorded over time: as values, or as events, which are spikes
+
+    @property
+    def inputs(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def temporal(self) -> bool:
+        return self.time != ""
+
+    @property
+    def is_image(self) -> bool:
+        """True where inputs are pixels with neighbours: of an image, or of a camera's events."""
+        return min(self.shape[1:]) > 1
+
+    def name_of(self, label: int) -> str:
+        return self.names[label] if self.names else str(label)
 
 
 @dataclass(frozen=True)
 class Images:
     """Images and their labels, in the same order."""
 
-    x: torch.Tensor  # (N, F) uint8, 0 black to 255 white
+    x: torch.Tensor  # (N, F) uint8, 0 black to 255 white; recorded over time (N, T, F)
     y: torch.Tensor  # (N,) int64, 0 to C - 1
 
     def __len__(self) -> int:
@@ -40,13 +59,27 @@ class Images:
         return Images(self.x.to(device), self.y.to(device))
 
 
+class Recordings(ABC):
+    """Recordings over time with their labels; they become images once a network's time steps are known."""
+
+    @abstractmethod
+    def binned(self, T: int, window_ms: float | None) -> Images:
+        """Images (N, T, F): what each of T equal parts of the time holds.
+
+        Args:
+            T: time steps.
+            window_ms: milliseconds from the begin that are shown; None: all.
+        """
+
+
 class Dataset(ABC):
     """One data set. The test images are behind a method of their own, which a search never calls."""
 
     facts: DatasetFacts
+    checksum: str = ""  # of a file that a person has added
 
     @abstractmethod
-    def train(self, data_dir: Folder) -> Images:
+    def train(self, data_dir: Folder) -> "Images | Recordings":
         """Images for training and validation, always in the same order.
 
         Raises:
@@ -54,7 +87,7 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def test(self, data_dir: Folder) -> Images:
+    def test(self, data_dir: Folder) -> "Images | Recordings":
         """The test images.
 
         Raises:

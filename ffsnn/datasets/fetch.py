@@ -22,9 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ffsnn.datasets.folder import Folder, cache_folder
 from ffsnn.validation import ConfigError
 
-Folder = str | Path | None  # None: FFSNN_DATA, else the user's cache
 Source = Callable[[Sequence[str]], dict[str, bytes]]  # names of raw IDX files -> their verified bytes
 
 MIRROR_TIMEOUT_S = 10.0
@@ -49,12 +49,6 @@ UNPACKED_MD5 = {
 
 class DataError(ConfigError):
     """A data set cannot be had; the message is one line: what was tried, what it answered, the mend."""
-
-
-def cache_folder(data_dir: Folder) -> Path:
-    if data_dir := data_dir or os.environ.get("FFSNN_DATA"):
-        return Path(data_dir).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ffsnn"
 
 
 def cached(dataset: str, names: Sequence[str], data_dir: Folder) -> list[bytes]:

@@ -1,17 +1,18 @@
 """Images that a user brings: IDX (also packed by gzip), PNG, .npy; told apart by their first bytes, not their names.
 
-A network was trained on square gray images, white (255) on black (0), and sees no others: nothing is resized, cropped
-or inverted here. What is accepted:
+A network was trained on images of one shape, white (255) on black (0), and sees no others: nothing is resized, cropped
+or inverted here. What is accepted for a shape of one or three channels, height and width:
 
-    IDX    unsigned bytes of three dimensions (N, side, side), as MNIST's own files
-    PNG    one image; 8 bits a channel at most. Colour becomes gray by ITU-R 601-2, L = 0.299 R + 0.587 G + 0.114 B;
-           what is transparent shows a black ground
-    .npy   uint8 in 0..255, or floating point in 0..1, of (side, side), (N, side, side) or (N, side * side);
-           pickled objects are refused
+    IDX    unsigned bytes of three dimensions (N, height, width), as MNIST's own files
+    PNG, JPEG    one image; 8 bits a channel at most. For one channel colour becomes gray by ITU-R 601-2,
+           L = 0.299 R + 0.587 G + 0.114 B; what is transparent shows a black ground
+    .npy   uint8 in 0..255, or floating point in 0..1, of (height, width), (N, height, width), both with a last
+           dimension of 3 for colour, or (N, inputs); pickled objects are refused
 """
 
 import gzip
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +25,15 @@ from PIL import Image, UnidentifiedImageError
 from ffsnn.datasets.builtin import parse_idx
 from ffsnn.validation import ConfigError
 
-GZIP, IDX, PNG, NPY = b"\x1f\x8b", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
-PNG_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # Pillow's names for 8 bits a channel and fewer
+GZIP, IDX, PNG, JPEG, NPY = b"\x1f\x8b", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x93NUMPY"
+MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's names for 8 bits a channel and fewer
 
 
-def read(path: str | Path, side: int) -> torch.Tensor:
-    """The images of a file: (N, side * side), uint8, 0 black to 255 white.
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+def read(path: str | Path, shape: Shape) -> torch.Tensor:
+    """The images of a file: (N, channels * height * width), uint8, 0 black to 255 white; channel after channel.
 
     Raises:
         ConfigError: it cannot be read, is of another format, size, type or range, or holds no image; one line that
@@ -39,16 +43,16 @@ def read(path: str | Path, side: int) -> torch.Tensor:
         raw = Path(path).read_bytes()
         if raw.startswith(GZIP):
             raw = gzip.decompress(raw)
-        if raw.startswith(PNG):
-            images = _png(path, raw, side)
+        if raw.startswith((PNG, JPEG)):
+            images = picture(path, raw, shape)
         elif raw.startswith(NPY):
             images = _npy(path, raw)
         elif raw.startswith(IDX):
             images = parse_idx(raw, str(path), ndim=3).numpy()
         else:
             held = f"begins with {raw[:4].hex()}" if raw else "is empty"
-            raise ConfigError(f"{path} must be IDX, PNG or .npy, but {held}: convert it, e.g. to PNG")
-    return torch.from_numpy(_checked(path, images, side).reshape(-1, side * side))
+            raise ConfigError(f"{path} must be IDX, PNG, JPEG or .npy, but {held}: convert it, e.g. to PNG")
+    return torch.from_numpy(_flat(path, images, shape))
 
 
 @contextmanager
@@ -63,25 +67,49 @@ def _one_line(path: str | Path) -> Iterator[None]:
         raise ConfigError(f"cannot read images from {path}: {' '.join(reason.split())}") from error
 
 
-def _png(path: str | Path, raw: bytes, side: int) -> npt.NDArray[np.uint8]:
-    """(side, side)."""
+def picture(
+    path: str | Path, raw: bytes, shape: Shape | None, colour: bool = False, side: int | None = None
+) -> npt.NDArray[np.uint8]:  # fmt: skip
+    """The image in the bytes of a PNG or JPEG: (height, width), or (height, width, 3) in colour.
+
+    Args:
+        path: for messages.
+        raw: the bytes.
+        shape: that it must have, which also says whether it is in colour; None: any.
+        colour: where there is no shape, whether it is wanted in colour.
+        side: height and width that it is brought to; None: it is left as it is.
+
+    Raises:
+        ConfigError: it is damaged, or of another size or mode.
+    """
+    with _one_line(path):
+        return _picture(path, raw, shape, colour, side)
+
+
+def _picture(
+    path: str | Path, raw: bytes, shape: Shape | None, colour: bool, side: int | None
+) -> npt.NDArray[np.uint8]:  # fmt: skip
+    formats, colour = ["PNG", "JPEG"], colour if shape is None else shape[0] == 3
     try:
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
-            if image.size != (side, side):  # known before the pixels are unpacked
-                raise _wrong_size(path, f"an image of {image.height}x{image.width}", side)
+        with Image.open(io.BytesIO(raw), formats=formats) as image:
+            if shape is not None and (image.height, image.width) != shape[1:]:  # before the pixels are unpacked
+                raise _wrong_size(path, f"an image of {image.height}x{image.width}", shape)
             image.verify()  # the checksums; unpacking alone forgives a torn end
     except UnidentifiedImageError as error:
-        raise ConfigError(f"cannot read images from {path}: it begins as PNG but is none") from error
-    with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
-        if image.mode not in PNG_MODES:
+        raise ConfigError(f"cannot read images from {path}: it begins as PNG or JPEG but is none") from error
+    with Image.open(io.BytesIO(raw), formats=formats) as image:
+        if image.mode not in MODES:
             raise ConfigError(
                 f"{path} must hold 8 bits a channel at most, but holds Pillow's mode {image.mode}: convert it"
             )
-        if image.mode in ("L", "1") and "transparency" not in image.info:
-            return np.array(image.convert("L"))
-        colours = image.convert("RGBA")
-        ground = Image.new("RGBA", colours.size, (0, 0, 0, 255))
-        return np.array(Image.alpha_composite(ground, colours).convert("L"))
+        wanted = "RGB" if colour else "L"
+        if image.mode in (wanted, "1") and "transparency" not in image.info:
+            plain = image.convert(wanted)
+        else:
+            colours = image.convert("RGBA")
+            ground = Image.new("RGBA", colours.size, (0, 0, 0, 255))
+            plain = Image.alpha_composite(ground, colours).convert(wanted)
+        return np.array(plain if side is None else plain.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _npy(path: str | Path, raw: bytes) -> npt.NDArray[np.uint8]:
@@ -103,18 +131,24 @@ def _npy(path: str | Path, raw: bytes) -> npt.NDArray[np.uint8]:
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _checked(path: str | Path, images: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """The images, if their shape is one of those accepted and there is one image at least."""
-    shape = images.shape
-    if not (shape == (side, side) or shape[1:] in ((side, side), (side * side,))):
-        raise _wrong_size(path, f"an array of {'x'.join(map(str, shape)) or 'no dimension'}", side)
+def _flat(path: str | Path, images: npt.NDArray[np.uint8], wanted: Shape) -> npt.NDArray[np.uint8]:
+    """Images as rows (N, channels * height * width), if their shape is one of those accepted and there is one."""
+    (channels, *places), found = wanted, images.shape
+    one = (*places, channels) if channels > 1 else tuple(places)
+    inputs = math.prod(wanted)
+    if found != one and found[1:] not in (one, (inputs,)):
+        raise _wrong_size(path, f"an array of {'x'.join(map(str, found)) or 'no dimension'}", wanted)
     if not images.size:
         raise ConfigError(f"{path} must hold one image at least, but holds 0")
-    return np.ascontiguousarray(images)
+    if channels > 1 and found[1:] != (inputs,):
+        images = np.moveaxis(images.reshape(-1, *one), -1, 1)
+    return np.ascontiguousarray(images).reshape(-1, inputs)
 
 
-def _wrong_size(path: str | Path, held: str, side: int) -> ConfigError:
+def _wrong_size(path: str | Path, held: str, shape: Shape) -> ConfigError:
+    channels, height, width = shape
+    kind = {1: "gray images", 3: "colour images"}.get(channels, f"images of {channels} channels")
     return ConfigError(
-        f"{path} must hold gray images of {side}x{side} pixels, as the network was trained on, but holds {held}: "
-        f"resize it to {side}x{side}"
+        f"{path} must hold {kind} of {height}x{width} pixels, as the network was trained on, but holds {held}: "
+        f"resize it to {height}x{width}"
     )

@@ -11,12 +11,12 @@ Legend: T time steps, N images, F = side * side pixels, H neurons of a layer, C 
 """
 
 import io
-import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ffsnn import atomic
 from ffsnn.config import NetworkConfig
-from ffsnn.datasets.dataset import Images
+from ffsnn.datasets.dataset import DatasetFacts, Images
 from ffsnn.inspection.trace import trace
 from ffsnn.labels import clear
 from ffsnn.network import Network
@@ -194,26 +194,38 @@ def _goodness_axis(network: NetworkConfig) -> str:
 
 
 def _draw_sample(axes: Axes, network: Network, x: torch.Tensor, label: int, colour: str, style: Any = "solid") -> None:
-    """One uint8 image (F,) with its label; the same greys for every image, white is an input of 1.
+    """One uint8 image (F,) or recording (T, F) with its label; the same greys for every image, white is an input of 1.
 
     The label's C inputs are framed where they stand in one row, else the label's own pixel.
     """
-    side, classes = math.isqrt(len(x)), network.classes
+    facts, classes = network.config.data.facts, network.classes
     amplitude = network.config.network.label_amplitude
-    pixels = x.cpu().float()[None] / 255
+    pixels = x.cpu().float() / 255
+    if not network.appended:
+        clear(pixels, classes)[..., label] = amplitude
+    grey = picture_of(pixels, facts)
     corner, width = (0, 0), classes
     if network.appended:
-        grey = np.full((side + 2, max(side, classes)), np.nan)  # the label's inputs, a gap, the image
+        (height, side), image = grey.shape, grey
+        grey = np.full((height + 2, max(side, classes)), np.nan)  # the label's inputs, a gap, the image
         grey[0, :classes] = 0
         grey[0, label] = amplitude
-        grey[2:, :side] = pixels.view(side, side)
-    else:
-        clear(pixels, classes)[0, label] = amplitude
-        grey = pixels.view(side, side).numpy()
-        if classes > side:
-            corner, width = (label % side, label // side), 1
-    axes.imshow(grey, cmap="gray", vmin=0, vmax=1)
+        grey[2:, :side] = image
+    elif classes > facts.shape[2]:
+        corner, width = (label % facts.shape[2], label // facts.shape[2]), 1
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=1, aspect="equal" if facts.is_image else "auto")
     (column, row), line = corner, {"edgecolor": colour, "linestyle": style, "linewidth": 1.6}
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), width, 1, fill=False, clip_on=False, **line))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(not network.appended)
+
+
+def picture_of(pixels: torch.Tensor, facts: DatasetFacts) -> npt.NDArray[np.float32]:
+    """Intensities (F,) or (T, F) as one grey picture: channels beside each other, an image's time steps as their mean;
+    features in one row, a series or events as inputs x time steps."""
+    if not facts.is_image:
+        series: npt.NDArray[np.float32] = np.atleast_2d(pixels.numpy().T) if pixels.dim() == 2 else pixels[None].numpy()
+        return series
+    still = pixels.mean(0) if pixels.dim() == 2 else pixels
+    beside: npt.NDArray[np.float32] = torch.cat([*still.view(facts.shape)], 1).numpy()
+    return beside

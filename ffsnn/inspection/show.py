@@ -12,7 +12,7 @@ import torch
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
-from ffsnn.datasets.fetch import Folder
+from ffsnn.datasets.folder import Folder
 from ffsnn.datasets.images import read
 from ffsnn.inspection import pictures
 from ffsnn.network import Network
@@ -38,7 +38,7 @@ def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]
     """
     config = _config(path)
     network = load(path)
-    return network, data.load(config.data, config.seed, data_dir or config.data_dir).validation
+    return network, data.load(config.data, config.seed, data_dir or config.data_dir, T=config.network.T).validation
 
 
 def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = None) -> list[Path]:
@@ -63,9 +63,11 @@ def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Pre
     Raises:
         ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind.
     """
-    side = _config(checkpoint).data.facts.side
+    facts = _config(checkpoint).data.facts
     network = load(checkpoint)
-    files = [(str(path), read(path, side)) for path in paths]
+    if facts.temporal:
+        raise ConfigError(f"{checkpoint} was trained on recordings over time, which files of images are not")
+    files = [(str(path), read(path, facts.shape)) for path in paths]
     return (answer for name, x in files for answer in _answers(network, name, x))
 
 

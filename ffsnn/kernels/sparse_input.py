@@ -49,7 +49,7 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
     """Inputs that all copies share, under a label each.
 
     Args:
-        x_TRF: (1, R, F) intensities, float32, or (T, R, F) spikes, uint8; the label's inputs are 0.
+        x_TRF: (1 or T, R, F) intensities, float32, or (T, R, F) spikes, uint8; the label's inputs are 0.
         labels: inputs that are the label's, the first ones; 0: none, and the copies are alike.
         y: (copies, R) labels; None: the neutral label, all at 1 / labels.
         copies: samples a row.
@@ -207,19 +207,22 @@ def _lists_of_numbers(
     lo: int, hi: int, fill: bool, x: Any, shared: bool, copies: int, start: Any, squared_norm: Any, number: Any,
     value: Any, label_index: Any, per_label: int, strength: Any,
 ) -> None:  # fmt: skip
-    """Rows lo..hi of a constant input: what the copies share is the row's own, else each copy has all of its own."""
-    rows = x.shape[1] if shared else x.shape[1] // copies
+    """Rows lo..hi of intensities: what the copies share is the row's own where it is constant, else the time step's;
+    else each copy has all of its own."""
+    steps, rows = x.shape[0], x.shape[1] if shared else x.shape[1] // copies
     found = np.empty(x.shape[2] + 1, np.int32)
     for r in range(lo, hi):
-        at, squares = r * (2 + copies), f32(0)
-        if shared:
-            squares = _numbers(at, fill, x[0, r], found, start, number, value)
-        for c in range(copies):
+        first = r * (1 + steps * (1 + copies))
+        for t in range(steps):
+            at, squares = first + 1 + t * (1 + copies), f32(0)
             if shared:
-                _label(at + 2 + c, fill, label_index, c, r, per_label, strength, start, number, value)
-            else:
-                squares = _numbers(at + 2 + c, fill, x[0, r + c * rows], found, start, number, value)
-            squared_norm[0, r + c * rows] = squares + per_label * strength * strength
+                squares = _numbers(at if steps > 1 else first, fill, x[t, r], found, start, number, value)
+            for c in range(copies):
+                if shared:
+                    _label(at + 1 + c, fill, label_index, c, r, per_label, strength, start, number, value)
+                else:
+                    squares = _numbers(at + 1 + c, fill, x[t, r + c * rows], found, start, number, value)
+                squared_norm[t, r + c * rows] = squares + per_label * strength * strength
 
 
 @njit(inline="always")

@@ -38,11 +38,13 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what a part is called in messages.
         homes: the modules that register the parts of the project.
+        others: a module whose `found()` gives parts that are there without being registered, by name. A name may mean
+            something elsewhere then, so that the model of the field has to check it.
         retired: names that old configurations may have; they can be read, and no more.
     """
 
-    def __init__(self, kind: str, *homes: str, retired: tuple[str, ...] = ()) -> None:
-        self.kind, self.homes, self.retired = kind, homes, retired
+    def __init__(self, kind: str, *homes: str, retired: tuple[str, ...] = (), others: str | None = None) -> None:
+        self.kind, self.homes, self.retired, self.others = kind, homes, retired, others
         self._parts: dict[str, T] = {}
 
     def add(self, name: str, part: T) -> None:
@@ -92,22 +94,34 @@ class Registry(Mapping[str, T], Generic[T]):
             import_module(home)
         return self._parts
 
+    def ships(self, name: str) -> bool:
+        """True for a part that is registered."""
+        return name in self._known()
+
+    def _found(self) -> Mapping[str, T]:
+        found: Mapping[str, T] = import_module(self.others).found() if self.others else {}
+        return found
+
     def __getitem__(self, name: str) -> T:
-        if name not in self._known():
+        part = self._known().get(name) or self._found().get(name)
+        if part is None:
             raise KeyError(f"there is no {self.kind} {name!r}")
-        return self._parts[name]
+        return part
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known())
+        yield from self._known()
+        yield from self._found()
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if self.others:
+            return handler(source)
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 
-DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin")
+DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin", others="ffsnn.datasets.own")
 ENCODERS: Registry["Encoder"] = Registry("encoder", "ffsnn.parts.encoders")
 GOODNESS: Registry["Goodness"] = Registry("goodness", "ffsnn.parts.goodness")
 LAYERS: Registry["LayerKind"] = Registry("layer", "ffsnn.dense")

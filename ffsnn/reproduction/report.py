@@ -12,7 +12,7 @@ from ffsnn import atomic
 from ffsnn.config import DataConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
-from ffsnn.datasets.fetch import Folder
+from ffsnn.datasets.folder import Folder
 from ffsnn.reproduction.method import FORMULAS, GROUPS, NOTES, Group, theta_matters
 from ffsnn.reproduction.table import PROCESSES, RECIPE_LINE, ResultFolder, Setting, Task, make, tasks
 from ffsnn.validation import ConfigError

@@ -21,7 +21,7 @@ from ffsnn import atomic
 from ffsnn.config import DataConfig, RunConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
-from ffsnn.datasets.fetch import Folder
+from ffsnn.datasets.folder import Folder
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.labels import share
 from ffsnn.reproduction.method import GROUPS, NOTES, Protocol, ReproductionResult, run_group

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
 from ffsnn.training.augment import shifted
 from ffsnn.validation import ConfigError
+
+if TYPE_CHECKING:
+    from ffsnn.parts.encoders import Encoder
 
 LOOKED_AT, AT_LEAST = 0.1, 20  # share of the first epoch's batches, and batches, after which it may be found dead
 
@@ -125,8 +128,17 @@ class Trainer:
         self.captured: CapturedSteps | None = None
         if self.device.type == "cuda" and self.layers[0].compiled:
             self.captured = CapturedSteps(self.device)
-        shown = self.train.x if self.network.appended else self.train.x[:, self.network.classes :]
-        self.input_spikes = ENCODERS[config.network.encoder].spikes(shown, config.network.T)
+        self.input_spikes = self._input_spikes(ENCODERS[config.network.encoder])
+
+    def _input_spikes(self, encoder: "Encoder") -> float:
+        """Spikes that an image sends, on average; 0: a current."""
+        x, T = self.train.x, self.config.network.T
+        shown = x if self.network.appended else x[..., self.network.classes :]
+        if self.network.events:
+            return shown.count_nonzero().item() / len(shown)
+        if shown.dim() == 3:  # each time step is an image
+            return T * encoder.spikes(shown.flatten(0, 1), 1)
+        return encoder.spikes(shown, T)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         while self.epoch < self.learning.epochs:
@@ -188,7 +200,7 @@ class Trainer:
         noise = partial(random, "encoding")
         x = images.x
         if self.learning.shift:
-            x = shifted(x, self.config.data.facts.side, self.learning.shift, random("shift"))
+            x = shifted(x, self.config.data.facts.shape, self.learning.shift, random("shift"))
         wrong = self.negatives.draw(index, x, images.y, random)
         seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
         losses, goodness, firing, weights = [], [], [], []

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 import ffsnn
 from ffsnn.validation import ConfigError
 from search import environment, hints
-from search.cli import catalogue, networks, searches, simulate, upkeep
+from search.cli import catalogue, data, networks, searches, simulate, upkeep
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
@@ -46,6 +46,7 @@ for command in (
     upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets, simulate.simulate, networks.reproduce,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+app.add_typer(data.app, name="data")
 app.command("seed-table", hidden=True)(networks.reproduce)  # as it was called
 
 

@@ -43,7 +43,7 @@ def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, run
         folders.append(folder)
     if not test:
         return
-    images = data.load_test(config.data, config.data_dir, resolve_device(config.device))
+    images = data.load_test(config.data, config.data_dir, resolve_device(config.device), config.network.T)
     accuracies = []
     for folder, took in zip(folders, seconds, strict=True):
         accuracies.append(run_folder.load(folder).to(images.x.device).accuracy(images.x, images.y))
@@ -61,7 +61,8 @@ def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, run
 
 def _train(config: RunConfig, folder: Path, console: Console) -> float:
     """Train one run to its end; the seconds that all its epochs took, validation included."""
-    split = data.load(config.data, config.seed, config.data_dir, device := resolve_device(config.device))
+    device = resolve_device(config.device)
+    split = data.load(config.data, config.seed, config.data_dir, device, config.network.T)
     for remark in remarks(config):
         console.print(remark)
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ffsnn.datasets.own import share
 from ffsnn.validation import ConfigError
 from search import environment
 from search.cluster.node_report import NodeReport, Question, report
 from search.cluster.nodes import Node, living
 from search.cluster.servers import database_problem, ray_problem, tracking_problem
 from search.config import SearchConfig
+from search.names import SHARED_DATA
 from search.settings import redacted
 
 COLUMNS = ("versions", "code", "home", "data", "clock", "disk", "GPUs")
@@ -102,6 +104,15 @@ def show(lines: list[Line], console: Console) -> None:
             console.print(f"{line.name}: {wrong}")
 
 
+def own_data(home: Path, config: SearchConfig) -> str:
+    """A copy of the search's data set that all nodes see, where it is one of the user's own; else nothing.
+
+    Raises:
+        DataError: it cannot be copied.
+    """
+    return str(share(config.base.data.dataset, home / SHARED_DATA, config.data_dir) or "")
+
+
 def _server(name: str, address: str, problem: Callable[[str], str]) -> Line:
     wrong = problem(address)
     return Line(name, {"server": "answers"}, {"server": redacted(wrong)} if wrong else {})
@@ -110,7 +121,9 @@ def _server(name: str, address: str, problem: Callable[[str], str]) -> Line:
 def _nodes(home: Path, config: SearchConfig, there: list[Node] | None) -> list[Line]:
     """Ask this machine, and each node; None: this machine alone."""
     probe = home / f".doctor-{secrets.token_hex(4)}"
-    question = Question(str(home), str(probe), secrets.token_hex(8), config.base.yaml())
+    question = Question(
+        str(home), str(probe), secrets.token_hex(8), config.base.yaml(), own_data(home, config) if there else ""
+    )
     probe.write_text(question.secret)
     try:
         here = report(question)

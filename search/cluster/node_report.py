@@ -27,6 +27,7 @@ class Question:
     probe: str  # a file in it, with `secret` in it
     secret: str
     config: str  # RunConfig as YAML: its data set is to be there
+    data: str = ""  # a copy of that data set, where it is one of the user's own
 
 
 @dataclass
@@ -48,7 +49,7 @@ def report(question: Question) -> NodeReport:
     """Look at this node."""
     said = NodeReport(host=platform.node(), versions=_versions(), code=code_digest(), gpus=gpus())
     said.home = _home(question)
-    said.data, said.checksum = _data(question.config)
+    said.data, said.checksum = _data(question)
     for folder in (question.home, tempfile.gettempdir()):
         if os.path.isdir(folder):
             said.free[folder] = shutil.disk_usage(folder).free
@@ -93,17 +94,21 @@ def _home(question: Question) -> str:
     return ""
 
 
-def _data(config: str) -> tuple[str, str]:
+def _data(question: Question) -> tuple[str, str]:
     """Fetch the data set if it is not there; what is wrong with it, and its checksum."""
     import yaml
 
     from ffsnn.config import RunConfig
     from ffsnn.datasets.data import load
+    from ffsnn.datasets.own import bring
     from ffsnn.validation import ConfigError
 
-    base = RunConfig.parse(yaml.safe_load(config))
+    tree = yaml.safe_load(question.config)
     try:
-        return "", load(base.data, base.seed, base.data_dir).checksum
+        if question.data:
+            bring(Path(question.data), tree["data_dir"])
+        base = RunConfig.parse(tree)
+        return "", load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
     except ConfigError as error:
         return str(error), ""
 

@@ -90,7 +90,8 @@ class FolderSearcher(Searcher):
             names.NUMBER: number, names.FOLDER: str(Path(trial.path)), names.THREADS: self.session.resources.cpus,
             names.OBJECTIVE: self.objective.name, names.RUNGS: self.search.milestones,
             names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
-            names.VETO: self.search.veto,
+            names.VETO: self.search.veto, names.OWN_DATA: self.session.own_data,
+            names.DATA_DIR: self.search.data_dir,
         }  # fmt: skip
 
     def _next(self) -> int | None:

@@ -39,6 +39,7 @@ class Session:
         disk: bytes of disk that running trials need.
         make_searcher: makes what hands out the folder's trials; anew where Ray Tune's loop is begun again.
         say: called with what a person should read.
+        own_data: a copy of the data set for other nodes (`search.cluster.doctor.own_data`).
     """
 
     folder: TrialsFolder
@@ -47,6 +48,7 @@ class Session:
     disk: int
     make_searcher: "Callable[[Session], FolderSearcher]"
     say: Say
+    own_data: str = ""
     stop: StopRequest = field(init=False)
     stopped: set[int] = field(default_factory=set)  # trials that the scheduler has stopped
     listeners: list[Callable[[TrialEvent], None]] = field(default_factory=list)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +19,7 @@ from ray.tune import Trainable
 
 from ffsnn.config import DataConfig
 from ffsnn.datasets.data import Split, load
+from ffsnn.datasets.own import bring
 from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
@@ -33,8 +35,8 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @lru_cache(maxsize=1)
-def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.device) -> Split:
-    return load(config, seed, data_dir, device)
+def _split(config: DataConfig, seed: int, data_dir: str | None, device: torch.device, T: int) -> Split:
+    return load(config, seed, data_dir, device, T)
 
 
 @lru_cache(maxsize=1)
@@ -50,6 +52,8 @@ class TrialTrainable(Trainable):
         self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
         self.objective, self.veto = OBJECTIVES[config[names.OBJECTIVE]], config[names.VETO]
         node = ""
+        if config[names.OWN_DATA]:
+            bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
         if config[names.ON_CLUSTER]:
             node = ray_cluster.here()
             _head_monitor(ray_cluster.head())
@@ -62,7 +66,8 @@ class TrialTrainable(Trainable):
         config = self.folder.config()
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
-        split = _split(config.data, config.seed, config.data_dir, resolve_device(device))
+        T = config.network.T if config.data.facts.temporal else 1  # other images do not depend on it
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(device), T)
         run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto)
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]

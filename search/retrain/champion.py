@@ -189,7 +189,7 @@ def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "Model
             logged = mlflow.pyfunc.log_model(
                 name=names.MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
-                signature=_signature(example.shape[1]), input_example=example,
+                signature=_signature(example.shape[1:]), input_example=example,
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
             )  # fmt: skip
             mlflow.log_artifacts(str(network), NETWORK)
@@ -214,11 +214,11 @@ def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, A
     return folder, images.x[:2].double().numpy()
 
 
-def _signature(pixels: int) -> Any:
-    """Images (N, F) of float64 to labels (N,): MLflow casts a DataFrame, and checks an array's type and shape."""
+def _signature(shape: tuple[int, ...]) -> Any:
+    """Images (N, *shape) of float64 to labels (N,): MLflow casts a DataFrame, and checks an array's type and shape."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    images, labels = TensorSpec(np.dtype("float64"), (-1, pixels)), TensorSpec(np.dtype("int64"), (-1,))
+    images, labels = TensorSpec(np.dtype("float64"), (-1, *shape)), TensorSpec(np.dtype("int64"), (-1,))
     return ModelSignature(Schema([images]), Schema([labels]))

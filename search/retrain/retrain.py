@@ -111,7 +111,7 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
     plan, base = folder.plan, config.base
     per_card = preflight.trials_per_card(config, plan.configs, console)
     resources = preflight.trial_resources(home, config, console, per_card)
-    if data.load(base.data, base.seed, base.data_dir).checksum != folder.search.read()["data"]:
+    if data.load(base.data, base.seed, base.data_dir, T=base.network.T).checksum != folder.search.read()["data"]:
         raise ConfigError(f"the training data of {base.data.dataset} differ from those that {plan.search} was run with")
     if changed := folder.search.other_versions():
         console.print(f"the search was run with other versions: {changed}")
@@ -120,7 +120,8 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
         f"{', '.join(map(str, plan.seeds))}, {config.epochs} epochs each, {resources}"
     )
     disk = preflight.disk_for_running(home, config, max(plan.configs, key=bytes_on_disk), resources, console)
-    session = Session(folder, config, resources, disk, PlanSearcher, redacting(console))
+    own_data = preflight.own_data(home, config)
+    session = Session(folder, config, resources, disk, PlanSearcher, redacting(console), own_data)
     display = ProgressDisplay(folder, config, console, folder.about, "training")
     tracker = Tracker(home, folder, config.tracking_uri, session.say, RetrainExporter)
     return run(session, display, tracker, "the same command")
@@ -133,7 +134,7 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))
-    images = data.load_test(config.base.data, config.data_dir, device)
+    images = data.load_test(config.base.data, config.data_dir, device, config.base.network.T)
     accuracies = [
         None if value is None else run_folder.load(folder.trial(folder.number(winner.trial, seed)).path).to(device)
         .accuracy(images.x, images.y)

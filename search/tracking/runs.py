@@ -110,7 +110,7 @@ def data_set(search: SearchFolder) -> "DatasetInput":
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = search.config.base.data
-    profile = {"training_images": data.trained_on, "classes": data.facts.classes, "pixels": data.facts.side**2}
+    profile = {"training_images": data.trained_on, "classes": data.facts.classes, "inputs": data.facts.inputs}
     return DatasetInput(
         Dataset(
             name=data.dataset, digest=search.read()["data"][:DIGEST], source_type="ffsnn",

@@ -6,6 +6,7 @@ import torch
 from ffsnn.training.augment import shifted
 
 SIDE = 5
+SHAPE = (1, SIDE, SIDE)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -29,7 +30,7 @@ def moved(x_F: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 def test_by_nothing_is_the_image() -> None:
     x = images(7)
-    assert torch.equal(shifted(x, SIDE, 0, seeded(1)), x)
+    assert torch.equal(shifted(x, SHAPE, 0, seeded(1)), x)
 
 
 @pytest.mark.parametrize("by", [1, 2, 4])
@@ -37,7 +38,7 @@ def test_every_image_is_moved_by_some_pixels_of_its_own(by: int) -> None:
     """Each is one of the (2 by + 1)^2 moves of a naive loop, and all of them occur about equally often."""
     x = images(300)
     before = x.clone()
-    result = shifted(x, SIDE, by, seeded(1))
+    result = shifted(x, SHAPE, by, seeded(1))
     assert result.shape == x.shape
     assert result.dtype == x.dtype
     assert torch.equal(x, before)
@@ -56,7 +57,7 @@ def test_every_image_is_moved_by_some_pixels_of_its_own(by: int) -> None:
 
 def test_what_moves_in_is_black_and_what_moves_out_is_lost() -> None:
     x = torch.full((200, SIDE * SIDE), 255, dtype=torch.uint8)
-    result = shifted(x, SIDE, 2, seeded(1)).view(200, SIDE, SIDE)
+    result = shifted(x, SHAPE, 2, seeded(1)).view(200, SIDE, SIDE)
     assert set(result.unique().tolist()) == {0, 255}
     white = (result > 0).sum((1, 2))
     assert set(white.tolist()) == {rows * columns for rows in (3, 4, 5) for columns in (3, 4, 5)}
@@ -66,12 +67,12 @@ def test_what_moves_in_is_black_and_what_moves_out_is_lost() -> None:
 def test_the_generator_alone_decides() -> None:
     x = images(50)
     torch.manual_seed(0)
-    first = shifted(x, SIDE, 2, seeded(1))
+    first = shifted(x, SHAPE, 2, seeded(1))
     torch.manual_seed(1)
-    assert torch.equal(shifted(x, SIDE, 2, seeded(1)), first)
-    assert not torch.equal(shifted(x, SIDE, 2, seeded(2)), first)
+    assert torch.equal(shifted(x, SHAPE, 2, seeded(1)), first)
+    assert not torch.equal(shifted(x, SHAPE, 2, seeded(2)), first)
 
 
 def test_numbers_of_any_type() -> None:
     x = images(10)
-    assert torch.equal(shifted(x.double(), SIDE, 3, seeded(1)), shifted(x, SIDE, 3, seeded(1)).double())
+    assert torch.equal(shifted(x.double(), SHAPE, 3, seeded(1)), shifted(x, SHAPE, 3, seeded(1)).double())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ffsnn import config as config_module
-from ffsnn.config import RunConfig
+from ffsnn.config import ADDED, RunConfig
 from ffsnn.fields import aliases, fields
 from ffsnn.validation import ConfigError
 
@@ -119,7 +119,7 @@ def test_a_field_that_is_added_changes_no_id(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_field_is_known_to_belong_to_the_method_or_not() -> None:
-    assert {*METHOD, *NOT_METHOD, "network.layer"} == set(fields())
+    assert {*METHOD, *NOT_METHOD, *ADDED} == set(fields())
 
 
 @pytest.mark.parametrize("path", NOT_METHOD)

@@ -14,6 +14,7 @@ from ffsnn.datasets.images import read
 from ffsnn.validation import ConfigError
 
 SIDE = 4
+SHAPE = (1, SIDE, SIDE)
 PIXELS = np.arange(3 * SIDE * SIDE, dtype=np.uint8).reshape(3, SIDE, SIDE) * 5
 
 
@@ -54,7 +55,7 @@ def gray(pixels: np.ndarray = PIXELS[0]) -> Image.Image:
 def test_the_same_pixels_by_every_way(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "images"  # no name says what it is
     path.write_bytes(raw)
-    x = read(path, SIDE)
+    x = read(path, SHAPE)
     assert x.dtype == torch.uint8
     assert x.shape == (3, SIDE**2)
     assert x.numpy().tolist() == PIXELS.reshape(3, -1).tolist()
@@ -64,7 +65,7 @@ def test_one_image(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(npy(PIXELS[1]))
     (tmp_path / "a.png").write_bytes(png(gray(PIXELS[1])))
     for name in ("a.npy", "a.png"):
-        assert read(tmp_path / name, SIDE).tolist() == [PIXELS[1].flatten().tolist()]
+        assert read(tmp_path / name, SHAPE).tolist() == [PIXELS[1].flatten().tolist()]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_one_image(tmp_path: Path) -> None:
 def test_a_png_becomes_gray(image: Image.Image, expected: int, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(image))
-    values = read(path, SIDE).unique().tolist()
+    values = read(path, SHAPE).unique().tolist()
     assert len(values) == 1
     assert abs(values[0] - expected) <= 1
 
@@ -107,8 +108,8 @@ def test_a_png_becomes_gray(image: Image.Image, expected: int, tmp_path: Path) -
         (gzip.compress(idx(PIXELS))[:-9], "cannot read images from .*: Compressed file ended"),
         (png(gray())[:50], "cannot read images from "),
         (png(Image.fromarray(np.zeros((4, 4), np.uint16))), "must hold 8 bits a channel at most, but holds .* I;16"),
-        (b"GIF89a and so on", r"must be IDX, PNG or \.npy, but begins with 47494638"),
-        (b"", r"must be IDX, PNG or \.npy, but is empty"),
+        (b"GIF89a and so on", r"must be IDX, PNG, JPEG or \.npy, but begins with 47494638"),
+        (b"", r"must be IDX, PNG, JPEG or \.npy, but is empty"),
     ],
     ids=[
         "png_size", "npy_size", "three_channels", "scalar", "idx_size", "above_1", "below_0", "nan", "int64", "bool",
@@ -119,7 +120,7 @@ def test_what_is_no_image_of_that_size_is_refused(raw: bytes, message: str, tmp_
     path = tmp_path / "mine"
     path.write_bytes(raw)
     with pytest.raises(ConfigError, match=message) as refusal:
-        read(path, SIDE)
+        read(path, SHAPE)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -133,7 +134,7 @@ def test_a_file_torn_anywhere_is_refused(raw: bytes, tmp_path: Path) -> None:
     for length in range(len(raw) - checksum):
         path.write_bytes(raw[:length])
         with pytest.raises(ConfigError, match=f"^(cannot read images from )?{path}"):
-            read(path, SIDE)
+            read(path, SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(raw: bytes, tmp_path
         harmed[draw.randrange(min(len(raw), 130))] = draw.randrange(256)
         path.write_bytes(harmed)
         try:
-            assert read(path, SIDE).shape[1] == SIDE**2
+            assert read(path, SHAPE).shape[1] == SIDE**2
         except ConfigError as refusal:
             refusals.append(str(refusal))
     assert len(refusals) > 100
@@ -158,6 +159,6 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(raw: bytes, tmp_path
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read images from .*nothing\.png: No such file"):
-        read(tmp_path / "nothing.png", SIDE)
+        read(tmp_path / "nothing.png", SHAPE)
     with pytest.raises(ConfigError, match=r"cannot read images from .*: Is a directory"):
-        read(tmp_path, SIDE)
+        read(tmp_path, SHAPE)

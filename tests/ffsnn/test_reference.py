@@ -117,7 +117,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
         for batch, index in enumerate(order.split(B)):
             x, y = split.train.x[index], split.train.y[index]
             if learning.shift:
-                x = shifted(x, 8, learning.shift, generator(seed, "shift", epoch, batch))
+                x = shifted(x, (1, 8, 8), learning.shift, generator(seed, "shift", epoch, batch))
             wrong = wrong_labels(x, y, index, epoch, batch)
             done = batch / BATCHES if greedy else (epoch + batch / BATCHES) / 2
             lr = learning.lr * 0.5 * (1 + math.cos(math.pi * done))

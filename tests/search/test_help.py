@@ -1,6 +1,8 @@
 """Help: of every command, whole."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
@@ -8,7 +10,16 @@ from typer.testing import CliRunner
 
 from search.cli import app
 
-COMMANDS = typer.main.get_command(app).commands
+
+def commands(group: Any, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All commands, those of groups too, by what is typed."""
+    for name, command in group.commands.items():
+        yield (*before, name), command
+        if hasattr(command, "commands"):
+            yield from commands(command, *before, name)
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def shown(*arguments: str) -> str:
@@ -23,10 +34,10 @@ def bare(text: str) -> str:
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
 def test_all_of_a_commands_help_is_shown(name, flag):
     """Text in square brackets is markup to what draws it, and would be left out."""
-    command, page = COMMANDS[name], shown(name, flag)
+    command, page = COMMANDS[name], shown(*name, flag)
     assert bare(command.help) in page
     for parameter in command.params:
         assert bare(getattr(parameter, "help", None) or "") in page, parameter.name
@@ -36,4 +47,4 @@ def test_all_of_a_commands_help_is_shown(name, flag):
 
 def test_the_list_of_commands_is_whole():
     page = shown("-h")
-    assert all(name in page for name, command in COMMANDS.items() if not command.hidden)
+    assert all(name[0] in page for name, command in COMMANDS.items() if not command.hidden)

@@ -127,7 +127,7 @@ def test_every_field_is_listed_with_its_meaning():
     ("pattern", "found"),
     [
         ("tau", {"network.tau", "network.decay_input"}),
-        ("data.*", {"data.dataset", "data.validation", "data.train_images"}),
+        ("data.*", {"data.dataset", "data.validation", "data.train_images", "data.window_ms"}),
         ("Membrane", {"network.tau", "network.v_threshold"}),
     ],
 )

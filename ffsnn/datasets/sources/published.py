@@ -1,0 +1,58 @@
+"""Classification sets of torchvision, by the name of their class."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from ffsnn.datasets.fetch import DataError
+from ffsnn.datasets.folder import cache_folder
+from ffsnn.datasets.sources.raw import Options, Part, Raw, Shape, images
+
+
+def read_torchvision(name: str, options: Options) -> Raw:
+    """`CIFAR10`, or `EMNIST/letters` where a set has several; torchvision fetches it.
+
+    Raises:
+        DataError: torchvision has no such set, or cannot fetch it.
+    """
+    from torchvision import datasets  # type: ignore[import-untyped, unused-ignore]
+
+    name, _, split = name.partition("/")
+    kind = getattr(datasets, name, None)
+    if kind is None or not inspect.isclass(kind):
+        raise DataError(f"torchvision has no data set {name!r}: see its documentation for the names")
+    takes = inspect.signature(kind.__init__).parameters
+    root, names = str(cache_folder() / "torchvision"), None
+    parts: list[tuple[Shape, Part]] = []
+    for train in (True, False):
+        given: dict[str, Any] = {"root": root, "download": True} if "download" in takes else {"root": root}
+        if "train" in takes:
+            given["train"] = train
+        elif "split" in takes:
+            given["split"] = "train" if train else "test"
+        if split:
+            given["split"] = split
+        try:
+            held = kind(**given)
+        except Exception as error:  # whatever a download raises
+            said = " ".join(str(error).split())[:200]
+            raise DataError(f"torchvision cannot give {name} ({said}): is there a network?") from error
+        names = getattr(held, "classes", None)
+        shape, part = _part(held, options, f"torchvision:{name}")
+        if parts and shape != parts[0][0]:
+            raise DataError(f"torchvision:{name} has images of several sizes: bring all to one with --side")
+        parts.append((shape, part))
+    known = tuple(map(str, names)) if names is not None else None
+    return Raw("images", parts[0][0], parts[0][1], parts[1][1], known)
+
+
+def _part(held: Any, options: Options, path: str) -> tuple[Shape, Part]:
+    rows, labels = [], []
+    for image, label in held:
+        image = image.convert("L") if options.grey else image
+        rows.append(np.asarray(image if options.side is None else image.resize((options.side, options.side))))
+        labels.append(int(label))
+    if len({row.shape for row in rows}) > 1:
+        raise DataError(f"{path} has images of several sizes: bring all to one with --side, e.g. --side 32")
+    return images(np.stack(rows), labels, path)

@@ -1,0 +1,59 @@
+"""scikit-learn's interface: its own checks, a pipeline, cross-validation, images and labels of all kinds."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import ffsnn
+from ffsnn import FFSNNClassifier
+from ffsnn.validation import ConfigError
+
+SMALL = {
+    "network": {"widths": [40], "T": 4}, "learning": {"epochs": 20, "batch_size": 32, "lr": 0.01},
+}  # fmt: skip
+
+
+@parametrize_with_checks([FFSNNClassifier(SMALL, device="cpu")])
+def test_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_in_a_pipeline_and_cross_validated() -> None:
+    x, y = load_iris(return_X_y=True)
+    config = {"network": {"widths": [100], "T": 8}, "learning": {"epochs": 60, "batch_size": 16, "lr": 0.003}}
+    model = make_pipeline(StandardScaler(), FFSNNClassifier(config, device="cpu"))
+    assert cross_val_score(model, x, y, cv=3).mean() > 0.85
+
+
+def test_images_with_names_for_labels() -> None:
+    digits = load_digits()
+    x, y = digits.images[:900], np.array([f"digit {label}" for label in digits.target[:900]])
+    model = ffsnn.fit(SMALL, x, y, device="cpu")
+    assert model.config_.network.label == "in_place"
+    assert model.score(digits.images[900:1200], [f"digit {it}" for it in digits.target[900:1200]]) > 0.8
+    shares = model.predict_proba(x[:5])
+    np.testing.assert_allclose(shares.sum(1), 1)
+    assert (model.classes_[shares.argmax(1)] == model.predict(x[:5])).all()
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict(x[:50]) == model.predict(x[:50])).all()
+
+
+def test_the_same_seed_gives_the_same_network() -> None:
+    x, y = load_iris(return_X_y=True)
+    first, second = (ffsnn.fit(SMALL, x, y, seed=3, device="cpu") for _ in range(2))
+    assert (first.predict_proba(x) == second.predict_proba(x)).all()
+
+
+def test_a_configuration_that_breaks_a_rule() -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ConfigError, match=r"network.tau: input should be greater than 1, but got 0.5"):
+        ffsnn.fit({"network": {"tau": 0.5}}, x, y)
+    with pytest.raises(ConfigError, match="label='in_place' takes 3 inputs, one a class, of arrays, which is no image"):
+        ffsnn.fit({"network": {"label": "in_place"}}, x, y)

@@ -1,0 +1,359 @@
+"""Each source of a data set of one's own: read, kept, and read back as it was."""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ffsnn.config import DataConfig, RunConfig
+from ffsnn.datasets import data
+from ffsnn.datasets.add import add
+from ffsnn.datasets.dataset import Images
+from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, read_card, remove, share
+from ffsnn.datasets.sources.raw import Options
+from ffsnn.parts.registry import DATASETS
+from ffsnn.validation import ConfigError
+
+DRAW = np.random.default_rng(0)
+GREY = DRAW.integers(0, 256, (12, 5, 4), dtype=np.uint8)
+COLOUR = DRAW.integers(0, 256, (12, 5, 4, 3), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFSNN_DATA", str(tmp_path / "data"))
+
+
+def idx(array: np.ndarray) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes()
+
+
+def class_folders(root: Path, pictures: np.ndarray, names: tuple[str, ...] = ("ant", "bee", "cat")) -> Path:
+    for number, (image, label) in enumerate(zip(pictures, LABELS, strict=True)):
+        (root / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(root / names[label] / f"{number}.png")
+    return root
+
+
+def all_of(name: str) -> list[tuple[bytes, int]]:
+    """Images and labels of training and test, in an order of their own."""
+    dataset = DATASETS[name]
+    parts = [dataset.train(None), dataset.test(None)]
+    assert all(isinstance(part, Images) for part in parts)
+    return sorted((x.numpy().tobytes(), int(y)) for part in parts for x, y in zip(part.x, part.y, strict=True))
+
+
+def wanted(images: np.ndarray) -> list[tuple[bytes, int]]:
+    return sorted((image.tobytes(), int(label)) for image, label in zip(images, LABELS, strict=True))
+
+
+def grey_folder(path: Path) -> str:
+    return str(class_folders(path / "pictures", GREY))
+
+
+def npz(path: Path) -> str:
+    np.savez(path / "a.npz", x=GREY, y=LABELS)
+    return str(path / "a.npz")
+
+
+def npy_pair(path: Path) -> str:
+    np.save(path / "x.npy", GREY / 255)  # as shares of white
+    np.save(path / "y.npy", LABELS)
+    return f"{path / 'x.npy'}, {path / 'y.npy'}"
+
+
+def idx_folder(path: Path) -> str:
+    (path / "idx").mkdir()
+    for stem, part in (("train", slice(0, 9)), ("t10k", slice(9, 12))):
+        (path / "idx" / f"{stem}-images-idx3-ubyte").write_bytes(idx(GREY[part]))
+        (path / "idx" / f"{stem}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS[part])))
+    return str(path / "idx")
+
+
+def parquet(path: Path) -> str:
+    pandas, rows = pytest.importorskip("pandas"), []
+    for image in GREY:
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, format="png")
+        rows.append({"bytes": content.getvalue(), "path": None})
+    pandas.DataFrame({"image": rows, "label": LABELS}).to_parquet(path / "a.parquet")
+    return str(path / "a.parquet")
+
+
+@pytest.mark.parametrize("source", [grey_folder, npz, npy_pair, idx_folder, parquet])
+def test_grey_images_are_kept_as_they_are(source: Callable[[Path], str], tmp_path: Path) -> None:
+    card = add("mine", source(tmp_path))
+    assert (card.kind, card.shape, len(card.names)) == ("images", (1, 5, 4), 3)
+    assert all_of("mine") == wanted(GREY)
+
+
+def test_colour_is_kept_channel_after_channel_or_made_grey(tmp_path: Path) -> None:
+    folder = str(class_folders(tmp_path / "pictures", COLOUR))
+    assert add("coloured", folder).shape == (3, 5, 4)
+    assert all_of("coloured") == wanted(np.moveaxis(COLOUR, -1, 1))
+    assert add("grey", folder, Options(grey=True)).shape == (1, 5, 4)
+    assert add("small", folder, Options(side=3)).shape == (3, 3, 3)
+
+
+def test_training_and_test_folders_and_class_names(tmp_path: Path) -> None:
+    class_folders(tmp_path / "pictures" / "train", GREY)
+    class_folders(tmp_path / "pictures" / "test", GREY[::-1].copy())
+    card = add("mine", str(tmp_path / "pictures"))
+    assert card.names == ("ant", "bee", "cat")
+    assert card.train == card.test == (4, 4, 4)
+    assert DataConfig(dataset="mine").facts.name_of(1) == "bee"
+
+
+def test_a_table_whose_features_are_scaled_each_by_itself(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("w") as file:
+        rows = [(label, -number, number * 1000) for number, label in enumerate("abcabcabcabc")]
+        csv.writer(file).writerows([("kind", "first", "second"), *rows])
+    card = add("table", str(tmp_path / "a.csv"))
+    assert (card.shape, card.names) == ((1, 1, 2), ("a", "b", "c"))
+    assert card.remarks[0] == "labels are those of the column 'kind'"
+    train = DATASETS["table"].train(None)
+    assert isinstance(train, Images)
+    assert (train.x.amin(0).tolist(), train.x.amax(0).tolist()) == ([0, 0], [255, 255])
+
+
+def test_without_test_files_a_share_is_drawn_by_a_fixed_seed_and_said(tmp_path: Path) -> None:
+    cards = [add(name, npz(tmp_path)) for name in ("one", "two")]
+    assert cards[0].checksum == cards[1].checksum
+    assert sum(cards[0].test) == 2
+    assert "2 of 12 recordings are the test's, drawn by a fixed seed" in cards[0].remarks
+    assert sum(add("three", npz(tmp_path), test_share=0.5).test) == 6
+
+
+def test_labels_that_are_not_0_to_c_are_mapped_and_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY, y=np.array([7, 3, 40])[LABELS])
+    card = add("mine", str(tmp_path / "a.npz"))
+    assert card.names == ("3", "7", "40")
+    assert "labels were mapped to 0..2: 3 -> 0, 7 -> 1, 40 -> 2" in card.remarks
+
+
+SERIES = [np.full((length, 2), length, float) + np.arange(length)[:, None] for length in (5, 3, 4, 2, 6, 5)]
+
+
+def ts_file(path: Path) -> Path:
+    lines = ["@problemName Made", "@classLabel true up down", "@data"]
+    for number, recording in enumerate(SERIES):
+        channels = [",".join(map(str, recording[:, channel])) for channel in range(2)]
+        lines.append(":".join([*channels, ("up", "down")[number % 2]]))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_series_of_the_archive_keep_each_moment(tmp_path: Path) -> None:
+    ts_file(tmp_path / "Made_TRAIN.ts")
+    ts_file(tmp_path / "Made_TEST.ts")
+    card = add("series", str(tmp_path / "Made_TRAIN.ts"))
+    assert (card.kind, card.shape, card.names, card.test) == ("series", (1, 1, 2), ("down", "up"), (3, 3))
+    train = DATASETS["series"].train(None)
+    assert isinstance(train, Series)
+    assert train.start.diff().tolist() == [5, 3, 4, 2, 6, 5]
+    (low, high), first = (2, 11), train.x[:5, 0]
+    assert first.tolist() == np.rint((SERIES[0][:, 0] - low) / (high - low) * 255).tolist()
+
+
+def test_series_are_stretched_over_the_time_steps() -> None:
+    x = torch.arange(1, 7, dtype=torch.uint8)[:, None] * 10  # one recording of 6 moments, another of 2
+    series = Series(torch.cat([x, torch.tensor([[100], [200]], dtype=torch.uint8)]), torch.tensor([0, 6, 8]),
+                    torch.tensor([0, 1]))  # fmt: skip
+    assert series.binned(3, None).x.squeeze(2).tolist() == [[15, 35, 55], [100, 150, 200]]
+    assert series.binned(6, None).x[0].flatten().tolist() == [10, 20, 30, 40, 50, 60]
+    assert series.binned(4, None).x[1].flatten().tolist() == [100, 100, 200, 200]
+
+
+def test_series_of_an_array_with_lengths(tmp_path: Path) -> None:
+    x = DRAW.random((6, 4, 3))
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(6) % 2, lengths=np.array([4, 2, 4, 3, 4, 4]))
+    assert add("mine", str(tmp_path / "a.npz")).kind == "series"
+    train = DATASETS["mine"].train(None)
+    assert isinstance(train, Series)
+    assert sum(train.start.diff().tolist()) < 21
+    np.savez(tmp_path / "b.npz", x=x[:, :1], y=np.arange(6) % 2, time=np.zeros(0))
+    with pytest.raises(ConfigError, match="must have two moments at least, but have 1: add them as features"):
+        add("short", str(tmp_path / "b.npz"))
+
+
+def nmnist(root: Path, part: str) -> None:
+    """Files in the form of N-MNIST: five bytes an event."""
+    for label in range(2):
+        (root / part / str(label)).mkdir(parents=True)
+        for number in range(3):
+            events = [(number, 33 - number, label, 1000 * at) for at in range(5)]
+            raw = b"".join(bytes([x, y, (p << 7) | (t >> 16), (t >> 8) & 255, t & 255]) for x, y, p, t in events)
+            (root / part / str(label) / f"{number:05d}.bin").write_bytes(raw)
+
+
+def test_event_cameras(tmp_path: Path) -> None:
+    nmnist(tmp_path / "N-MNIST", "Train")
+    nmnist(tmp_path / "N-MNIST", "Test")
+    card = add("camera", str(tmp_path / "N-MNIST"))
+    assert (card.kind, card.shape, card.milliseconds) == ("events", (2, 34, 34), 4.0)
+    train = DATASETS["camera"].train(None)
+    assert isinstance(train, Events)
+    images = train.binned(5, None)
+    assert images.x.shape == (6, 5, 2 * 34 * 34)
+    view = images.x.view(6, 5, 2, 34, 34)
+    assert view[1, :, 0, 32, 1].tolist() == [255] * 5
+    assert view[4, :, 1, 32, 1].tolist() == [255] * 5
+    assert int((images.x > 0).sum()) == 6 * 5
+    assert int((train.binned(5, 2.0).x > 0).sum(2)[0].sum()) == 2  # events at 0 and 1 ms
+
+
+def shd(path: Path) -> Path:
+    """A file in the form of SHD."""
+    with h5py.File(path, "w") as file:
+        spikes = file.create_group("spikes")
+        times = spikes.create_dataset("times", (6,), h5py.vlen_dtype(np.float16))
+        units = spikes.create_dataset("units", (6,), h5py.vlen_dtype(np.uint16))
+        for number in range(6):
+            times[number] = np.array([0.0, 0.5, 1.0], np.float16)
+            units[number] = np.array([0, 350 + number, 699], np.uint16)
+        file["labels"] = np.arange(6, dtype=np.uint16) % 2
+        file["extra/keys"] = np.array([b"zero", b"null"])
+    return path
+
+
+def test_the_cochlea(tmp_path: Path) -> None:
+    card = add("spoken", f"{shd(tmp_path / 'train.h5')},{shd(tmp_path / 'test.h5')}")
+    assert (card.kind, card.shape, card.names) == ("events", (1, 1, 700), ("zero", "null"))
+    images = data.load(DataConfig(dataset="spoken", validation=0.34), 0, T=10).train
+    assert images.x.shape == (4, 10, 700)
+    assert images.x[:, 0, 0].tolist() == images.x[:, 9, 699].tolist() == [255] * 4
+
+
+def test_torchvision_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "torchvision" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for stem in ("train", "t10k"):
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(idx(GREY))
+        (folder / f"{stem}-labels-idx1-ubyte").write_bytes(idx(LABELS))
+    card = add("mine", "torchvision:MNIST")
+    assert (card.train, card.names) == ((4, 4, 4), ("0 - zero", "1 - one", "2 - two"))
+    with pytest.raises(ConfigError, match="torchvision has no data set 'CIFAR11'"):
+        add("other", "torchvision:CIFAR11")
+
+
+def broken_class(path: Path) -> str:
+    class_folders(path / "pictures", GREY)
+    (path / "pictures" / "dog").mkdir()
+    return str(path / "pictures")
+
+
+def broken_image(path: Path) -> str:
+    folder = class_folders(path / "pictures", GREY)
+    file = folder / "ant" / "0.png"
+    file.write_bytes(file.read_bytes()[:-20])
+    return str(folder)
+
+
+def two_sizes(path: Path) -> str:
+    folder = class_folders(path / "pictures", GREY)
+    Image.fromarray(GREY[0, :3]).save(folder / "ant" / "0.png")
+    return str(folder)
+
+
+def saved(**arrays: np.ndarray) -> Callable[[Path], str]:
+    def save(path: Path) -> str:
+        np.savez(path / "a.npz", **arrays)
+        return str(path / "a.npz")
+
+    return save
+
+
+def text(name: str, content: str) -> Callable[[Path], str]:
+    def write(path: Path) -> str:
+        (path / name).write_text(content)
+        return str(path / name)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (broken_class, "dog must hold PNG or JPEG images of its class, but holds none"),
+        (broken_image, "cannot read images from .*ant/0.png"),
+        (two_sizes, r"ant/3.png is 5x4, but 0.png 3x4: bring all images to one size with --side, e.g. --side 3"),
+        (saved(x=GREY, y=LABELS * 0), r"two classes at least must be there, but there is 1 \(0\)"),
+        (saved(x=GREY, y=[0, 1] * 5 + [0, 2]), "the class '2' must have 3 recordings at least, .* but has 1"),
+        (saved(x=np.where(GREY > 250, np.nan, 1.0), y=LABELS), r"must be finite, but \d+ rows hold NaN or infinity"),
+        (saved(x=GREY, y=LABELS[:-1]), "must hold a label for each of 12 recordings, but there are 11 labels"),
+        (saved(x=GREY, y=LABELS + 0.5), "labels must be names or whole numbers, but one is"),
+        (saved(x=GREY), "must hold x_train and y_train, or x and y, but holds x"),
+        (saved(x=np.zeros(12), y=LABELS), r"must hold \(N, features\), .* but holds 12"),
+        (text("a.csv", "label,a\n1,2\n0,x\n"), "line 3: could not convert string to float: 'x'"),
+        (text("a.csv", "label,a\n1,2,3\n"), "line 2: 2 columns must be there, but 3 are"),
+        (text("a.ts", "@data\n1,2:3:a\n"), "line 2: channels of numbers, alike in length"),
+        (text("a.doc", ""), "is of no known kind"),
+        (text("a.h5", "no"), "must be HDF5 with spikes/times, spikes/units and labels"),
+        (lambda path: str(path / "nothing"), "is not there: name a folder, a file, or torchvision, aeon, tonic"),
+    ],
+    ids=lambda it: it if isinstance(it, str) else it.__name__,
+)  # fmt: skip
+def test_what_is_refused(source: Callable[[Path], str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        add("mine", source(tmp_path))
+    assert "\n" not in str(refusal.value)
+    assert not found()
+
+
+def test_names_that_are_taken_or_none(tmp_path: Path) -> None:
+    add("mine", npz(tmp_path))
+    for name in ("mine", "mnist"):
+        with pytest.raises(ConfigError, match=f"there is a data set '{name}' already"):
+            add(name, npz(tmp_path))
+    with pytest.raises(ConfigError, match="a data set's name must have letters, digits and '_' alone"):
+        add("my set", npz(tmp_path))
+    with pytest.raises(ConfigError, match=r"must be 'mnist', .* or 'mine', but got 'mime': did you mean 'mine'"):
+        RunConfig.parse({"data": {"dataset": "mime"}})
+    remove("mine")
+    with pytest.raises(ConfigError, match="there is no data set 'mine'"):
+        remove("mine")
+
+
+def test_a_damaged_file_is_refused_and_a_foreign_one_left_out(tmp_path: Path) -> None:
+    add("mine", npz(tmp_path))
+    file = own_file("mine")
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"the data set mine in .* is damaged: remove it, and add it again"):
+        found()["mine"].train(None)
+    file.write_bytes(b"something else")
+    assert "mine" not in DATASETS
+
+
+def test_another_machine_brings_it_here_once(tmp_path: Path) -> None:
+    card = add("mine", npz(tmp_path))
+    shared = share("mine", tmp_path / "shared")
+    assert shared is not None
+    for _ in range(2):
+        bring(shared, tmp_path / "there")
+    assert read_card(own_file("mine", tmp_path / "there")) == card
+    assert share("mnist", tmp_path / "shared") is None
+    np.savez(tmp_path / "a.npz", x=GREY[::-1], y=LABELS)
+    add("mine", str(tmp_path / "a.npz"), data_dir=tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is another one than the search's: remove it there"):
+        bring(shared, tmp_path / "elsewhere")
+
+
+def test_the_card_survives_its_file(tmp_path: Path) -> None:
+    card = add("mine", npz(tmp_path))
+    assert isinstance(card, Card)
+    assert read_card(own_file("mine")) == card
+    config = RunConfig.parse({"data": {"dataset": "mine"}, "network": {"label": "appended"},
+                              "learning": {"batch_size": 2}})  # fmt: skip
+    remove("mine")
+    assert config.data.facts.names == ("0", "1", "2")  # a configuration that was read knows them
