@@ -110,7 +110,7 @@ def test_training_and_test_folders_and_class_names(tmp_path: Path) -> None:
     card = add("mine", str(tmp_path / "pictures"))
     assert card.names == ("ant", "bee", "cat")
     assert card.train == card.test == (4, 4, 4)
-    assert DataConfig(dataset="mine").facts.name_of(1) == "bee"
+    assert DataConfig(dataset="mine").facts.labels[1] == "bee"
 
 
 def test_a_table_whose_features_are_scaled_each_by_itself(tmp_path: Path) -> None:
@@ -243,6 +243,21 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
     assert (card.train, card.names) == ((4, 4, 4), ("0 - zero", "1 - one", "2 - two"))
     with pytest.raises(ConfigError, match="torchvision has no data set 'CIFAR11'"):
         add("other", "torchvision:CIFAR11")
+
+
+def test_emnist_is_turned_upright(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "torchvision" / "EMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        (folder / f"emnist-letters-{part}-images-idx3-ubyte").write_bytes(idx(GREY.transpose(0, 2, 1)))
+        (folder / f"emnist-letters-{part}-labels-idx1-ubyte").write_bytes(idx(LABELS + 1))
+    letters = DATASETS["emnist_letters"]
+    assert len(DATASETS["emnist_balanced"].facts.labels) == 47
+    for images in (letters.train(None), letters.test(None)):
+        assert isinstance(images, Images)
+        assert images.x.numpy().tobytes() == GREY.tobytes()
+        assert images.y.tolist() == LABELS.tolist()
+    assert letters.facts.labels[0] == "a"
 
 
 def broken_class(path: Path) -> str:
