@@ -24,6 +24,10 @@ from ffsnn.validation import Config, ConfigError, parse, read_yaml
 if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
+TO_BE_ADDED = {  # data sets of the shipped spaces that a person has to bring, and from where
+    "vowels": "aeon:JapaneseVowels", "nmnist": "tonic:NMNIST, or the folder of its .bin files",
+    "shd": "tonic:SHD, or shd_train.h5,shd_test.h5",
+}  # fmt: skip
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
 ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields
 
@@ -78,6 +82,8 @@ class DataConfig(Config):
     @field_validator("dataset")
     @classmethod
     def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        if name in TO_BE_ADDED and not info.data.get("own"):
+            raise ValueError(f"{name} is not here yet: ffsnn data add {name} {TO_BE_ADDED[name]}")
         return name if info.data.get("own") else DATASETS.check(name)
 
     @model_validator(mode="after")

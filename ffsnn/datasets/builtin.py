@@ -1,13 +1,15 @@
-"""The data sets of the project: MNIST, Fashion-MNIST and KMNIST by their files, and scikit-learn's digits."""
+"""The data sets of the project: MNIST, Fashion-MNIST and KMNIST by their files, EMNIST by torchvision, and
+scikit-learn's digits."""
 
 import math
+import string
 
 import numpy as np
 import torch
 
 from ffsnn.datasets.dataset import Dataset, DatasetFacts, Images, register, stratified
 from ffsnn.datasets.fetch import DataError, cached
-from ffsnn.datasets.folder import Folder
+from ffsnn.datasets.folder import Folder, cache_folder
 
 TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -57,6 +59,33 @@ class Digits(Dataset):
         return images[held_out if test else rest]
 
 
+class Emnist(Dataset):
+    """A part of EMNIST (Cohen et al. 2017, arXiv 1702.05373), turned upright; torchvision fetches all parts at once,
+    535 MB."""
+
+    def __init__(self, split: str, facts: DatasetFacts, first: int = 0) -> None:
+        self.split, self.facts, self.first = split, facts, first
+
+    def train(self, data_dir: Folder) -> Images:
+        return self._read(True, data_dir)
+
+    def test(self, data_dir: Folder) -> Images:
+        return self._read(False, data_dir)
+
+    def _read(self, train: bool, data_dir: Folder) -> Images:
+        from torchvision.datasets import EMNIST  # type: ignore[import-untyped, unused-ignore]
+
+        root = cache_folder(data_dir) / "torchvision"
+        try:
+            held = EMNIST(root, self.split, train=train, download=True)
+        except (OSError, RuntimeError) as error:
+            raise DataError(
+                f"cannot fetch EMNIST ({' '.join(str(error).split())[:200]}): place {EMNIST.__name__}/raw with its "
+                f"unpacked files in {root}, or take a set that needs no network: --dataset digits"
+            ) from error
+        return Images(held.data.transpose(1, 2).flatten(1).contiguous(), held.targets.long() - self.first)
+
+
 def parse_idx(raw: bytes, name: str, ndim: int) -> torch.Tensor:
     """A tensor of `ndim` dimensions, uint8, from IDX: magic (0, 0, 8, ndim), big-endian sizes, then the bytes.
 
@@ -76,3 +105,8 @@ def parse_idx(raw: bytes, name: str, ndim: int) -> torch.Tensor:
 for _name in ("mnist", "fashion_mnist", "kmnist"):
     register(_name, IdxDataset(_name, DatasetFacts(60_000, (1, 28, 28))))
 register("digits", Digits())
+_letters = tuple(string.ascii_lowercase)
+_merged = set("cijklmopsuvwxyz")  # whose capitals and small letters look alike
+_balanced = tuple(sorted({*string.digits, *string.ascii_letters} - _merged))
+register("emnist_letters", Emnist("letters", DatasetFacts(124_800, (1, 28, 28), 26, _letters), first=1))
+register("emnist_balanced", Emnist("balanced", DatasetFacts(112_800, (1, 28, 28), 47, _balanced)))

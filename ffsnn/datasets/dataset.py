@@ -38,8 +38,10 @@ class DatasetFacts(NamedTuple):
         """True where inputs are pixels with neighbours: of an image, or of a camera's events."""
         return min(self.shape[1:]) > 1
 
-    def name_of(self, label: int) -> str:
-        return self.names[label] if self.names else str(label)
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, or their numbers."""
+        return self.names or tuple(map(str, range(self.classes)))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ negative dashed.
 A positive sample is an image under its true label, a negative one the same image under a wrong label, here drawn
 evenly from all wrong ones, whatever the training drew.
 
-Legend: T time steps, N images, F = side * side pixels, H neurons of a layer, C classes.
+Legend: T time steps, N images, F inputs, H neurons of a layer, C classes.
 """
 
 import io
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,8 +121,10 @@ def goodness_histograms(network: Network, images: Images) -> Figure:
     return figure
 
 
-def confusion(y: torch.Tensor, predicted: torch.Tensor, classes: int) -> Figure:
-    """Confusion matrix: true labels in rows, predictions in columns, from labels (N,) and predictions (N,)."""
+def confusion(y: torch.Tensor, predicted: torch.Tensor, names: Sequence[str]) -> Figure:
+    """Confusion matrix: true labels in rows, predictions in columns, from labels (N,), predictions (N,) and the names
+    of the classes."""
+    classes = len(names)
     counts_CC = torch.bincount((y * classes + predicted).cpu(), minlength=classes**2).view(classes, classes).numpy()
     errors = counts_CC * (1 - np.eye(classes, dtype=counts_CC.dtype))
     figure = Figure(figsize=(1.8 + 0.55 * classes, 1.4 + 0.5 * classes), layout="constrained")
@@ -141,7 +144,9 @@ def confusion(y: torch.Tensor, predicted: torch.Tensor, classes: int) -> Figure:
                 label, true, f"{count:,}" if count else "·", ha="center", va="center", fontsize=9,
                 color="white" if dark else INK if count else "#AAAAAA", weight="bold" if true == label else "normal",
             )  # fmt: skip
-    axes.set(xticks=range(classes), yticks=range(classes), xlabel="predicted label", ylabel="true label")
+    axes.set_xticks(range(classes), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(range(classes), names)
+    axes.set(xlabel="predicted label", ylabel="true label")
     axes.tick_params(length=0)
     return figure
 
@@ -161,7 +166,7 @@ def save_all(network: Network, images: Images, folder: str | Path) -> list[Path]
         "raster.png": raster(network, images.x[0], int(images.y[0])),
         "samples.png": samples(network, images),
         "goodness.png": goodness_histograms(network, images),
-        "confusion.png": confusion(images.y, network.predict(images.x), network.classes),
+        "confusion.png": confusion(images.y, network.predict(images.x), network.config.data.facts.labels),
     }
     for name, figure in figures.items():
         content = io.BytesIO()

@@ -39,9 +39,9 @@ def save_samples(dataset: Dataset, file: Path, data_dir: Folder = None) -> dict[
         for axes in panels[label]:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        panels[label][0].set_ylabel(facts.name_of(label), rotation=0, ha="right", va="center")
+        panels[label][0].set_ylabel(facts.labels[label], rotation=0, ha="right", va="center")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI)
     atomic.write(file, content.getvalue())
     counts = torch.bincount(images.y, minlength=facts.classes).tolist()
-    return {facts.name_of(label): count for label, count in enumerate(counts)}
+    return {facts.labels[label]: count for label, count in enumerate(counts)}

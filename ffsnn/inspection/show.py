@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
     """The network's prediction for one image."""
 
     name: str  # the file's, with the image's number in brackets where the file holds several
-    label: int
+    label: str  # its class's name, or number
     margin: float  # the best label's score less the second best's, in the units of the configured prediction
 
 
@@ -72,12 +72,12 @@ def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Pre
 
 
 def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Prediction]:
-    number = 0
+    number, labels = 0, network.config.data.facts.labels
     for batch, part in enumerate(x.split(network.prediction_batch)):  # as `Network.predict` does
         scores = network.scores(part, batch)
         best, second = scores.topk(2, 1).values.T
         for label, margin in zip(scores.argmax(1).tolist(), (best - second).tolist(), strict=True):
-            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", label, margin)
+            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", labels[label], margin)
             number += 1
 
 

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,7 @@ from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, rea
 from ffsnn.datasets.sources.raw import Options
 from ffsnn.parts.registry import DATASETS
 from ffsnn.validation import ConfigError
+from tests.datasets.made import SERIES, nmnist, shd, ts_file
 
 DRAW = np.random.default_rng(0)
 GREY = DRAW.integers(0, 256, (12, 5, 4), dtype=np.uint8)
@@ -110,7 +110,7 @@ def test_training_and_test_folders_and_class_names(tmp_path: Path) -> None:
     card = add("mine", str(tmp_path / "pictures"))
     assert card.names == ("ant", "bee", "cat")
     assert card.train == card.test == (4, 4, 4)
-    assert DataConfig(dataset="mine").facts.name_of(1) == "bee"
+    assert DataConfig(dataset="mine").facts.labels[1] == "bee"
 
 
 def test_a_table_whose_features_are_scaled_each_by_itself(tmp_path: Path) -> None:
@@ -138,18 +138,6 @@ def test_labels_that_are_not_0_to_c_are_mapped_and_said(tmp_path: Path) -> None:
     card = add("mine", str(tmp_path / "a.npz"))
     assert card.names == ("3", "7", "40")
     assert "labels were mapped to 0..2: 3 -> 0, 7 -> 1, 40 -> 2" in card.remarks
-
-
-SERIES = [np.full((length, 2), length, float) + np.arange(length)[:, None] for length in (5, 3, 4, 2, 6, 5)]
-
-
-def ts_file(path: Path) -> Path:
-    lines = ["@problemName Made", "@classLabel true up down", "@data"]
-    for number, recording in enumerate(SERIES):
-        channels = [",".join(map(str, recording[:, channel])) for channel in range(2)]
-        lines.append(":".join([*channels, ("up", "down")[number % 2]]))
-    path.write_text("\n".join(lines))
-    return path
 
 
 def test_series_of_the_archive_keep_each_moment(tmp_path: Path) -> None:
@@ -185,16 +173,6 @@ def test_series_of_an_array_with_lengths(tmp_path: Path) -> None:
         add("short", str(tmp_path / "b.npz"))
 
 
-def nmnist(root: Path, part: str) -> None:
-    """Files in the form of N-MNIST: five bytes an event."""
-    for label in range(2):
-        (root / part / str(label)).mkdir(parents=True)
-        for number in range(3):
-            events = [(number, 33 - number, label, 1000 * at) for at in range(5)]
-            raw = b"".join(bytes([x, y, (p << 7) | (t >> 16), (t >> 8) & 255, t & 255]) for x, y, p, t in events)
-            (root / part / str(label) / f"{number:05d}.bin").write_bytes(raw)
-
-
 def test_event_cameras(tmp_path: Path) -> None:
     nmnist(tmp_path / "N-MNIST", "Train")
     nmnist(tmp_path / "N-MNIST", "Test")
@@ -209,20 +187,6 @@ def test_event_cameras(tmp_path: Path) -> None:
     assert view[4, :, 1, 32, 1].tolist() == [255] * 5
     assert int((images.x > 0).sum()) == 6 * 5
     assert int((train.binned(5, 2.0).x > 0).sum(2)[0].sum()) == 2  # events at 0 and 1 ms
-
-
-def shd(path: Path) -> Path:
-    """A file in the form of SHD."""
-    with h5py.File(path, "w") as file:
-        spikes = file.create_group("spikes")
-        times = spikes.create_dataset("times", (6,), h5py.vlen_dtype(np.float16))
-        units = spikes.create_dataset("units", (6,), h5py.vlen_dtype(np.uint16))
-        for number in range(6):
-            times[number] = np.array([0.0, 0.5, 1.0], np.float16)
-            units[number] = np.array([0, 350 + number, 699], np.uint16)
-        file["labels"] = np.arange(6, dtype=np.uint16) % 2
-        file["extra/keys"] = np.array([b"zero", b"null"])
-    return path
 
 
 def test_the_cochlea(tmp_path: Path) -> None:
@@ -243,6 +207,21 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
     assert (card.train, card.names) == ((4, 4, 4), ("0 - zero", "1 - one", "2 - two"))
     with pytest.raises(ConfigError, match="torchvision has no data set 'CIFAR11'"):
         add("other", "torchvision:CIFAR11")
+
+
+def test_emnist_is_turned_upright(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "torchvision" / "EMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        (folder / f"emnist-letters-{part}-images-idx3-ubyte").write_bytes(idx(GREY.transpose(0, 2, 1)))
+        (folder / f"emnist-letters-{part}-labels-idx1-ubyte").write_bytes(idx(LABELS + 1))
+    letters = DATASETS["emnist_letters"]
+    assert len(DATASETS["emnist_balanced"].facts.labels) == 47
+    for images in (letters.train(None), letters.test(None)):
+        assert isinstance(images, Images)
+        assert images.x.numpy().tobytes() == GREY.tobytes()
+        assert images.y.tolist() == LABELS.tolist()
+    assert letters.facts.labels[0] == "a"
 
 
 def broken_class(path: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from ffsnn.datasets import fetch
 from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES
 
 
@@ -63,9 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """A mirror of fashion_mnist with a tiny set, and torchvision pointed at it."""
+    """A mirror of fashion_mnist with a tiny set, and torchvision pointed at it; Debian has none."""
     from torchvision.datasets import FashionMNIST
 
+    monkeypatch.setattr(fetch, "DEBIAN_PACKAGE", "no-such-package")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Mirror(("127.0.0.1", 0), Handler) as server:
         server.asked = []

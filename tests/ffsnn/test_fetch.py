@@ -179,6 +179,32 @@ def local_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_mnist_mirrors:
     return folder
 
 
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
+def test_debian_gives_fashion_mnist(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An `apt-get` that gives a package of a tiny set, which is unpacked as Debian's is."""
+    files, content = raw_files(), tmp_path / "content"
+    (content / "usr/share/datasets").mkdir(parents=True)
+    (content / "DEBIAN").mkdir()
+    (content / "DEBIAN" / "control").write_text(
+        "Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: none\nDescription: none\n"
+    )
+    for name, raw in files.items():
+        (content / "usr/share/datasets" / f"{name}.gz").write_bytes(gzip.compress(raw))
+    subprocess.run(["dpkg-deb", "-b", content, tmp_path / "tiny.deb"], check=True, capture_output=True)
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f"#!/bin/sh\ncp {tmp_path}/tiny.deb .\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{apt.parent}:{os.environ['PATH']}")
+    sums = {name: hashlib.md5(raw).hexdigest() for name, raw in files.items()}
+    monkeypatch.setitem(fetch.UNPACKED_MD5, "fashion_mnist", sums)
+    mirror.files.clear()
+    assert len(load(FASHION, seed=0, data_dir=tmp_path / "cache").train) == 180
+    monkeypatch.setitem(fetch.UNPACKED_MD5, "fashion_mnist", dict.fromkeys(sums, "0" * 32))
+    with pytest.raises(DataError, match=r"apt-get download .* with MD5 .*--dataset digits$"):
+        load(FASHION, seed=0, data_dir=tmp_path / "fresh")
+
+
 def pack(folder: Path) -> Path:
     archive = folder.parents[1] / "pack.tgz"
     with tarfile.open(archive, "w:gz") as tar:

@@ -105,7 +105,7 @@ def test_theta_stands_in_the_histograms_and_a_readout_does_not(images: Images) -
 
 def test_confusion_counts() -> None:
     y, predicted = torch.tensor([0, 0, 0, 1, 2, 2]), torch.tensor([0, 0, 2, 1, 1, 2])
-    figure = confusion(y, predicted, 3)
+    figure = confusion(y, predicted, ["0", "1", "2"])
     axes = figure.axes[0]
     cells = {note.get_position(): note.get_text() for note in axes.texts}  # (predicted, true)
     assert {at: int(cell) for at, cell in cells.items() if cell != "·"} == {

@@ -74,7 +74,7 @@ def test_predict_is_the_networks_prediction(folder: Path, tmp_path: Path) -> Non
     one, *many = predict(folder, [str(tmp_path / "one.npy"), tmp_path / "many.gz"])
     assert one.name == str(tmp_path / "one.npy")
     assert [many[0].name, many[99].name] == [f"{tmp_path}/many.gz[{number}]" for number in (0, 99)]
-    assert [answer.label for answer in many] == network.predict(images.x[:100]).tolist()
+    assert [int(answer.label) for answer in many] == network.predict(images.x[:100]).tolist()
     assert one._replace(name="") == many[5]._replace(name="")
     best = network.scores(images.x[:100]).sort(1, descending=True).values
     assert [answer.margin for answer in many] == pytest.approx((best[:, 0] - best[:, 1]).tolist())
