@@ -6,6 +6,8 @@
     @ffsnn.goodness.register("max")                             # a part of one's own, by a name of its own
     def largest(rate_BF): return rate_BF.amax(1)
 
+    ffsnn.use("my_parts.py")                                    # parts in a file, which a search can take along
+
 `import ffsnn` itself imports nothing heavy: torch comes with the first use of a name.
 """
 
@@ -14,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
+    from ffsnn.parts.own import trust, use
     from ffsnn.training.run_folder import load
 
-__all__ = ["encoders", "goodness", "load", "losses", "negatives", "predictions", "surrogates"]
+__all__ = ["encoders", "goodness", "load", "losses", "negatives", "predictions", "surrogates", "trust", "use"]
+_FUNCTIONS = {"load": "ffsnn.training.run_folder", "trust": "ffsnn.parts.own", "use": "ffsnn.parts.own"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        from ffsnn.training.run_folder import load
-
-        return load
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"ffsnn.parts.{name}")

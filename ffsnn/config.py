@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from ffsnn.parts import own
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
@@ -273,12 +274,13 @@ class RunConfig(Config):
 
     @classmethod
     def load(cls, path: str | Path) -> "RunConfig":
-        """Read a YAML (or JSON) file.
+        """Read a YAML (or JSON) file. In YAML, which a person writes, `use: [my_parts.py]` names files of parts.
 
         Raises:
-            ConfigError: the file is missing, is no YAML mapping, or breaks a rule.
+            ConfigError: the file is missing, is no YAML mapping, or breaks a rule; or a file of parts does.
         """
-        return cls.parse(read_yaml(path))
+        tree, path = read_yaml(path), Path(path)
+        return cls.parse(tree if path.suffix == ".json" else own.use_named(tree, path.parent))
 
     def yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

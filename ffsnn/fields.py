@@ -1,5 +1,6 @@
 """The fields of a configuration by their paths: dotted (`network.tau`), or short (`tau`)."""
 
+from collections.abc import Iterator
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -43,11 +44,31 @@ def field_value(path: str, value: Any) -> Any:
         raise ConfigError(one_line({**error.errors()[0], "loc": (path,)})) from error
 
 
+def registry_of(path: str) -> Registry[Any] | None:
+    """The registry whose parts a field names; None: it names none."""
+    return next((it for it in _field(path).metadata if isinstance(it, Registry)), None)
+
+
+def field_of(config: RunConfig, path: str) -> Any:
+    """The value of a field of a configuration."""
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def named_parts(config: RunConfig) -> Iterator[tuple[Registry[Any], str]]:
+    """The parts that a configuration names."""
+    for path in fields():
+        if (registry := registry_of(path)) is not None:
+            yield registry, field_of(config, path)
+
+
 def field_kinds(path: str) -> set[Any]:
     """Kinds of values that a field holds: of `bool`, `int`, `float`, `str`, `tuple`, None; or the texts themselves."""
     info, kinds = _field(path), set[Any]()
-    if registries := [it for it in info.metadata if isinstance(it, Registry)]:
-        return set(registries[0])
+    if (registry := registry_of(path)) is not None:
+        return set(registry)
     waiting = [info.annotation]
     while waiting:
         kind = waiting.pop()

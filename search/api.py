@@ -1,5 +1,6 @@
 """A search from Python: run it, load it, look at its trials."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.resolve import AnySpace, requested
+from search.resolve import AnySpace, requested, use_parts
 from search.store.folder import SearchFolder
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Search:
 
 def run(
     space: AnySpace | None = None, *, name: str | None = None, home: str | Path | None = None, quiet: bool = False,
-    **settings: Any,
+    use: Iterable[str | Path] = (), **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
@@ -61,6 +62,7 @@ def run(
         name: of the search [default: SPACE-1].
         home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
+        use: files of one's own parts, which the search takes along as far as it names their parts.
         settings: fields of `SearchConfig`: trials, epochs, concurrency, sampler, seed, ...
 
     Raises:
@@ -72,6 +74,7 @@ def run(
     from search.settings import find_home, setting
 
     mlruns = find_home(home)
+    use_parts(use)
     places = {
         place: setting(place, settings.get(place)) for place in ("address", "storage", "tracking_uri", "data_dir")
     }

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ffsnn.datasets.data import load
 from ffsnn.kernels.backends import remarks
+from ffsnn.parts import own
 from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError
 from search import preflight
@@ -85,6 +86,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if resume and config.trials > folder.config.trials:
             _reopen(folder, config, console)
         folder.write(config, checksum)
+        own.keep((file for file in own.used() if file.sha256 in config.parts.values()), folder.path)
         from search.tracking.tracker import Tracker
 
         session = Session(folder, config, resources, disk, _study_searcher, redacting(console))

@@ -94,16 +94,19 @@ def _home(question: Question) -> str:
 
 
 def _data(config: str) -> tuple[str, str]:
-    """Fetch the data set if it is not there; what is wrong with it, and its checksum."""
+    """Fetch the data set if it is not there; what is wrong with it, and its checksum.
+
+    The rest of the configuration is not read: it may name parts of one's own, which are not here.
+    """
     import yaml
 
-    from ffsnn.config import RunConfig
+    from ffsnn.config import DataConfig
     from ffsnn.datasets.data import load
-    from ffsnn.validation import ConfigError
+    from ffsnn.validation import ConfigError, parse
 
-    base = RunConfig.parse(yaml.safe_load(config))
+    base = yaml.safe_load(config)
     try:
-        return "", load(base.data, base.seed, base.data_dir).checksum
+        return "", load(parse(DataConfig, base["data"]), base["seed"], base["data_dir"]).checksum
     except ConfigError as error:
         return str(error), ""
 

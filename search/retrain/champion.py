@@ -3,7 +3,8 @@
 
 A version carries what it needs: configuration, weights (safetensors), metrics, pictures, this project's `ffsnn` package
 as it was (MLflow's code_paths: nothing of ours has to be installed where it is loaded), and the versions of the
-libraries that must be. Its Python code is a file (`champion_model.py`): nothing is pickled.
+libraries that must be. Its Python code is a file (`champion_model.py`): nothing is pickled. Parts of one's own are kept
+beside the weights, and run only where the user has named them (`ffsnn.use`, `--use`, `--trust`).
 """
 
 import io
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ffsnn
+from ffsnn.fields import named_parts
+from ffsnn.parts import own
 from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.validation import ConfigError
 from search import names, settings
@@ -78,7 +81,8 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
                 f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
             )
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
-    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{names.CHAMPION} image.png"
+    trust = " --trust" if folder.search.own_parts else ""
+    return f"champion: {said}; use it with: ffsnn predict models:/{name}@{names.CHAMPION} image.png{trust}"
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
@@ -184,6 +188,7 @@ def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, A
     for file in (CONFIG, BEST):
         shutil.copy(run / file, folder)
     network, images = trained(run)
+    own.keep(own.files_of(named_parts(network.config)), folder)
     pictures.save_all(network, images, folder)
     metrics = {
         "validation": result.winner.model_dump(mode="json"), "test": result.test.model_dump(mode="json"),
