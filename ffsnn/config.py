@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ffsnn.parts import own
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import DatasetFacts
 
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer",)  # fields since version 1, whose ids were of all fields, defaults too
+ADDED = ("network.layer", "network.options")  # fields since version 1, whose ids were of all fields, defaults too
 
 
 class DataConfig(Config):
@@ -66,6 +66,7 @@ class NetworkConfig(Config):
     """Layers of leaky integrate-and-fire neurons, and what goodness means for them."""
 
     layer: Annotated[str, LAYERS] = Field("dense", description="kind of all layers")
+    options: dict[str, Any] = Field({}, validate_default=True, description="of a kind of layers that has some")
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
     T: int = Field(4, ge=1, description="time steps an image is shown for")
     encoder: Annotated[str, ENCODERS] = Field(
@@ -91,6 +92,19 @@ class NetworkConfig(Config):
     )
     label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
     prediction: Annotated[str, PREDICTIONS] = Field("goodness", description="how a label is read from the network")
+
+    @field_validator("options")
+    @classmethod
+    def _options_of_the_layer(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """All of them, by the kind's own model, so that a configuration is the same however much of them it says."""
+        name = info.data.get("layer")
+        if name is None:  # which is wrong itself
+            return options
+        if (model := LAYERS[name].options) is None:
+            if options:
+                raise ValueError(f"layer={name!r} has no options, but got {options}: leave them out")
+            return {}
+        return parse(model, options).model_dump(mode="json")
 
     @model_validator(mode="after")
     def _widths_positive(self) -> Self:
@@ -247,7 +261,7 @@ class RunConfig(Config):
 
         A field that is added later changes no id, as long as it stands at its default.
         """
-        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS[path]}
+        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS.get(path, _NONE)}
         return _digest({"version": ID_VERSION} | changed)
 
     @property
@@ -257,7 +271,7 @@ class RunConfig(Config):
         for path in ADDED:
             branch, leaf = path.split(".")
             new[path] = method[branch].pop(leaf)
-        first = () if any(new[path] != _DEFAULTS[path] for path in ADDED) else (_digest(method),)
+        first = () if any(new[path] not in (_DEFAULTS.get(path), {}) for path in ADDED) else (_digest(method),)
         return (self.id, *first)
 
     def _method(self) -> dict[str, Any]:
@@ -316,6 +330,7 @@ def _digest(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+_NONE = object()  # an option of a kind of layers has no default here
 _DEFAULTS = dict(_leaves(
     RunConfig.model_construct(
         data=DataConfig.model_construct(), network=NetworkConfig.model_construct(),

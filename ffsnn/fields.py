@@ -12,17 +12,24 @@ from ffsnn.config import RunConfig
 from ffsnn.parts.registry import Registry
 from ffsnn.validation import ConfigError, one_line
 
+OPTIONS = "network.options."  # before the name of an option of a kind of layers
+
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
-    """Dotted paths of all leaf fields, e.g. `network.tau`."""
+    """Dotted paths of all leaf fields, e.g. `network.tau`; the options of a kind of layers are that kind's."""
     paths: list[str] = []
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             paths += fields(kind, f"{prefix}{name}.")
-        else:
+        elif f"{prefix}{name}." != OPTIONS:
             paths.append(prefix + name)
     return paths
+
+
+def is_option(path: str) -> bool:
+    """True for `network.options.kernel` and the like, which the kind of layers types."""
+    return path.startswith(OPTIONS)
 
 
 def field_value(path: str, value: Any) -> Any:
@@ -37,6 +44,8 @@ def field_value(path: str, value: Any) -> Any:
     Raises:
         ConfigError: the field does not take it; one line.
     """
+    if is_option(path):
+        return value
     try:
         adapter = _adapter(path)
         return adapter.dump_python(adapter.validate_python(value), mode="json")
@@ -46,11 +55,15 @@ def field_value(path: str, value: Any) -> Any:
 
 def registry_of(path: str) -> Registry[Any] | None:
     """The registry whose parts a field names; None: it names none."""
+    if is_option(path):
+        return None
     return next((it for it in _field(path).metadata if isinstance(it, Registry)), None)
 
 
 def field_of(config: RunConfig, path: str) -> Any:
-    """The value of a field of a configuration."""
+    """The value of a field of a configuration; None for an option that its kind of layers does not have."""
+    if is_option(path):
+        return config.network.options.get(path.removeprefix(OPTIONS))
     value: Any = config
     for name in path.split("."):
         value = getattr(value, name)
@@ -66,6 +79,8 @@ def named_parts(config: RunConfig) -> Iterator[tuple[Registry[Any], str]]:
 
 def field_kinds(path: str) -> set[Any]:
     """Kinds of values that a field holds: of `bool`, `int`, `float`, `str`, `tuple`, None; or the texts themselves."""
+    if is_option(path):
+        return {bool, int, float, str, tuple}
     info, kinds = _field(path), set[Any]()
     if (registry := registry_of(path)) is not None:
         return set(registry)
@@ -102,6 +117,18 @@ def aliases() -> dict[str, str]:
     return {short(path): path for path in fields()}
 
 
+def full(name: str) -> str | None:
+    """The dotted path of a field by its short name or by that path: `tau`, `network.tau`, `options.kernel`; None: there
+    is no such field."""
+    known = aliases()
+    if name in known.values():
+        return name
+    option = f"network.{name.removeprefix('network.')}"
+    return option if is_option(option) and option != OPTIONS else known.get(name)
+
+
 def short(path: str) -> str:
-    """The short name of a dotted path: `tau` of `network.tau`; short names are distinct."""
+    """The short name of a dotted path: `tau` of `network.tau`, `options.kernel`; short names are distinct."""
+    if is_option(path):
+        return path.removeprefix("network.")
     return path.rsplit(".", 1)[-1]

@@ -69,10 +69,13 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     costs = [remark for it in config.extremes() for remark in remarks(it)]
     for remark in dict.fromkeys([*costs, *filter(None, [limits(config.sampler, config.space)])]):
         console.print(remark)
-    checksum = load(base.data, base.seed, base.data_dir).checksum
+    split = load(base.data, base.seed, base.data_dir)
+    checksum = split.checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
     else:
+        for line in preflight.cost_of_own_parts(config, split, resources):
+            console.print(line)
         from search.study.starts import starts
 
         first, said = starts(home, config)

@@ -24,7 +24,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ffsnn.config import RunConfig
-from ffsnn.fields import aliases, field_of, field_value
+from ffsnn.fields import aliases, field_of, field_value, full
 from ffsnn.parts import own
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 from spaces import checks
@@ -228,11 +228,9 @@ def _conditions(path: str, when: Mapping[Any, Any], typed: Mapping[str, Any]) ->
 
 
 def _path(name: Any) -> str:
+    if (path := full(str(name))) is not None:
+        return path
     known = aliases()
-    if name in known:
-        return known[name]
-    if name in known.values():
-        return str(name)
     meant = difflib.get_close_matches(str(name), known, 1)
     mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
     raise ValueError(f"{name!r} is no field of a run's configuration; {mend}")

@@ -13,7 +13,7 @@ from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import OutOfMemory
 from ffsnn.kernels.backends import remarks
 from ffsnn.kernels.parallel import use_threads
-from ffsnn.training import run_folder
+from ffsnn.training import own_cost, run_folder
 from ffsnn.training.trainer import DivergedError, EpochMetrics
 
 
@@ -60,7 +60,7 @@ def train_seeds(config: RunConfig, seeds: int, test: bool, out: Path | None, run
 def _train(config: RunConfig, folder: Path, console: Console) -> float:
     """Train one run to its end; the seconds that all its epochs took, validation included."""
     split = data.load(config.data, config.seed, config.data_dir, device := resolve_device(config.device))
-    for remark in remarks(config):
+    for remark in [*remarks(config), *own_cost.measured(config, split)]:
         console.print(remark)
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
     try:

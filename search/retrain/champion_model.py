@@ -22,7 +22,7 @@ def labels(network: Any, images: Any) -> Any:
 
     x = np.asarray(images, dtype=np.float64)
     x = x.reshape(len(x), -1)
-    pixels = network.each_layer[0].weight.shape[0] - (network.classes if network.appended else 0)
+    pixels = network.shapes[0].inputs - (network.classes if network.appended else 0)
     if not len(x) or x.shape[1] != pixels:
         raise ValueError(f"images of {pixels} pixels, one at least, must be given, but got {np.shape(images)}")
     if not (x.min() >= 0 and x.max() <= 255):  # a NaN fails, too

@@ -1,10 +1,10 @@
 """A search with parts of one's own: it takes them along, and runs no copy that nobody has named."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ffsnn as network
@@ -30,10 +30,10 @@ SPACE = """
 use: [mine.py]
 base:
   data: {dataset: digits}
-  network: {widths: [32, 32]}
+  network: {widths: [32, 32], goodness: max}
   learning: {batch_size: 128, lr: 0.01, alpha: 5}
 parameters:
-  goodness: {choice: [mean_square, max]}
+  T: {choice: [4, 6]}
   lr: {float: [0.003, 0.03], log: true}
 budget: {trials: 3, epochs: 2}
 """
@@ -63,10 +63,6 @@ def test_the_copies_and_their_sums_stand_in_the_folder(home: Path) -> None:
     folder = SearchFolder(home / "mlruns" / "searches" / "own")
     assert folder.own_parts == own.kept(folder.path) != {}
     assert (folder.path / "parts" / "mine.py").read_text() == MAX
-    goodness = {
-        json.loads((trial.path / "config.json").read_text())["network"]["goodness"] for trial in folder.trials()
-    }
-    assert "max" in goodness
     assert [trial.end().state for trial in folder.trials() if trial.failures()] == []  # type: ignore[union-attr]
 
 
@@ -116,3 +112,19 @@ def test_a_part_of_this_program_alone_is_refused(tmp_path: Path, monkeypatch: py
     (tmp_path / "mlruns").mkdir()
     with pytest.raises(ConfigError, match="the goodness 'lone' is registered by this program alone"):
         search.run(space, home=tmp_path, quiet=True)
+
+
+@pytest.mark.slow
+def test_a_champion_carries_the_copy_and_runs_it_only_where_it_is_trusted(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "copy")
+    home = tmp_path / "copy"
+    mine = str(home / "mine.py")
+    done = ffsnn("retrain", "own", "--top", "1", "--seeds", "2", "--use", mine, home=home)
+    assert "champion: models:/own/1" in done.stdout, done.stdout + done.stderr
+    assert "image.png --trust" in done.stdout
+    np.save(home / "image.npy", np.zeros((8, 8), np.uint8))
+    asked = ("predict", "models:/own@champion", str(home / "image.npy"))
+    assert "was begun with parts of its own (mine.py)" in refused(*asked, home=home)
+    done = ffsnn(*asked, "--trust", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "image.npy\t" in done.stdout
