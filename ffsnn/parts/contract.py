@@ -21,7 +21,7 @@ Check = Callable[[Any], str | None]  # a part -> what is wrong with it; None: no
 
 def broken(parts: Registry[Any], name: str) -> str | None:
     """The rule that a part breaks, in a line that names it; None: it breaks none, or nothing is asked of its kind."""
-    check = _CHECKS.get(parts.kind)
+    check = CHECKS.get(parts.kind)
     if check is None:
         return None
     try:
@@ -129,7 +129,8 @@ def _shown(shape: tuple[int, ...]) -> str:
     return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
 
-_CHECKS: dict[str, Check] = {
+# By kind; whoever has a registry of its own adds to them.
+CHECKS: dict[str, Check] = {
     registry.GOODNESS.kind: _goodness, registry.LOSSES.kind: _loss, registry.ENCODERS.kind: _encoder,
     registry.SURROGATES.kind: _surrogate,
 }  # fmt: skip

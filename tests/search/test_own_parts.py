@@ -128,3 +128,17 @@ def test_a_champion_carries_the_copy_and_runs_it_only_where_it_is_trusted(home: 
     done = ffsnn(*asked, "--trust", home=home)
     assert done.returncode == 0, done.stderr
     assert "image.npy\t" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("direction='maximize', worst=0.0)(lambda epoch, config: None)", "must give a finite number .*, but gave None"),
+        ("direction='up', worst=0.0)(lambda epoch, config: 1.0)", "must have direction='maximize' or 'minimize'"),
+    ],
+)
+def test_an_objective_is_tried_out_too(made: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "objective.py"
+    file.write_text(f"from search import objectives\nobjectives.register('mine', title='mine', {made}\n")
+    with pytest.raises(ConfigError, match=f"the objective 'mine' {said}"):
+        network.use(file)
