@@ -7,6 +7,8 @@
     @ffsnn.goodness.register("max")                             # a part of one's own, by a name of its own
     def largest(rate_BF): return rate_BF.amax(1)
 
+    ffsnn.use("my_parts.py")                                    # parts in a file, which a search can take along
+
 `ffsnn.__version__` is the version that is installed. `import ffsnn` itself imports nothing heavy: torch comes with the
 first use of a name.
 """
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
     __version__: str
     from ffsnn.estimator import FFSNNClassifier, fit
     from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
+    from ffsnn.parts.own import trust, use
     from ffsnn.training.run_folder import load
 
 __all__ = [
     "FFSNNClassifier", "encoders", "fit", "goodness", "load", "losses", "negatives", "predictions", "surrogates",
+    "trust", "use",
 ]  # fmt: skip
 ELSEWHERE = {
     "FFSNNClassifier": "ffsnn.estimator", "fit": "ffsnn.estimator", "load": "ffsnn.training.run_folder",
+    "trust": "ffsnn.parts.own", "use": "ffsnn.parts.own",
 }  # fmt: skip
 
 

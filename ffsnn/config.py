@@ -18,6 +18,7 @@ import yaml
 from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
 
 from ffsnn.datasets.folder import reading_from
+from ffsnn.parts import own as own_parts
 from ffsnn.parts.registry import DATASETS, ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, PREDICTIONS, SURROGATES
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
@@ -29,7 +30,7 @@ TO_BE_ADDED = {  # data sets of the shipped spaces that a person has to bring, a
     "shd": "tonic:SHD, or shd_train.h5,shd_test.h5",
 }  # fmt: skip
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer", "data.window_ms")  # fields since version 1, whose ids were of all fields
+ADDED = ("network.layer", "network.options", "data.window_ms")  # fields since version 1, whose ids were of all fields
 
 
 class OwnFacts(Config):
@@ -122,6 +123,7 @@ class NetworkConfig(Config):
     """Layers of leaky integrate-and-fire neurons, and what goodness means for them."""
 
     layer: Annotated[str, LAYERS] = Field("dense", description="kind of all layers")
+    options: dict[str, Any] = Field({}, validate_default=True, description="of a kind of layers that has some")
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
     T: int = Field(4, ge=1, description="time steps an image is shown for")
     encoder: Annotated[str, ENCODERS] = Field(
@@ -147,6 +149,19 @@ class NetworkConfig(Config):
     )
     label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
     prediction: Annotated[str, PREDICTIONS] = Field("goodness", description="how a label is read from the network")
+
+    @field_validator("options")
+    @classmethod
+    def _options_of_the_layer(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """All of them, by the kind's own model, so that a configuration is the same however much of them it says."""
+        name = info.data.get("layer")
+        if name is None:  # which is wrong itself
+            return options
+        if (model := LAYERS[name].options) is None:
+            if options:
+                raise ValueError(f"layer={name!r} has no options, but got {options}: leave them out")
+            return {}
+        return parse(model, options).model_dump(mode="json")
 
     @model_validator(mode="after")
     def _widths_positive(self) -> Self:
@@ -339,7 +354,7 @@ class RunConfig(Config):
 
         A field that is added later changes no id, as long as it stands at its default.
         """
-        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS.get(path)}
+        changed = {path: value for path, value in _leaves(self._method()) if value != _DEFAULTS.get(path, _NONE)}
         return _digest({"version": ID_VERSION} | changed)
 
     @property
@@ -351,7 +366,7 @@ class RunConfig(Config):
         for path in ADDED:
             branch, leaf = path.split(".")
             new[path] = method[branch].pop(leaf)
-        first = () if any(new[path] != _DEFAULTS[path] for path in ADDED) else (_digest(method),)
+        first = () if any(new[path] not in (_DEFAULTS.get(path), {}) for path in ADDED) else (_digest(method),)
         return (self.id, *first)
 
     def _method(self) -> dict[str, Any]:
@@ -368,12 +383,13 @@ class RunConfig(Config):
 
     @classmethod
     def load(cls, path: str | Path) -> "RunConfig":
-        """Read a YAML (or JSON) file.
+        """Read a YAML (or JSON) file. In YAML, which a person writes, `use: [my_parts.py]` names files of parts.
 
         Raises:
-            ConfigError: the file is missing, is no YAML mapping, or breaks a rule.
+            ConfigError: the file is missing, is no YAML mapping, or breaks a rule; or a file of parts does.
         """
-        return cls.parse(read_yaml(path))
+        tree, path = read_yaml(path), Path(path)
+        return cls.parse(tree if path.suffix == ".json" else own_parts.use_named(tree, path.parent))
 
     def yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -409,6 +425,7 @@ def _digest(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+_NONE = object()  # an option of a kind of layers has no default here
 _DEFAULTS = dict(_leaves(
     RunConfig.model_construct(
         data=DataConfig.model_construct(), network=NetworkConfig.model_construct(),

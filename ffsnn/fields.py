@@ -1,7 +1,7 @@
 """The fields of a configuration by their paths: dotted (`network.tau`), or short (`tau`)."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -17,18 +17,24 @@ from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError, one_line
 
 FILLED_IN = ("data.own",)  # no person sets these
+OPTIONS = "network.options."  # before the name of an option of a kind of layers
 
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
-    """Dotted paths of all leaf fields, e.g. `network.tau`."""
+    """Dotted paths of all leaf fields, e.g. `network.tau`; the options of a kind of layers are that kind's."""
     paths: list[str] = []
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             paths += fields(kind, f"{prefix}{name}.")
-        elif prefix + name not in FILLED_IN:
+        elif prefix + name not in FILLED_IN and f"{prefix}{name}." != OPTIONS:
             paths.append(prefix + name)
     return paths
+
+
+def is_option(path: str) -> bool:
+    """True for `network.options.kernel` and the like, which the kind of layers types."""
+    return path.startswith(OPTIONS)
 
 
 def field_value(path: str, value: Any) -> Any:
@@ -43,6 +49,8 @@ def field_value(path: str, value: Any) -> Any:
     Raises:
         ConfigError: the field does not take it; one line.
     """
+    if is_option(path):
+        return value
     try:
         adapter = _adapter(path)
         return adapter.dump_python(adapter.validate_python(value), mode="json")
@@ -50,11 +58,37 @@ def field_value(path: str, value: Any) -> Any:
         raise ConfigError(one_line({**error.errors()[0], "loc": (path,)})) from error
 
 
+def registry_of(path: str) -> Registry[Any] | None:
+    """The registry whose parts a field names; None: it names none."""
+    if is_option(path):
+        return None
+    return next((it for it in _field(path).metadata if isinstance(it, Registry)), None)
+
+
+def field_of(config: RunConfig, path: str) -> Any:
+    """The value of a field of a configuration; None for an option that its kind of layers does not have."""
+    if is_option(path):
+        return config.network.options.get(path.removeprefix(OPTIONS))
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def named_parts(config: RunConfig) -> Iterator[tuple[Registry[Any], str]]:
+    """The parts that a configuration names."""
+    for path in fields():
+        if (registry := registry_of(path)) is not None:
+            yield registry, field_of(config, path)
+
+
 def field_kinds(path: str) -> set[Any]:
     """Kinds of values that a field holds: of `bool`, `int`, `float`, `str`, `tuple`, None; or the texts themselves."""
+    if is_option(path):
+        return {bool, int, float, str, tuple}
     info, kinds = _field(path), set[Any]()
-    if registries := [it for it in info.metadata if isinstance(it, Registry)]:
-        return set(registries[0])
+    if (registry := registry_of(path)) is not None:
+        return set(registry)
     waiting = [info.annotation]
     while waiting:
         kind = waiting.pop()
@@ -88,8 +122,20 @@ def aliases() -> dict[str, str]:
     return {short(path): path for path in fields()}
 
 
+def full(name: str) -> str | None:
+    """The dotted path of a field by its short name or by that path: `tau`, `network.tau`, `options.kernel`; None: there
+    is no such field."""
+    known = aliases()
+    if name in known.values():
+        return name
+    option = f"network.{name.removeprefix('network.')}"
+    return option if is_option(option) and option != OPTIONS else known.get(name)
+
+
 def short(path: str) -> str:
-    """The short name of a dotted path: `tau` of `network.tau`; short names are distinct."""
+    """The short name of a dotted path: `tau` of `network.tau`, `options.kernel`; short names are distinct."""
+    if is_option(path):
+        return path.removeprefix("network.")
     return path.rsplit(".", 1)[-1]
 
 
@@ -99,11 +145,9 @@ def path_of(name: Any) -> str:
     Raises:
         ConfigError: there is no such field; the nearest is named.
     """
+    if (path := full(str(name))) is not None:
+        return path
     known = aliases()
-    if name in known:
-        return known[name]
-    if name in known.values():
-        return str(name)
     meant = difflib.get_close_matches(str(name), [*known, *known.values()], 1)
     mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
     raise ConfigError(f"{name!r} is no field of a run's configuration; {mend}")

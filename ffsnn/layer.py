@@ -1,7 +1,8 @@
 """A layer of spiking neurons that learns alone: what the network, the trainer and all that looks at them rely on.
 
 A kind of layer is one file: a subclass of `Layer`, a function that gives the shapes of its layers, and
-`register(name, shapes, build)`; `network.layer` names it. Fully connected ones are in `ffsnn/dense.py`.
+`register(name, shapes, build)`; `network.layer` names it. What it needs to know besides stands in `network.options`, by
+a model of its own. Fully connected layers are in `ffsnn/dense.py`, convolutional ones in `examples/conv_layer.py`.
 
 Positive and negative samples are copies of an image that differ in their label: copy 0 comes first, then copy 1, ...
 
@@ -20,6 +21,7 @@ from ffsnn.config import RunConfig
 from ffsnn.parts.registry import LAYERS
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import Optimiser
+from ffsnn.validation import Config
 
 
 class Input(NamedTuple):
@@ -93,10 +95,14 @@ class LayerKind:
 
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number
+    options: type[Config] | None = None  # the model of `network.options`, if it has some
 
 
 def register(
-    name: str, shapes: Callable[[RunConfig], list[LayerShape]], build: Callable[[int, LayerShape, RunConfig], Layer]
+    name: str,
+    shapes: Callable[[RunConfig], list[LayerShape]],
+    build: Callable[[int, LayerShape, RunConfig], Layer],
+    options: type[Config] | None = None,
 ) -> None:
     """Make a kind of layer one that a configuration can name in `network.layer`."""
-    LAYERS.add(name, LayerKind(shapes, build))
+    LAYERS.add(name, LayerKind(shapes, build, options))

@@ -1,6 +1,6 @@
 """A search from Python: run it, load it, look at its trials."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.resolve import AnySpace, requested, with_data
+from search.resolve import AnySpace, requested, use_parts, with_data
 from search.store.folder import SearchFolder
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Search:
 
 def run(
     space: AnySpace | None = None, *, data: Sequence[Any] | None = None, name: str | None = None,
-    home: str | Path | None = None, quiet: bool = False, **settings: Any,
+    home: str | Path | None = None, quiet: bool = False, use: Iterable[str | Path] = (), **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
@@ -65,6 +65,7 @@ def run(
         name: of the search [default: SPACE-1].
         home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
+        use: files of one's own parts, which the search takes along as far as it names their parts.
         settings: fields of `SearchConfig`: trials, epochs, concurrency, sampler, seed, ...
 
     Raises:
@@ -76,6 +77,7 @@ def run(
     from search.settings import find_home, setting
 
     mlruns = find_home(home)
+    use_parts(use)
     places = {
         place: setting(place, settings.get(place)) for place in ("address", "storage", "tracking_uri", "data_dir")
     }

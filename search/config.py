@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from ffsnn.config import RunConfig
+from ffsnn.fields import named_parts, registry_of
+from ffsnn.parts.registry import Registry
 from ffsnn.validation import Config
 from search import objectives
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.settings import redacted, without_password
-from spaces.parameter import Value
+from spaces.parameter import Choice, Value
 from spaces.space import Space
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class SearchConfig(Config):
     cold: bool = Field(False, description="try neither the space's points nor the shipped presets first")
     veto: bool = Field(True, description="end a trial whose network is dead after a tenth of its first epoch")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
+    parts: dict[str, str] = Field({}, description="files of one's own parts that it needs, with the sha256 of each")
 
     @field_validator("name")
     @classmethod
@@ -135,6 +138,19 @@ class SearchConfig(Config):
     def goal(self) -> "Objective":
         """The objective that is named."""
         return OBJECTIVES[self.objective]
+
+    def named_parts(self) -> Iterator[tuple[Registry[Any], str]]:
+        """The parts that it names."""
+        yield from ((SAMPLERS, self.sampler), (SCHEDULERS, self.scheduler))
+        yield from self.parts_of_trials()
+
+    def parts_of_trials(self) -> Iterator[tuple[Registry[Any], str]]:
+        """The parts that its trials' processes need: the objective, the base's, and those that its space may choose."""
+        yield (OBJECTIVES, self.objective)
+        yield from named_parts(self.space.base)
+        for path, parameter in self.space.parameters.items():
+            if isinstance(parameter, Choice) and (registry := registry_of(path)) is not None:
+                yield from ((registry, str(name)) for name in parameter.choice)
 
     def extremes(self) -> Iterator[RunConfig]:
         """Configurations at the ends of the space: the largest trial is among them."""

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ffsnn.datasets.data import load
 from ffsnn.kernels.backends import remarks
+from ffsnn.parts import own
 from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError
 from search import preflight
@@ -69,10 +70,13 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     costs = [remark for it in config.extremes() for remark in remarks(it)]
     for remark in dict.fromkeys([*costs, *filter(None, [limits(config.sampler, config.space)])]):
         console.print(remark)
-    checksum = load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
+    split = load(base.data, base.seed, base.data_dir, T=base.network.T)
+    checksum = split.checksum
     if resume:
         folder = _resumed(home, config, checksum, force)
     else:
+        for line in preflight.cost_of_own_parts(config, split, resources):
+            console.print(line)
         from search.study.starts import starts
 
         first, said = starts(home, config)
@@ -86,6 +90,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if resume and config.trials > folder.config.trials:
             _reopen(folder, config, console)
         folder.write(config, checksum)
+        own.keep((file for file in own.used() if file.sha256 in config.parts.values()), folder.path)
         from search.tracking.store import merged
         from search.tracking.tracker import Tracker
 

@@ -6,8 +6,9 @@ OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA, DATA_DIR = (
+NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA, DATA_DIR, PARTS = (
     "number", "folder", "threads", "objective", "rungs", "on_cluster", "exclusive", "veto", "own_data", "data_dir",
+    "parts",
 )  # fmt: skip
 
 # A search's folder, and what a trial's has beside its run.

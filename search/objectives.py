@@ -1,9 +1,11 @@
 """Objectives: what a search is after, by name; a function of an epoch of a trial's history."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ffsnn.parts import contract
 from search.registries import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -59,3 +61,21 @@ def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
 
     found = of_rates(config(), epoch.firing_rate, epoch.input_spikes)
     return 1e12 if found is None else found.nanojoules
+
+
+def _broken(objective: Objective) -> str | None:
+    """The rule that an objective breaks, tried out on an epoch that never was; None: it breaks none."""
+    from ffsnn.config import RunConfig
+    from ffsnn.training.trainer import EpochMetrics
+
+    epoch = EpochMetrics(1, (0.5, 0.4), (0.3, 0.2), (0.1, 0.1), (0.1, 0.2), 0.9, 1000.0, 2.0)
+    value: object = objective.value(epoch, RunConfig)  # of someone else's making, whatever the types promise
+    direction: str = objective.direction
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return f"must give a finite number for an epoch, but gave {value!r}"
+    if direction not in ("maximize", "minimize"):
+        return f"must have direction='maximize' or 'minimize', but got {direction!r}"
+    return None
+
+
+contract.CHECKS[OBJECTIVES.kind] = _broken

@@ -4,13 +4,20 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from ffsnn.config import RunConfig
+from ffsnn.datasets.data import Split, load
+from ffsnn.fields import field_of
+from ffsnn.parts import own
+from ffsnn.training import own_cost
 from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError
 from search.cluster.gpu_packing import refuse_full, trials_per_gpu
@@ -21,6 +28,7 @@ from search.config import SearchConfig
 from search.signals import held_back
 from search.store.folder import SearchFolder
 
+MEASURED = 3  # sets of one's own parts whose cost is measured
 SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
 
 
@@ -32,6 +40,33 @@ def start_numerical_threads() -> None:
     with held_back():
         import_module("sklearn.datasets")
         torch.ones(2**20).sum()
+
+
+def cost_of_own_parts(config: SearchConfig, split: Split, resources: TrialResources) -> list[str]:
+    """Lines on what parts of one's own without a compiled path cost a training step, measured on this machine.
+
+    On a GPU by a process of its own, which gives its memory back; of a cluster's nodes nothing is known here.
+    """
+    named: dict[tuple[tuple[str, object], ...], RunConfig] = {}  # a configuration for each set of such parts
+    for it in config.extremes():
+        named.setdefault(tuple((path, field_of(it, path)) for path in own_cost.shipped(it)), it)
+    configs = [it for parts, it in named.items() if parts][:MEASURED]
+    if not configs or resources.is_cluster:
+        return []
+    if not resources.gpus:
+        return [line for it in configs for line in own_cost.measured(it, split)]
+    files = [(str(file.path), file.sha256) for file in own.used()]
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(_cost_on_gpu, [it.model_dump(mode="json") for it in configs], files).result()
+
+
+def _cost_on_gpu(trees: list[dict[str, Any]], files: list[tuple[str, str]]) -> list[str]:
+    for path, sha256 in files:
+        own.use(path, sha256)
+    lines = []
+    for config in map(RunConfig.parse, trees):
+        lines += own_cost.measured(config, load(config.data, config.seed, config.data_dir, torch.device("cuda")))
+    return lines
 
 
 def refuse_foreign_ray() -> None:

@@ -1,12 +1,14 @@
 """What a person asks for becomes a SearchConfig: a new search, or one that goes on."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ffsnn.datasets.folder import reading_from
 from ffsnn.fields import assignments
+from ffsnn.parts import own
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
 from search.settings import LOCAL, find_home, setting
@@ -60,11 +62,39 @@ def _requested(
         "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
     }  # fmt: skip
     if not SearchFolder.exists(home, name):
-        config = parse(SearchConfig, fresh | changes)
+        config = _with_parts(parse(SearchConfig, fresh | changes))
         config.space.try_out(config.base)  # which has other epochs than the space's own
         return config, False
     old = SearchFolder.open(home, name).config
-    return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | fresh | changes)), True
+    new = _with_parts(parse(SearchConfig, old.model_dump(mode="json") | fresh | changes))
+    return _going_on(home, old, new), True
+
+
+def _with_parts(config: SearchConfig) -> SearchConfig:
+    """With the files of one's own parts that it names.
+
+    Raises:
+        ConfigError: a part is of no file, so that a trial's process would not know it.
+    """
+    own.refuse_without_file(config.parts_of_trials())
+    files = own.files_of(config.named_parts())
+    return config.model_copy(update={"parts": {file.name: file.sha256 for file in files}})
+
+
+def use_parts(
+    files: Iterable[str | Path] | None, trust: bool = False, home: Path | None = None, *searches: str | None
+) -> None:
+    """Import files of one's own parts and, where they are trusted, the copies in the folders of searches.
+
+    Raises:
+        ConfigError: as `ffsnn.use`.
+    """
+    for file in files or ():
+        if not own.use(file).parts:
+            print(f"{file} registers no part, so nothing of it can be named", file=sys.stderr)
+    for name in searches:
+        if trust and home is not None and name is not None and SearchFolder.exists(home, name):
+            SearchFolder.open(home, name).trust_parts()
 
 
 def with_data(space: AnySpace | None, dataset: str) -> Mapping[str, Any]:
@@ -89,6 +119,7 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
         ConfigError: as `requested`.
     """
     home = find_home(options["home"])
+    use_parts(options["use"], options["trust"], home, options["resume"] or options["name"])
     asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
     asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
     del asked["space"]

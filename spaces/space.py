@@ -11,6 +11,7 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
       lr: {float: [0.0003, 0.03], log: true, prior: {centre: 0.001, confidence: 0.5}}
     points: [{tau: 2.7, T: 4}]              # tried first
     budget: {trials: 20, epochs: 6}
+    use: [my_parts.py]                      # files of parts of one's own, beside this one
 """
 
 import itertools
@@ -22,7 +23,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ffsnn.config import RunConfig
-from ffsnn.fields import field_value, path_of
+from ffsnn.fields import field_of, field_value, path_of
+from ffsnn.parts import own
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 from spaces import checks
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
@@ -69,7 +71,7 @@ class Space(Config):
             if path.suffix or not shipped.is_file():
                 raise ConfigError(f"there is no space {str(name)!r}: give a YAML file, or one of {', '.join(names())}")
             path = shipped
-        return cls.parse(read_yaml(path))
+        return cls.parse(own.use_named(read_yaml(path), path.parent))
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any]) -> "Space":
@@ -159,9 +161,7 @@ class Space(Config):
         sample: Sample = {}
         for path, parameter in self.parameters.items():
             if self.active(path, sample):
-                value: Any = config
-                for part in path.split("."):
-                    value = getattr(value, part)
+                value = field_of(config, path)
                 if isinstance(parameter, Int) and isinstance(value, float) and value.is_integer():
                     value = int(value)  # of a field of real numbers
                 sample[path] = as_text(value)

@@ -26,6 +26,7 @@ RAY = {
     "test_endings.py",
     "test_best.py",
     "test_old_search.py",
+    "test_own_parts.py",
     "test_promotion.py",
     "test_simulation.py",
     "test_upkeep.py",

@@ -9,8 +9,7 @@ from ffsnn.config import RunConfig
 from ffsnn.hardware.memory import ran_out
 from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
 
-PLAIN_COSTS = "5 to 9 times slower"  # this and the next: 784-500-500, T=4 and T=20, one CPU thread
-COUNTS_COST = "a step takes 1.2 to 1.3 times as long"
+PLAIN_COSTS = "5 to 9 times slower"  # 784-500-500, T=4 and T=20, one CPU thread
 
 
 @cache
@@ -38,12 +37,15 @@ def compiled(device: torch.device) -> bool:
 
 
 def remarks(config: RunConfig) -> list[str]:
-    """Sentences on what parts without a compiled path cost this configuration; none, if all have one."""
+    """Sentences on what parts without a compiled path cost this configuration; none, if all have one.
+
+    Of a part of one's own the cost is not known beforehand, but measured (`ffsnn.training.own_cost`).
+    """
     network, learning = config.network, config.learning
     if not SURROGATES[network.surrogate].compiled:
-        return [f"surrogate={network.surrogate} has no compiled path: training takes the plain one, {PLAIN_COSTS}"]
+        return [f"surrogate={network.surrogate} has no compiled path: training takes the plain one"]
     slow = [f"goodness={network.goodness}"] if GOODNESS[network.goodness].statistic == "counts" else []
     slow += [] if LOSSES[learning.loss].compiled else [f"loss={learning.loss}"]
     if not slow:
         return []
-    return [f"{' and '.join(slow)} is differentiated by autograd from all neurons' counts: {COUNTS_COST}"]
+    return [f"{' and '.join(slow)} is differentiated by autograd from all neurons' counts"]

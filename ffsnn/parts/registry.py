@@ -11,9 +11,10 @@ question, so that a configuration can be read without them.
 """
 
 import difflib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
@@ -41,11 +42,18 @@ class Registry(Mapping[str, T], Generic[T]):
         others: a module whose `found()` gives parts that are there without being registered, by name. A name may mean
             something elsewhere then, so that the model of the field has to check it.
         retired: names that old configurations may have; they can be read, and no more.
+
+    Attributes:
+        every: all registries of this process.
     """
+
+    every: ClassVar[list["Registry[Any]"]] = []
 
     def __init__(self, kind: str, *homes: str, retired: tuple[str, ...] = (), others: str | None = None) -> None:
         self.kind, self.homes, self.retired, self.others = kind, homes, retired, others
         self._parts: dict[str, T] = {}
+        self._origins: dict[str, str] = {}  # the module that was being imported when a part was registered
+        self.every.append(self)
 
     def add(self, name: str, part: T) -> None:
         """Register a part.
@@ -56,8 +64,30 @@ class Registry(Mapping[str, T], Generic[T]):
         if not name.isidentifier():
             raise ValueError(f"a {self.kind}'s name must have letters, digits and '_' alone, but got {name!r}")
         if name in self._known():  # those of the project, too, whichever comes first
-            raise ValueError(f"there is a {self.kind} {name!r} already: choose another name")
+            raise ValueError(f"there is a {self.kind} {name!r} already, {self._of(name)}: choose another name")
         self._parts[name] = part
+        self._origins[name] = _importing()
+
+    def origin(self, name: str) -> str | None:
+        """The module that registered a part; None: it ships with the project."""
+        module = self._origins.get(name)
+        return None if module in self.homes else module
+
+    def registered_by(self, module: str) -> list[str]:
+        """Names of the parts that a module registered."""
+        return [name for name, origin in self._origins.items() if origin == module and name in self._parts]
+
+    def forget(self, module: str) -> None:
+        """Take back what a module registered."""
+        for name in self.registered_by(module):
+            del self._parts[name], self._origins[name]
+
+    def _of(self, name: str) -> str:
+        """Where a part is from, in words."""
+        module = self.origin(name)
+        if module is None:
+            return "which ships with ffsnn"
+        return f"of {getattr(sys.modules.get(module), '__file__', None) or 'this program'}"
 
     def decorator(self, part: Callable[..., T], named: bool = False) -> Callable[..., Callable[[F], F]]:
         """`register` of this kind: `@register("mine", **facts)` over a function (or a class) names a part made of it.
@@ -86,7 +116,8 @@ class Registry(Mapping[str, T], Generic[T]):
             *others, last = map(repr, self)
             known = f"{', '.join(others)} or {last}" if others else last
             near = difflib.get_close_matches(name, self, n=1)
-            raise ValueError(f"must be {known}, but got {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+            mend = f"did you mean {near[0]!r}?" if near else "parts of your own come with --use FILE"
+            raise ValueError(f"must be {known}, but got {name!r}: {mend}")
         return name
 
     def _known(self) -> dict[str, T]:
@@ -119,6 +150,14 @@ class Registry(Mapping[str, T], Generic[T]):
         if self.others:
             return handler(source)
         return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+def _importing() -> str:
+    """The module whose top level is running: the innermost one, so that a home is told from who imports it."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))
 
 
 DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin", others="ffsnn.datasets.own")

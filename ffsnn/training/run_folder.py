@@ -5,6 +5,8 @@
     last.safetensors       the Trainer's state after some epoch, and the history up to it: written every ten seconds
     previous.safetensors   the one before, should `last` be damaged
     best.safetensors       the weights of the best epoch by validation accuracy
+    parts/                 copies of the files of one's own parts that the configuration names, if any; they never run
+                           by themselves (`ffsnn.parts.own`)
 
 Each is moved into place or appended whole. A checkpoint carries the history that led to it, and a run that was stopped
 anywhere goes on from there, bit for bit: so epochs 1..n stand in the history once each.
@@ -25,7 +27,9 @@ from safetensors.torch import save as save_tensors
 from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
+from ffsnn.fields import named_parts
 from ffsnn.network import Network
+from ffsnn.parts import own
 from ffsnn.shapes import layer_shapes
 from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer, best_of
 from ffsnn.validation import ConfigError
@@ -40,6 +44,8 @@ EPOCH = "epoch"  # in the metadata of the best weights
 
 class RunFolder:
     """Reads and writes one run's folder; no other code knows its files."""
+
+    keeps_parts = True  # copies of one's own; a trial's are its search's
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -56,6 +62,8 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if self.keeps_parts:
+                own.keep(own.files_of(named_parts(config)), self.path)
             self.rewrite_config(config)
         except OSError as error:
             raise ConfigError(
@@ -66,8 +74,9 @@ class RunFolder:
         """The configuration.
 
         Raises:
-            ConfigError: there is none, or it breaks a rule.
+            ConfigError: there is none, it breaks a rule, or it needs parts of one's own that nobody has named.
         """
+        own.require_of_run(self.path)
         return RunConfig.load(self.path / CONFIG)
 
     def rewrite_config(self, config: RunConfig) -> None:

@@ -61,8 +61,8 @@ def main() -> None:
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         said = error.format_message() if isinstance(error, TyperException) else str(error)
-        note = origins(said)
-        print(f"ffsnn: {redacted(said)}" + (f" ({note})" if note else ""), file=sys.stderr)
+        note, (line, more, difference) = origins(said), redacted(said).partition("\n")
+        print(f"ffsnn: {line}" + (f" ({note})" if note else "") + more + difference, file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

@@ -8,7 +8,7 @@ import typer
 
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
-from search.cli.options import DataDir, Home, TrackingUri, console
+from search.cli.options import DataDir, Home, TrackingUri, Trust, Use, console
 from search.cli.train_options import parse_train_options
 
 
@@ -17,6 +17,8 @@ def train(
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`;
     `--set tau=1.5` is the same.
@@ -24,9 +26,14 @@ def train(
     A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
     that is there goes on where it stopped.
     """
+    from ffsnn.parts import own
+    from search.resolve import use_parts
     from spaces import presets
 
     asked = parse_train_options(context.args)
+    use_parts(use)
+    if trust and asked.out:
+        own.trust(asked.out)
     config = (presets.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
     for remark in asked.remarks:
         console.print(remark)
@@ -43,11 +50,14 @@ def show(
     run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
     out: Annotated[Path | None, typer.Option(help="folder of the pictures (default: pictures/ in the run's)")] = None,
     data_dir: DataDir = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
     from ffsnn.inspection import energy
     from ffsnn.inspection.show import show, trained
 
+    _use_parts(use, trust, run)
     for picture in show(run, out, data_dir):
         print(picture)
     network, images = trained(run, data_dir)
@@ -59,6 +69,8 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
     tracking_uri: TrackingUri = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Print each image's label, and its margin: the best label's score less the second best's."""
     from contextlib import nullcontext
@@ -72,8 +84,19 @@ def predict(
 
         folder = downloaded(find_home(home), run, tracking_uri)
     with folder as path:
+        _use_parts(use, trust, path)
         for answer in predict(path, images):
             print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+
+
+def _use_parts(use: list[Path] | None, trust: bool, run: Path) -> None:
+    """Import the files that are named and, where they are trusted, the copies that a run has kept."""
+    from ffsnn.parts import own
+    from search.resolve import use_parts
+
+    use_parts(use)
+    if trust:
+        own.trust(run)
 
 
 def reproduce(

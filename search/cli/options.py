@@ -49,6 +49,14 @@ SetFields = Annotated[
 DataDir = Annotated[str | None, field("data_dir", WHERE)]
 
 
+Use = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="a Python file with parts of your own; may be repeated")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="run the copy of such a file that the search or the run has kept in its folder")
+]
+
+
 def at_least_one(**options: int | None) -> None:
     """Make sure that numbers are positive.
 

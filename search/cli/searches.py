@@ -15,6 +15,8 @@ from search.cli.options import (
     Home,
     SetFields,
     TrackingUri,
+    Trust,
+    Use,
     at_least_one,
     console,
     field,
@@ -54,6 +56,8 @@ def search(
     tracking_uri: Annotated[str | None, field("tracking_uri", WHERE)] = None,
     data_dir: DataDir = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
     retries: Annotated[int | None, field("retries", FAULTS)] = None,
     max_failed: Annotated[float | None, field("max_failed", FAULTS)] = None,
     patience: Annotated[float | None, field("patience", FAULTS)] = None,
@@ -104,19 +108,25 @@ def best(
     top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
     tracking_uri: TrackingUri = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Print the best configuration as YAML, and write it where `ffsnn train` can take it.
 
     Where the search's folder is not at hand, an MLflow address is enough; then nothing is written.
     """
     from ffsnn import atomic
+    from ffsnn.fields import named_parts
+    from ffsnn.parts import own
     from search.names import BEST_FILE
+    from search.resolve import use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.tracking import best
 
     at_least_one(top=top)
     mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
     found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
     print("---\n".join(it.yaml() for it in found), end="")
     if tracking_uri or not SearchFolder.exists(mlruns, name):
@@ -127,7 +137,8 @@ def best(
     files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
     for file, it in zip(files, found, strict=True):
         atomic.write(file, it.yaml())
-    print(f"next: {command('train', files[0], '--test')}", file=sys.stderr)
+    named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
+    print(f"next: {command('train', files[0], '--test', *named)}", file=sys.stderr)
 
 
 def retrain(
@@ -145,12 +156,15 @@ def retrain(
         bool, typer.Option("--force", help="make it the champion even if the present one is better")
     ] = False,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Train the best configurations with several seeds, rank them, test the winner once, and register it.
 
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     at_least_one(top=top, seeds=seeds, epochs=epochs)
+    from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
 
     with held_back():  # as in `search`
@@ -162,7 +176,9 @@ def retrain(
         "tracking_uri": setting("tracking_uri", tracking_uri),
     }  # fmt: skip
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
-    outcome = retrain(find_home(home), name, Request(top, seeds, epochs, changes, force), console)
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    outcome = retrain(mlruns, name, Request(top, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)
@@ -172,12 +188,17 @@ def report(
     name: Annotated[str, typer.Argument(help="of the search")],
     against: Annotated[str | None, typer.Option(metavar="NAME", help="another search, to compare it with")] = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
     from search.report.report import report
+    from search.resolve import use_parts
     from search.settings import find_home
 
-    for file in report(find_home(home), name, against):
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name, against)
+    for file in report(mlruns, name, against):
         print(file)
 
 
@@ -186,10 +207,12 @@ def sync(
     storage: Annotated[str | None, field("storage", WHERE)] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
     from search.cluster.servers import check_reachable
-    from search.resolve import places
+    from search.resolve import places, use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.study.reconcile import reconcile
@@ -197,6 +220,7 @@ def sync(
     from search.tracking.store import merged, store_uri
 
     mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
     config = places(mlruns, name, storage, tracking_uri)
     folder = SearchFolder.open(mlruns, name)
     if config.tracking_uri:
@@ -219,9 +243,14 @@ def ui(
         str | None, typer.Option(help="of a server that runs already (default: the search's own, else one is started)")
     ] = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:
     """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
+    from search.resolve import use_parts
     from search.settings import find_home
     from search.tracking.ui import ui
 
-    ui(find_home(home), name, host, port, tracking_uri, console)
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    ui(mlruns, name, host, port, tracking_uri, console)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Home, at_least_one, console
+from search.cli.options import Home, Trust, Use, at_least_one, console
 from search.hints import command
 
 
@@ -35,12 +35,15 @@ def simulate(
         Path | None, typer.Option(metavar="FILE", help="keep searches as one surface, in a file (.npz)")
     ] = None,
     home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
 ) -> None:  # fmt: skip
     """Compare samplers and schedulers on recorded learning curves: no training, minutes instead of days."""
     from ffsnn import atomic
     from search.objectives import DEFAULT
     from search.report.document import markdown
     from search.report.page import page
+    from search.resolve import use_parts
     from search.settings import find_home
     from search.simulation import experiment
     from search.simulation.page import document
@@ -48,6 +51,7 @@ def simulate(
     from search.simulation.show import Progress, show
 
     at_least_one(seeds=seeds, trials=trials, slots=slots, grace_epochs=grace_epochs, reduction_factor=reduction_factor)
+    use_parts(use, trust, find_home(home) if trust else None, *surface.split(","))
     found = experiment.surface_of(surface, lambda: find_home(home))
     if keep is not None:
         found.save(keep)

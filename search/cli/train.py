@@ -13,7 +13,7 @@ from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import OutOfMemory
 from ffsnn.kernels.backends import remarks
 from ffsnn.kernels.parallel import use_threads
-from ffsnn.training import run_folder
+from ffsnn.training import own_cost, run_folder
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.training.trainer import DivergedError, EpochMetrics
 from search.hints import command
@@ -63,7 +63,7 @@ def _train(config: RunConfig, folder: Path, console: Console) -> float:
     """Train one run to its end; the seconds that all its epochs took, validation included."""
     device = resolve_device(config.device)
     split = data.load(config.data, config.seed, config.data_dir, device, config.network.T)
-    for remark in remarks(config):
+    for remark in [*remarks(config), *own_cost.measured(config, split)]:
         console.print(remark)
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ffsnn.fields import aliases, assignments
+from ffsnn.fields import aliases, assignments, full
 from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError
 
@@ -74,9 +74,7 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
 
 
 def _path(name: str, option: str, known: dict[str, str]) -> str:
-    if name in known:
-        return known[name]
-    if name in known.values():
-        return name
+    if (path := full(name)) is not None:
+        return path
     near = difflib.get_close_matches(name, [*known, *known.values()], n=1)
     raise ConfigError(f"there is no option {option}: " + (f"did you mean --{near[0]}?" if near else "see --help"))

@@ -95,20 +95,23 @@ def _home(question: Question) -> str:
 
 
 def _data(question: Question) -> tuple[str, str]:
-    """Fetch the data set if it is not there; what is wrong with it, and its checksum."""
+    """Fetch the data set if it is not there; what is wrong with it, and its checksum.
+
+    The rest of the configuration is not read: it may name parts of one's own, which are not here.
+    """
     import yaml
 
-    from ffsnn.config import RunConfig
+    from ffsnn.config import DataConfig
     from ffsnn.datasets.data import load
     from ffsnn.datasets.own import bring
-    from ffsnn.validation import ConfigError
+    from ffsnn.validation import ConfigError, parse
 
-    tree = yaml.safe_load(question.config)
+    base = yaml.safe_load(question.config)
     try:
         if question.data:
-            bring(Path(question.data), tree["data_dir"])
-        base = RunConfig.parse(tree)
-        return "", load(base.data, base.seed, base.data_dir, T=base.network.T).checksum
+            bring(Path(question.data), base["data_dir"])
+        data = parse(DataConfig, base["data"])
+        return "", load(data, base["seed"], base["data_dir"], T=base["network"]["T"]).checksum
     except ConfigError as error:
         return str(error), ""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ffsnn.parts.own import PARTS
 from search import names
 from search.cluster import head_monitor, ray_cluster
 from search.execution.promotion import PausingScheduler
@@ -91,8 +92,14 @@ class FolderSearcher(Searcher):
             names.OBJECTIVE: self.objective.name, names.RUNGS: self.search.milestones,
             names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
             names.VETO: self.search.veto, names.OWN_DATA: self.session.own_data,
-            names.DATA_DIR: self.search.data_dir,
+            names.DATA_DIR: self.search.data_dir, names.PARTS: self._parts,
         }  # fmt: skip
+
+    @property
+    def _parts(self) -> list[tuple[str, str]]:
+        """The copies of one's own parts that a trial's process imports, with the sha256 of each."""
+        folder = self.folder.parts_folder / PARTS
+        return [(str(folder / name), sha256) for name, sha256 in self.search.parts.items()]
 
     def _next(self) -> int | None:
         """The number of the trial that is to run: an interrupted one, one that rested, or a fresh one."""

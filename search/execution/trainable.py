@@ -23,6 +23,7 @@ from ffsnn.datasets.own import bring
 from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
+from ffsnn.parts import own
 from ffsnn.training.run_folder import Run
 from ffsnn.training.trainer import DeadLayerError, DivergedError
 from search import names
@@ -50,7 +51,7 @@ class TrialTrainable(Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[names.THREADS])
         self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
-        self.objective, self.veto = OBJECTIVES[config[names.OBJECTIVE]], config[names.VETO]
+        self.veto = config[names.VETO]
         node = ""
         if config[names.OWN_DATA]:
             bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
@@ -60,6 +61,10 @@ class TrialTrainable(Trainable):
         self.held.enter_context(self.folder.occupied(node))
         faulthandler.enable(2)  # a crash in native code prints where
         self.run: Run | None = None
+        with self._failure_recorded():
+            for path, sha256 in config[names.PARTS]:
+                own.use(path, sha256)
+            self.objective = OBJECTIVES[config[names.OBJECTIVE]]
         torch.cuda.empty_cache()  # what PyTorch keeps back of the trial before is another process's room
 
     def _begin(self) -> Run:

@@ -3,7 +3,8 @@
 
 A version carries what it needs: configuration, weights (safetensors), metrics, pictures, this project's `ffsnn` package
 as it was (MLflow's code_paths: nothing of ours has to be installed where it is loaded), and the versions of the
-libraries that must be. Its Python code is a file (`champion_model.py`): nothing is pickled.
+libraries that must be. Its Python code is a file (`champion_model.py`): nothing is pickled. Parts of one's own are kept
+beside the weights, and run only where the user has named them (`ffsnn.use`, `--use`, `--trust`).
 """
 
 import io
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ffsnn
+from ffsnn.fields import named_parts
+from ffsnn.parts import own
 from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import ConfigError
@@ -80,10 +83,11 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
                 f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
             )
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
-    return f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri)}"
+    trusted = ("--trust",) if folder.search.own_parts else ()
+    return f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri, trusted)}"
 
 
-def uses(name: str, store: str, server: str | None) -> str:
+def uses(name: str, store: str, server: str | None, trusted: tuple[str, ...] = ()) -> str:
     """The lines that use a champion, to be pasted: into a shell, and into Python, where MLflow has to be told which
     store is meant.
 
@@ -91,11 +95,12 @@ def uses(name: str, store: str, server: str | None) -> str:
         name: of the model.
         store: address of the store that has it.
         server: the same, where it is not the local one.
+        trusted: the option that lets its own parts run, where it has some.
     """
     model = f"models:/{name}@{names.CHAMPION}"
     at = ("--tracking-uri", settings.without_password(server)) if server else ()
     return (
-        f"  {command('predict', model, 'image.png', *at)}\n"
+        f"  {command('predict', model, 'image.png', *at, *trusted)}\n"
         f"  import mlflow; mlflow.set_tracking_uri({settings.without_password(store)!r})\n"
         f"  mlflow.pyfunc.load_model({model!r}).predict(images)  # rows of pixels in 0..255, as floating point"
     )
@@ -205,6 +210,7 @@ def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, A
     for file in (CONFIG, BEST):
         shutil.copy(run / file, folder)
     network, images = trained(run)
+    own.keep(own.files_of(named_parts(network.config)), folder)
     pictures.save_all(network, images, folder)
     metrics = {
         "validation": result.winner.model_dump(mode="json"), "test": result.test.model_dump(mode="json"),

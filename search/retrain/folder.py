@@ -100,6 +100,7 @@ class RetrainFolder(TrialsFolder):
         named = [search.path / RETRAIN / stem for stem in plan.stems()]
         super().__init__(next((there for there in named if there.exists()), named[0]))
         self.search, self.plan = search, plan
+        self.parts_folder = search.path
 
     def create(self) -> None:
         """Make it; one that is there goes on by its own plan, which says the same but for device and paths."""

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ffsnn.datasets import data
 from ffsnn.hardware.device import resolve_device
+from ffsnn.parts import own
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError, parse
@@ -91,6 +92,7 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
     with folder.lease(), merged(home, config.tracking_uri):
         if remark := search.settle():
             console.print(remark)
+        own.keep((file for file in own.used() if file.sha256 in config.parts.values()), search.path)
         if folder.result() is None:
             champion.ensure_owned(home, name, config.tracking_uri)
             outcome = _train(home, folder, config, console)

@@ -8,6 +8,7 @@ from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from ffsnn.parts import own
 from ffsnn.validation import parse
 from search.config import SearchConfig
 from search.registries import OBJECTIVES
@@ -65,8 +66,9 @@ def run(
         finally:
             _surface.clear()
             _answers.cache_clear()
+    parts = [(str(file.path), file.sha256) for file in own.used()]
     # Not forked: numerical libraries hold threads.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _take, (surface,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _take, (surface, parts)) as pool:
         return [_pair(pair, pool.map(work, [pair] * seeds, range(seeds)), progress) for pair in pairs]
 
 
@@ -81,7 +83,9 @@ def _pair(pair: tuple[str, str], courses: Iterable[Course], progress: Callable[[
 _surface: list[Surface] = []  # of this process
 
 
-def _take(surface: Surface) -> None:
+def _take(surface: Surface, parts: Sequence[tuple[str, str]] = ()) -> None:
+    for path, sha256 in parts:
+        own.use(path, sha256)
     _surface.append(surface)
 
 

@@ -4,6 +4,7 @@
     study.log         Optuna's journal: which trials exist, their parameters and states
     trials/0000/      a trial's own folder (`search.store.trial_folder`)
     spent.json        seconds that it has run, over all its drivers
+    parts/            copies of the files of one's own parts that it needs, if any (`ffsnn.parts.own`)
     best.yaml         the best configuration, once asked for
     .tune/            Ray Tune's own, deleted at every start and end
     driver.lock       held by the process that runs the search; says which
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ffsnn import atomic
+from ffsnn.parts import own
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError, parse
 from search import names
@@ -45,6 +47,7 @@ class TrialsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+        self.parts_folder = path  # which holds the copies of one's own parts
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -268,8 +271,28 @@ class SearchFolder(TrialsFolder):
 
     @property
     def config(self) -> SearchConfig:
-        """The search's configuration; the folder's name is the search's, whatever it was when it began."""
+        """The search's configuration; the folder's name is the search's, whatever it was when it began.
+
+        Raises:
+            ConfigError: it needs parts of one's own that nobody has named, or that have changed.
+        """
+        own.require(self.own_parts, self.path, f"search {self.name!r}")
         return parse(SearchConfig, BEFORE | self.read()["config"] | {"name": self.name})
+
+    @property
+    def own_parts(self) -> dict[str, str]:
+        """The files of one's own parts that it needs, with the sha256 of each."""
+        parts: dict[str, str] = self.read()["config"].get("parts", {})
+        return parts
+
+    def trust_parts(self) -> None:
+        """Import the copies of these files: whoever made the folder made that code.
+
+        Raises:
+            ConfigError: one is not there, or not what it was; or as `own.use`.
+        """
+        for name, sha256 in self.own_parts.items():
+            own.use(self.path / own.PARTS / Path(name).name, sha256)
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
         """Trials with a result, by the objective after their last epoch; those at full length before all others."""

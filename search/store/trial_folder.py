@@ -85,6 +85,8 @@ class Holder:
 class TrialFolder(RunFolder):
     """A run's folder within a search."""
 
+    keeps_parts = False
+
     @property
     def number(self) -> int:
         return int(self.path.name)

@@ -42,6 +42,7 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in config:
         flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
+    flat |= {f"options.{name}": value for name, value in flat.pop("options").items()}
     sample = space.read(config)
     for path in space.parameters:
         leaf = short(path)

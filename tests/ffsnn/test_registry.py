@@ -91,7 +91,7 @@ def test_a_name_of_the_project_is_taken_before_its_home_is_imported() -> None:
     """Else the home itself could not be imported any more."""
     code = "import ffsnn.parts.registry as r; r.LOSSES.add('swish', None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert "ValueError: there is a loss 'swish' already: choose another name" in done.stderr
+    assert "ValueError: there is a loss 'swish' already, which ships with ffsnn: choose another name" in done.stderr
 
 
 def test_kinds_of_negatives_are_classes_of_it() -> None:

@@ -33,7 +33,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 def as_old(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without the fields that have come since, which must stand at their defaults."""
-    return config | {"network": {name: value for name, value in config["network"].items() if name != "layer"}}
+    since = {"layer": "dense", "options": {}}
+    assert since.items() <= config["network"].items()
+    return config | {"network": {name: value for name, value in config["network"].items() if name not in since}}
 
 
 def in_single(epoch: dict[str, Any]) -> dict[str, Any]:
