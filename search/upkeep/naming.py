@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ffsnn.validation import ConfigError
 from search import names
+from search.cluster.servers import check_reachable
 from search.config import SearchConfig, problem_of_name
 from search.names import DATABASE, SEARCHES
 from search.store.folder import SearchFolder
@@ -39,6 +40,8 @@ def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None
         raise ConfigError(f"{home / SEARCHES / new} is there already: choose another name than {new!r}")
     before = SearchFolder.open(home, name)
     refuse_running(before, "rename it")
+    if config.tracking_uri:
+        check_reachable(config.tracking_uri)
     with before.lease(), merged(home, config.tracking_uri):
         before.settle()
         os.rename(before.path, home / SEARCHES / new)

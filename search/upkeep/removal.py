@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ffsnn.validation import ConfigError
+from search.cluster.servers import check_reachable
 from search.config import SearchConfig, problem_of_name
 from search.store.folder import SearchFolder
 from search.study.study_store import delete_study
@@ -39,6 +40,8 @@ def delete(home: Path, config: SearchConfig, say: Say) -> None:
     """
     search = SearchFolder.open(home, config.name)
     refuse_running(search, "delete it")
+    if config.tracking_uri:
+        check_reachable(config.tracking_uri)
     with search.lease(), merged(home, config.tracking_uri):
         own = None if search.is_settled else search.settle()
         if own:

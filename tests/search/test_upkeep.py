@@ -7,10 +7,12 @@ import signal
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 from mlflow.tracking import MlflowClient
 
 from search.store.folder import SearchFolder
+from search.study.reconcile import reconcile
 from search.tracking import best, orphans, search_exporter
 from search.tracking.store import open_store, store_uri
 from search.tracking.view import prepare
@@ -213,6 +215,26 @@ def test_it_asks_before_it_deletes(home):
     assert asked.returncode != 0
     assert re.search(r"delete 4 trials in .*done \(\d+\.\d MB\), their runs and artifacts in MLflow\?", asked.stdout)
     assert all_files(home) == before
+
+
+def test_a_study_in_a_database_is_renamed_and_deleted_with_its_search(home, tmp_path):
+    url, folder = f"sqlite:///{tmp_path}/study.db", SearchFolder.open(home / "mlruns", "done")
+    optuna.create_study(storage=url, study_name="another")
+    reconcile(folder, folder.config.model_copy(update={"storage": url}), print)
+    renamed = ffsnn("rename", "done", "better", "--storage", url, home=home)
+    assert renamed.returncode == 0, renamed.stderr
+    assert sorted(optuna.get_all_study_names(url)) == ["another", "better"]
+    assert len(optuna.load_study(study_name="better", storage=url).trials) == 4
+    assert ffsnn("delete", "better", "--yes", "--storage", url, home=home).returncode == 0
+    assert optuna.get_all_study_names(url) == ["another"]
+
+
+@pytest.mark.parametrize("command", [["rename", "done", "better"], ["delete", "done", "--yes"]])
+def test_nothing_is_changed_where_the_server_does_not_answer(home, command):
+    before = all_files(home)
+    assert "does not answer" in refused(*command, "--tracking-uri", "http://127.0.0.1:9", home=home)
+    assert all_files(home) - before <= {home / "mlruns" / "searches" / "done" / "driver.lock"}
+    assert before <= all_files(home)
 
 
 # --- prune-disk ---
