@@ -7,6 +7,7 @@ decides as if it never had been.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -25,8 +26,12 @@ class PausingScheduler(FIFOScheduler, ABC):
         """True if a trial waits for the scheduler to let it go on."""
 
     @abstractmethod
-    def next(self) -> int | None:
-        """A trial that is to go on, which no longer rests; None: none for now."""
+    def next(self, at_rest: Collection[int]) -> int | None:
+        """A trial that is to go on, which no longer rests; None: none for now.
+
+        Args:
+            at_rest: those whose processes have let go of them; others have come to a rung, and will be in a moment.
+        """
 
     @abstractmethod
     def last(self) -> int | None:
@@ -84,8 +89,9 @@ class Promotion(PausingScheduler):
     def rests(self, number: int) -> bool:
         return number in self.rungs.resting
 
-    def next(self) -> int | None:
-        return self._goes_on(self.rungs.next())
+    def next(self, at_rest: Collection[int]) -> int | None:
+        found = self.rungs.next()
+        return self._goes_on(found) if found and found[0] in at_rest else None
 
     def last(self) -> int | None:
         return None if self.finished else self._goes_on(self.rungs.last())

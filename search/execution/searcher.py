@@ -46,6 +46,7 @@ class FolderSearcher(Searcher):
         self.pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
         self.resting = {number for number in waiting if self.pausing and self.pausing.rests(number)}
         self.waiting = [number for number in waiting if number not in self.resting]
+        self.hopeless: set[int] = set()  # that were given up before they came to rest
 
     @abstractmethod
     def prepared(self, number: int) -> TrialFolder:
@@ -105,7 +106,7 @@ class FolderSearcher(Searcher):
         """The number of the trial that is to run: an interrupted one, one that rested, or a fresh one."""
         if self.waiting:
             return self.waiting.pop(0)
-        number = self.pausing.next() if self.pausing else None
+        number = self.pausing.next(self.resting) if self.pausing else None
         if number is None:
             return self.fresh()
         return self._awake(number).number
@@ -125,7 +126,7 @@ class FolderSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
         self.exclusive.discard(trial.number)
-        if not error and self.pausing and self.pausing.rests(trial.number):
+        if not error and self.pausing and (self.pausing.rests(trial.number) or trial.number in self.hopeless):
             self._rest(trial)
             return
         end = self._failed(trial) if error else self._end(trial, (result or {}).get(names.PROBLEM))
@@ -147,7 +148,10 @@ class FolderSearcher(Searcher):
         self.on_trial_rest(trial)
         values = trial.values(self.objective)
         self.session.tell(TrialEvent(trial.number, len(values), values[-1], rests=True))
-        self._end_resting(self.pausing.given_up())
+        self.hopeless.update(self.pausing.given_up())
+        ending = self.hopeless & self.resting  # another may have come to its rung, and be on its way to its rest
+        self.hopeless -= ending
+        self._end_resting(list(ending))
 
     def _end_resting(self, numbers: list[int]) -> None:
         reason = SCHEDULERS[self.search.scheduler].stop_reason

@@ -1,12 +1,19 @@
 """A search by promotion, for real: with more trials it goes on with its survivors, as if it had had them all along."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from search import api
-from search.names import REST_FILE
+from search.execution.session import Session
+from search.names import EPOCH, NUMBER, REST_FILE
+from search.simulation.experiment import Plan, config_of
+from search.simulation.recorded import Answers, RecordedFolder
+from search.simulation.surface import Surface
+from search.simulation.virtual import SimulatedSearcher, Slots, TuneTrial
 from tests.faults.reader import broken_promises
 
 SPACE = {
@@ -50,8 +57,8 @@ def test_a_checkpoint_that_is_damaged_while_a_trial_rests_costs_epochs_and_is_sa
     whole = found(searched(tmp_path, "whole", 6))
     next_one = Promotion.next
 
-    def damaging(self: Promotion) -> int | None:
-        number = next_one(self)
+    def damaging(self: Promotion, at_rest: Collection[int]) -> int | None:
+        number = next_one(self, at_rest)
         if number is not None:
             for file in (tmp_path / "mlruns/searches/hurt/trials" / f"{number:04d}").glob("*s.safetensors"):
                 file.write_bytes(b"damaged")
@@ -64,3 +71,37 @@ def test_a_checkpoint_that_is_damaged_while_a_trial_rests_costs_epochs_and_is_sa
     assert found(hurt) == whole
     assert "last.safetensors is damaged; it goes on from epoch 0" in capfd.readouterr().out
     assert broken_promises(tmp_path, "hurt", 6) == []
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_trial_on_its_way_to_rest_is_neither_ended_nor_handed_out(better: bool) -> None:
+    """Between the report with which a trial comes to a rung and the end of its process another one may come."""
+    surface = Surface.load("digits")
+    config = config_of(surface, ("random", "promotion"), Plan("val_accuracy", trials=8), seed=0)
+    folder = RecordedFolder(Answers(surface, config.goal), 0)
+    session = Session(folder, config, Slots(), 0, lambda _: searcher, lambda _: None)  # type: ignore[arg-type]
+    searcher = SimulatedSearcher(session, optuna.create_study(direction="maximize"), [])
+    ends: list[int] = []
+    session.listeners.append(lambda event: ends.append(event.number) if event.end else None)
+    first, scheduler = config.milestones[0], searcher.scheduler
+
+    def to_the_rung(trial: TuneTrial, value: float) -> dict[str, Any]:
+        folder.trial(trial.config[NUMBER]).epochs = first
+        result = {EPOCH: first, "val_accuracy": value, "done": False}
+        assert scheduler.on_trial_result(None, trial, result) == "STOP"
+        return result
+
+    trials = [TuneTrial(str(n), searcher.suggest(str(n))) for n in range(8)]
+    late, *others = trials
+    result = to_the_rung(late, 0.9 if better else 0.01)
+    for number, trial in enumerate(others):
+        searcher.on_trial_complete(trial.trial_id, to_the_rung(trial, 0.5 - 0.05 * number))
+        assert 0 not in ends
+        given = searcher.suggest(f"again-{number}")
+        assert given is None or given[NUMBER] != 0
+    searcher.on_trial_complete(late.trial_id, result)
+    if better:
+        assert 0 not in ends
+        assert searcher.suggest("at last")[NUMBER] == 0
+    assert len(ends) == len(set(ends))
+    assert (0 in ends) != better

@@ -94,9 +94,9 @@ def test_a_trial_rests_until_it_is_among_the_best_of_its_rung(tmp_path: Path) ->
         for number, value in enumerate(told[:2])
     ]
     assert decisions == ["STOP", "STOP"]
-    assert scheduler.next() is None
+    assert scheduler.next(range(99)) is None
     assert scheduler.on_trial_result(None, Trial(2), {EPOCH: 1, "val_accuracy": told[2]}) == "STOP"
-    assert scheduler.next() == 0  # of three, the best one
+    assert scheduler.next(range(99)) == 0  # of three, the best one
     assert not scheduler.rests(0)
     # It comes back and repeats its last report.
     assert scheduler.on_trial_result(None, Trial(0), {EPOCH: 1, "val_accuracy": 0.5}) == "CONTINUE"
@@ -121,8 +121,8 @@ def test_a_resumed_scheduler_stands_where_the_folders_say(tmp_path: Path) -> Non
     first, second = scheduler.rungs.rungs
     assert [number for _, number in first.came] == [0, 4, 1, 3, 2, 5]
     assert second.came == [(-0.7, 0), (math.inf, 3)]
-    assert scheduler.next() == 4
-    assert scheduler.next() is None
+    assert scheduler.next(range(99)) == 4
+    assert scheduler.next(range(99)) is None
 
 
 def test_one_that_diverges_counts_as_the_worst_of_the_next_rung() -> None:
@@ -131,7 +131,7 @@ def test_one_that_diverges_counts_as_the_worst_of_the_next_rung() -> None:
     report = {EPOCH: 0, "val_accuracy": math.nan}
     assert scheduler.on_trial_result(None, Trial(1), report) == "STOP"
     scheduler.on_trial_complete(None, Trial(2), report)  # as Tune tells of a report that is the last
-    assert scheduler.next() == 0  # the best of three
+    assert scheduler.next(range(99)) == 0  # the best of three
     assert not scheduler.rests(1)
 
 
@@ -150,9 +150,9 @@ def test_a_search_too_small_for_its_rungs_still_ends_with_one_at_full_length() -
     for number, value in enumerate([0.3, 0.5]):
         assert scheduler.on_trial_result(None, Trial(number), {EPOCH: 1, "val_accuracy": value}) == "STOP"
     assert scheduler.given_up() == [0]
-    assert (scheduler.next(), scheduler.last()) == (None, 1)
+    assert (scheduler.next(range(99)), scheduler.last()) == (None, 1)
     assert scheduler.on_trial_result(None, Trial(1), {EPOCH: 3, "val_accuracy": 0.6}) == "STOP"
-    assert (scheduler.next(), scheduler.last()) == (None, 1)
+    assert (scheduler.next(range(99)), scheduler.last()) == (None, 1)
     scheduler.on_trial_complete(None, Trial(1), {EPOCH: 9, "val_accuracy": 0.7})
     assert scheduler.last() is None
 
