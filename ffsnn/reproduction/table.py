@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from ffsnn import atomic
-from ffsnn.config import DataConfig, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.data_config import DataConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder

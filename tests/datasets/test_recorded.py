@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ffsnn.config import DataConfig, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.data_config import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add_raw
 from ffsnn.datasets.sources.raw import Part, Raw

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ffsnn.config import DataConfig, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.data_config import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add
 from ffsnn.datasets.dataset import Images

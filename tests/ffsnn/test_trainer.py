@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ffsnn.config import DataConfig, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.data_config import DataConfig
 from ffsnn.datasets.data import Split, load
 from ffsnn.randomness import generator
 from ffsnn.training.trainer import DeadLayerError, DivergedError, EpochMetrics, Trainer, dead_layer

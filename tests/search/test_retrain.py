@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from ffsnn.config import DataConfig
+from ffsnn.data_config import DataConfig
 from ffsnn.datasets import data
 from search.config import SearchConfig
 from search.retrain.folder import planned
