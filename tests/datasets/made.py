@@ -39,6 +39,7 @@ def shd(path: Path) -> Path:
             times[number] = np.array([0.0, 0.5, 1.0], np.float16)
             units[number] = np.array([0, 350 + number, 699], np.uint16)
         file["labels"] = np.arange(6, dtype=np.uint16) % 2
+        file["extra/speaker"] = np.zeros(6, np.uint16)
         file["extra/keys"] = np.array([b"zero", b"null"])
     return path
 

@@ -198,6 +198,19 @@ def test_the_cochlea(tmp_path: Path) -> None:
     assert images.x[:, 0, 0].tolist() == images.x[:, 9, 699].tolist() == [255] * 4
 
 
+def test_tonic_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("tonic", reason="needs the extra ffsnn[events]")
+    folder = tmp_path / "data" / "tonic" / "SHD"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        shd(folder / f"shd_{part}.h5")
+        (folder / f"shd_{part}.h5.zip").touch()  # tonic looks whether it is there
+    card = add("mine", "tonic:SHD")
+    assert (card.kind, card.shape, card.train) == ("events", (1, 1, 700), (3, 3))
+    with pytest.raises(ConfigError, match="tonic has no data set 'SHE'"):
+        add("other", "tonic:SHE")
+
+
 def test_torchvision_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "torchvision" / "MNIST" / "raw"
     folder.mkdir(parents=True)
