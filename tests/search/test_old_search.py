@@ -33,9 +33,12 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 def as_old(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without the fields that have come since, which must stand at their defaults."""
-    since = {"layer": "dense", "options": {}}
-    assert since.items() <= config["network"].items()
-    return config | {"network": {name: value for name, value in config["network"].items() if name not in since}}
+    since: dict[str, dict[str, Any]] = {"network": {"layer": "dense", "options": {}}, "data": {"window_ms": None}}
+    found = dict(config)
+    for branch, added in since.items():
+        assert {name: config[branch].get(name) for name in added} == added
+        found[branch] = {name: value for name, value in config[branch].items() if name not in added}
+    return found
 
 
 def in_single(epoch: dict[str, Any]) -> dict[str, Any]:
