@@ -36,7 +36,7 @@ def as_old(config: dict[str, Any]) -> dict[str, Any]:
     since: dict[str, dict[str, Any]] = {"network": {"layer": "dense", "options": {}}, "data": {"window_ms": None}}
     found = dict(config)
     for branch, added in since.items():
-        assert {name: config[branch].get(name) for name in added} == added
+        assert {name: config[branch].get(name, value) for name, value in added.items()} == added
         found[branch] = {name: value for name, value in config[branch].items() if name not in added}
     return found
 
