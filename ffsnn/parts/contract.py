@@ -33,16 +33,6 @@ def broken(parts: Registry[Any], name: str) -> str | None:
     return f"the {parts.kind} {name!r} {wrong}" if wrong else None
 
 
-def check_part(parts: Registry[Any], name: str) -> None:
-    """Try out a part.
-
-    Raises:
-        ValueError: it breaks a rule of its kind; one line.
-    """
-    if wrong := broken(parts, name):
-        raise ValueError(wrong)
-
-
 def _rates() -> "torch.Tensor":
     """Rates (B, F): silent neurons, some that fire at every step, and all between."""
     import torch

@@ -11,10 +11,6 @@ from ffsnn.datasets.sources.raw import Array, Options, Part, Raw, Shape
 ENDINGS = (".png", ".jpg", ".jpeg")
 
 
-def is_class_folder(path: Path) -> bool:
-    return path.is_dir() and any(it.suffix.lower() in ENDINGS for it in path.glob("*/*")) | (path / "train").is_dir()
-
-
 def read(path: Path, options: Options) -> Raw:
     """The images of a folder.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.own import Kind
 
 Array = npt.NDArray[Any]
@@ -52,8 +53,6 @@ def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
     Raises:
         DataError: their numbers or dimensions do not fit.
     """
-    from ffsnn.datasets.fetch import DataError
-
     x = np.asarray(x)
     if x.dtype.kind not in "buif":
         raise DataError(f"{path} must hold numbers, but holds {x.dtype}: convert it")
