@@ -91,7 +91,7 @@ def read_tonic(name: str, options: Options) -> Raw:
         DataError: tonic is not installed or has no such set, or it cannot be fetched.
     """
     try:
-        from tonic import datasets  # type: ignore[import-not-found, unused-ignore]
+        from tonic import datasets  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ModuleNotFoundError:
         raise DataError(f"tonic:{name} needs tonic: pip install 'ffsnn[events]'") from None
     kind = getattr(datasets, name, None)
