@@ -35,10 +35,10 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     network = config.network
     T, number_bytes = network.T, 2 if config.learning.precision == "bfloat16" else 4
     worst = 0
-    for number, (F, H, _, constant, *_) in enumerate(layer_shapes(config)):
-        copies = 1 if number == 0 else COPIES
-        steps = 1 if constant else T
-        seen = steps * copies * F * (4 if constant else 1)
+    for number, shape in enumerate(layer_shapes(config)):
+        (F, H), copies = (shape.inputs, shape.width), 1 if number == 0 else COPIES
+        steps = 1 if shape.constant else T
+        seen = steps * copies * F * (4 if shape.constant or shape.varying else 1)
         if not fused:
             layer = seen + COPIES * T * H * 4 * 6
         elif device == "cuda":
