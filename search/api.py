@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
@@ -72,6 +70,7 @@ def run(
         ConfigError: a rule is broken; nothing was begun.
         RuntimeError: the search was interrupted or failed; it can go on.
     """
+    from search.display.live_table import console_of_python
     from search.environment import prepared
     from search.launch import launch
     from search.settings import find_home, setting
@@ -87,7 +86,7 @@ def run(
         space = with_data(space, keep_arrays(data, data_dir=places["data_dir"]))
     config, goes_on = requested(mlruns, space, name, None, settings | places)
     with prepared():
-        outcome = launch(mlruns, config, Console(quiet=quiet, highlight=False, soft_wrap=True), resume=goes_on)
+        outcome = launch(mlruns, config, console_of_python(quiet), resume=goes_on)
     if outcome.code:
         mend = "" if outcome.code == 2 else "; run it again with its name to go on"
         raise RuntimeError(f"search {config.name} stopped: {outcome.reason}{mend}")

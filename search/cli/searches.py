@@ -67,8 +67,8 @@ def search(
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     with held_back():  # from the threads of numerical libraries, which would hear what Ray answers while it starts
+        from search.display.summary import summary
         from search.launch import launch
-        from search.progress import summary
         from search.resolve import from_options
         from search.store.folder import SearchFolder
 
@@ -85,6 +85,7 @@ def search(
     if outcome.reason:
         console.print(f"{outcome.reason}; more: {again} --time-budget MINUTES, in all")
     console.print(f"next: {command('best', config.name)}")
+    console.print(f"  or: {command('report', config.name)}")
 
 
 def doctor(context: typer.Context, **options: object) -> None:
