@@ -238,6 +238,8 @@ def test_no_file_leads_to_another_host() -> None:
     """A package registry least of all: what is installed stands in constraints.txt, from where is the machine's."""
     wrong = []
     for path in project_files():
+        if path == Path("LICENSE"):  # its own text
+            continue
         text = (ROOT / path).read_bytes().decode("utf-8", errors="ignore")
         wrong += [f"{path} leads to {host}" for host in ADDRESS.findall(text) if not re.fullmatch(r"[\d.]+", host)]
     assert wrong == []
