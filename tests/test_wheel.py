@@ -54,6 +54,7 @@ def test_it_says_its_licence_and_command(unpacked):
 def test_its_commands_work_from_it_alone(unpacked, tmp_path):
     where = run(unpacked, tmp_path, "-c", "import ffsnn, spaces, search; print(*[m.__file__ for m in (ffsnn, search)])")
     assert where.count(str(unpacked)) == 2
+    assert run(unpacked, tmp_path, "-c", "import ffsnn_search as s; print(s.run.__module__)") == "search.api\n"
     assert run(unpacked, tmp_path, "-m", "search.cli", "--version") == "ffsnn 0.1.0\n"
     spaces = run(unpacked, tmp_path, "-m", "search.cli", "spaces")
     assert all(path.stem in spaces for path in (ROOT / "spaces").glob("*.yaml"))
