@@ -1,7 +1,7 @@
 """The module `search` under a name that no file of yours has: `import ffsnn_search as search`.
 
-Python looks for modules in a script's own folder first, so a `search.py` or `spaces.py` beside a script hides ours. Here
-the folder of this file comes first while ours are imported; from then on they are the ones of this process.
+Python looks for modules in a script's own folder first, so a `search.py` or `spaces.py` beside a script hides ours.
+Here the folder of this file comes first while ours are imported; from then on they are the ones of this process.
 """
 
 import sys

@@ -6,8 +6,8 @@
     print(done.table())
     print(done.best().yaml())
 
-`search.load("first")` is the same search at any later time. Everything heavy is imported when it is needed. Where a file
-search.py or spaces.py of one's own is in the way: `import ffsnn_search as search`.
+`search.load("first")` is the same search at any later time. Everything heavy is imported when it is needed. Where a
+file search.py or spaces.py of one's own is in the way: `import ffsnn_search as search`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -111,6 +111,7 @@ def _tune(session: Session) -> None:
                 ),
                 run_config=tune.RunConfig(
                     name=folder.name, storage_path=str(scratch), verbose=0, callbacks=[watchdog],
+                    progress_reporter=tune.CLIReporter(),  # says nothing; the one for notebooks clears the cell
                     stop=StopAtNextEpoch(session, searcher),
                 ),
             ).fit()  # fmt: skip

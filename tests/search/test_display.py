@@ -146,9 +146,7 @@ def test_a_search_in_a_terminal_of_80_columns(tmp_path):
     if pid == 0:
         environment = {**os.environ, "FFSNN_HOME": str(tmp_path), "COLUMNS": "80", "LINES": "30", "TERM": "xterm"}
         environment.pop("NO_COLOR", None)
-        os.execve(
-            FFSNN, [FFSNN, "search", "digits_smoke", "--trials", "3", "--epochs", "3"], environment
-        )
+        os.execve(FFSNN, [FFSNN, "search", "digits_smoke", "--trials", "3", "--epochs", "3"], environment)
     said = b""
     try:
         while read := os.read(terminal, 65536):
