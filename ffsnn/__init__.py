@@ -39,6 +39,8 @@ def __getattr__(name: str) -> Any:
         return version("ffsnn")
     if name in ELSEWHERE:
         return getattr(import_module(ELSEWHERE[name]), name)
+    if name == "search":
+        raise AttributeError("searches are a module of their own: import search, or import ffsnn_search as search")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"ffsnn.parts.{name}")

@@ -6,7 +6,8 @@
     print(done.table())
     print(done.best().yaml())
 
-`search.load("first")` is the same search at any later time. Everything heavy is imported when it is needed.
+`search.load("first")` is the same search at any later time. Everything heavy is imported when it is needed. Where a
+file search.py or spaces.py of one's own is in the way: `import ffsnn_search as search`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,16 @@ __all__ = ["Search", "load", "run"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from search import api
+    try:
+        from search import api
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("spaces"):
+            raise
+        import spaces
+
+        raise ImportError(
+            f"the module 'spaces' of this process is {spaces.__file__}, not ffsnn's: write `import ffsnn_search as "
+            f"search` at the top of your script, or rename that file"
+        ) from None
 
     return getattr(api, name)

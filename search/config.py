@@ -194,12 +194,13 @@ MAY_CHANGE = {  # when a search goes on
 
 def difference(old: SearchConfig, new: SearchConfig) -> str | None:
     """Changes that a search would make when it goes on, but may not; None: it makes none."""
-    changed = [
-        f"{path}={_shown(before)} became {_shown(after)}"
-        for path, before, after in _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))
-        if path not in MAY_CHANGE
-    ]
-    return "; ".join(changed) or None
+    return "; ".join(f"{path}={before} became {after}" for path, before, after in differences(old, new)) or None
+
+
+def differences(old: SearchConfig, new: SearchConfig) -> list[tuple[str, str, str]]:
+    """Settings that differ and may not change when a search goes on: path, old value, new value."""
+    leaves = _leaves(old.model_dump(mode="json"), new.model_dump(mode="json"))
+    return [(path, _shown(before), _shown(after)) for path, before, after in leaves if path not in MAY_CHANGE]
 
 
 def _leaves(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -17,6 +17,7 @@ from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError
 from search import preflight
 from search.config import SearchConfig
+from search.display.live_table import kept, watching
 from search.execution.session import Session, TrialEvent
 from search.hints import command
 from search.progress import ProgressDisplay
@@ -97,8 +98,11 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         own_data = preflight.own_data(home, config)
         session = Session(folder, config, resources, disk, _study_searcher, redacting(console), own_data)
         tracker = Tracker(home, folder, config.tracking_uri, session.say)
+        display = watching(folder, config, console)
+        if resume:
+            console.print(kept(display))
         with merged(home, config.tracking_uri):
-            return run(session, ProgressDisplay(folder, config, console), tracker, command("sync", folder.name))
+            return run(session, display, tracker, command("sync", folder.name))
 
 
 def run(session: Session, display: ProgressDisplay, tracker: "Tracker", catch_up: str) -> Outcome:

@@ -1,21 +1,17 @@
-"""What a person watches while a search runs: a live line in a terminal, plain lines elsewhere; at the end, a table."""
+"""What a person watches while a search runs: a line for each trial that ends (`search.display` adds a table)."""
 
-import statistics
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from ffsnn.fields import short
 from search.config import SearchConfig
 from search.registries import SCHEDULERS
-from search.store.folder import SearchFolder, TrialsFolder, place
-from search.store.trial_folder import End, TrialFolder, by_reason
+from search.store.folder import TrialsFolder, place
+from search.store.trial_folder import End, TrialFolder
 
 if TYPE_CHECKING:
     from search.execution.session import TrialEvent
@@ -53,11 +49,14 @@ class Counts:
             parts.insert(2, f"{len(self.resting)} resting")
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
-        full = self.config.epochs
-        if self.last:
-            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, self.goal))
+        if (best := self.best()) is not None:
             parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
         return ", ".join(parts)
+
+    def best(self) -> int | None:
+        """The number of the best trial so far; None: none has an epoch."""
+        full, goal = self.config.epochs, self.goal
+        return min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, goal), default=None)
 
 
 class ProgressDisplay(threading.Thread):
@@ -94,7 +93,12 @@ class ProgressDisplay(threading.Thread):
         self.epochs_before = sum(self.epochs.values())
 
     def on_event(self, event: "TrialEvent") -> None:
-        """A trial was handed out, has an epoch more, or has ended."""
+        """A trial was handed out, has an epoch more, rests, or has ended."""
+        if self.changed(event):
+            self.say_end(event)
+
+    def changed(self, event: "TrialEvent") -> bool:
+        """Count an event; True if the trial has ended."""
         number = event.number
         self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
         if event.value is not None:
@@ -102,19 +106,24 @@ class ProgressDisplay(threading.Thread):
         if event.rests:
             self.running.discard(number)
             self.resting.add(number)
-            return
+            return False
         self.resting.discard(number)
         if event.end is None:
             self.running.add(number)
-            return
+            return False
         self._count(number, event.end)
-        if not self.console.is_terminal:
-            score = "no epoch" if event.value is None else f"{self.goal.show(event.value)} after {event.epoch} epochs"
-            why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
-            sample = self.about(self.folder.trial(number))
-            self.console.print(
-                f"{self.noun} {number:4d}  {event.end.state:8} {score:24} {sample}{why}  |  {self.line()}"
-            )
+        return True
+
+    def say_end(self, event: "TrialEvent") -> None:
+        self.console.print(f"{self.end_line(event)}  |  {self.line()}")
+
+    def end_line(self, event: "TrialEvent") -> str:
+        """A trial that has ended: how, its value and its sample."""
+        assert event.end
+        score = "no epoch" if event.value is None else f"{self.goal.show(event.value)} after {event.epoch} epochs"
+        why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
+        sample = self.about(self.folder.trial(event.number))
+        return f"{self.noun} {event.number:4d}  {event.end.state:8} {score:24} {sample}{why}"
 
     def _count(self, number: int, end: End) -> None:
         self.running.discard(number)
@@ -143,11 +152,7 @@ class ProgressDisplay(threading.Thread):
         return f", about {clock(max(left, 0))} left"
 
     def run(self) -> None:
-        if not self.console.is_terminal:
-            return
-        with Live(console=self.console, refresh_per_second=4, transient=True) as live:
-            while not self._stop_asked.wait(0.25):
-                live.update(Text(self.line()))
+        """Nothing: lines are printed by the thread that has the events."""
 
     def close(self) -> None:
         self._stop_asked.set()
@@ -166,32 +171,4 @@ def describe(sample: dict[str, Any]) -> str:
     named = {short(path): value for path, value in sample.items()}
     return " ".join(
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in named.items()
-    )
-
-
-def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
-    """The best trials, and how the rest compare."""
-    config, ranked = folder.config, folder.ranked()
-    ends = [end for trial in folder.trials() if (end := trial.end())]
-    if failed := [end for end in ends if end.state == "failed"]:
-        console.print(f"{len(failed)} trials failed: {by_reason(failed)}")
-    if not ranked:
-        console.print("no trial has finished an epoch")
-        return
-    table = Table(title=f"{folder.name}: best {min(best, len(ranked))} of {len(ranked)} trials")
-    table.add_column("trial", justify="right")
-    table.add_column(config.goal.title, justify="right")
-    table.add_column("epochs", justify="right")
-    names = list(config.space.parameters)
-    for name in names:
-        table.add_column(short(name), justify="right")
-    for value, trial in ranked[:best]:
-        sample = config.space.read(trial.config())
-        values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
-        table.add_row(str(trial.number), config.goal.show(value), str(len(trial.history())), *values)
-    console.print(table)
-    show, scores = config.goal.show, [value for value, _ in ranked]
-    console.print(
-        f"all {len(scores)} at their last epoch: {show(min(scores))} to {show(max(scores))}, "
-        f"median {show(statistics.median(scores))} ({config.goal.title})"
     )

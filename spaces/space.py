@@ -34,6 +34,11 @@ PROBES = 256  # combinations of choices, and samples from within, that a space i
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
 
 
+def description(name: str) -> str:
+    """A shipped space in a line; its data set need not be here yet."""
+    return str(read_yaml(SPACES / f"{name}.yaml")["description"])
+
+
 def names() -> list[str]:
     """The spaces that come with the package."""
     return sorted(file.stem for file in SPACES.glob("*.yaml"))

@@ -111,8 +111,19 @@ def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> 
     recoded = network.between == "rate" and not ENCODERS[network.encoder].keeps_rate
     if recoded or (config.learning.layers == "greedy" and 0 in rates):
         return None
-    fired = [rate * network.T * shape.width for rate, shape in zip(rates, layer_shapes(config), strict=True)]
+    fired = _fired(config, rates)
     return _energy(config, fired, [input_spikes, *fired[:-1]])
+
+
+def spikes_of(config: RunConfig, rates: Sequence[float]) -> float:
+    """Spikes that a network fires for a sample, from the firing rates that training has recorded."""
+    return sum(_fired(config, rates))
+
+
+def _fired(config: RunConfig, rates: Sequence[float]) -> list[float]:
+    """Spikes of each layer for a sample."""
+    shapes = layer_shapes(config)
+    return [rate * config.network.T * shape.width for rate, shape in zip(rates, shapes, strict=True)]
 
 
 def _energy(config: RunConfig, fired: Sequence[float], arrived: Sequence[float]) -> Energy:

@@ -1,7 +1,10 @@
 """Which compiled path a device has: numba's on a CPU, Triton's on a GPU, or none."""
 
+import os
+import sys
 import warnings
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -34,6 +37,17 @@ def compiled(device: torch.device) -> bool:
         warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
         return False
     return True
+
+
+def compiles_first() -> bool:
+    """True if the kernels of a CPU are yet to be compiled on this machine, as far as the files beside them tell."""
+    source = Path(__file__).with_name("lif_kernels.py")
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"
+    kept = source.parent / "__pycache__"
+    if "NUMBA_CACHE_DIR" in os.environ or not os.access(kept if kept.is_dir() else source.parent, os.W_OK):
+        return False  # numba keeps them elsewhere
+    since = source.stat().st_mtime
+    return not any(it.stat().st_mtime >= since for it in kept.glob(f"{source.stem}.forward-*.{tag}.nbi"))
 
 
 def remarks(config: RunConfig) -> list[str]:

@@ -47,7 +47,7 @@ def spaces() -> None:
     from spaces import space
 
     for name in space.names():
-        console.print(f"{name}: {space.Space.load(name).description}")
+        console.print(f"{name}: {space.description(name)}")
 
 
 def presets() -> None:

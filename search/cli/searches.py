@@ -67,8 +67,8 @@ def search(
 ) -> None:
     """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
     with held_back():  # from the threads of numerical libraries, which would hear what Ray answers while it starts
+        from search.display.summary import summary
         from search.launch import launch
-        from search.progress import summary
         from search.resolve import from_options
         from search.store.folder import SearchFolder
 
@@ -85,10 +85,16 @@ def search(
     if outcome.reason:
         console.print(f"{outcome.reason}; more: {again} --time-budget MINUTES, in all")
     console.print(f"next: {command('best', config.name)}")
+    console.print(f"  or: {command('report', config.name)}")
 
 
-def doctor(context: typer.Context, **options: object) -> None:
+def doctor(context: typer.Context, report: bool = False, **options: object) -> None:
     """Check, before a search of the same options, all that it will use: nodes, home, data, servers."""
+    if report:
+        from search.cluster.issue_report import issue_report
+
+        print(issue_report())
+        return
     from search.cluster.doctor import examine, refusal, show
     from search.resolve import from_options
 
@@ -99,8 +105,13 @@ def doctor(context: typer.Context, **options: object) -> None:
         raise typer.Exit(1)
 
 
-doctor.__signature__ = inspect.signature(search)  # type: ignore[attr-defined]  # it takes the options of a search
-doctor.__annotations__ = search.__annotations__
+ForAnIssue = Annotated[
+    bool, typer.Option("--report", help="print versions, machine and settings for the report of a defect, and end")
+]
+its_report = inspect.Parameter("report", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=ForAnIssue)
+of_search = inspect.signature(search)  # doctor takes the options of a search
+doctor.__signature__ = of_search.replace(parameters=[*of_search.parameters.values(), its_report])  # type: ignore[attr-defined]
+doctor.__annotations__ = search.__annotations__ | {"report": ForAnIssue}
 
 
 def best(

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib import import_module
 
+from ffsnn.kernels.backends import compiles_first
 from ffsnn.validation import ConfigError
 from search import environment
 from search.execution.session import Session
@@ -86,8 +87,11 @@ def _tune(session: Session) -> None:
     # A Ray of our own is there in seconds; a cluster may be silent for longer than a person waits.
     with nullcontext() if config.address else held_back(), ThreadPoolExecutor(1) as beside:
         beside.submit(import_module, "search.execution.trainable")  # and with it Tune: seconds, while Ray starts
+        session.say(f"joining Ray at {config.address}" if config.address else "starting Ray")
         ray_cluster.start(resources, config.address)
         listen(session.stop, session.say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
+    if not resources.gpus and not resources.is_cluster and compiles_first():
+        session.say("compiling kernels, once a machine: 10 to 30 seconds")
     from ray import tune
 
     from search.cluster.ray_private import quick_start
@@ -107,6 +111,7 @@ def _tune(session: Session) -> None:
                 ),
                 run_config=tune.RunConfig(
                     name=folder.name, storage_path=str(scratch), verbose=0, callbacks=[watchdog],
+                    progress_reporter=tune.CLIReporter(),  # says nothing; the one for notebooks clears the cell
                     stop=StopAtNextEpoch(session, searcher),
                 ),
             ).fit()  # fmt: skip

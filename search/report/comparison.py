@@ -2,7 +2,7 @@
 
 import statistics
 
-from search.config import SearchConfig, difference
+from search.config import SearchConfig, differences
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Figures, Section, Table, Text
@@ -73,9 +73,10 @@ def _warnings(results: Results, other: Results) -> list[Block]:
             "Their seeds split the data differently: a part of any difference is that of the validation images."
             if same else "They were trained on different data: their values do not compare."
         ))  # fmt: skip
-    changed = difference(_unnamed(other.config), _unnamed(results.config))
-    found.append(Text(f"From {other.name} to {results.name}: {changed or 'nothing that decides on results differs'}."))
-    return found
+    changed = tuple(differences(_unnamed(results.config), _unnamed(other.config)))
+    if not changed:
+        return [*found, Text("Nothing that decides on results differs between them.")]
+    return [*found, Text("Settings that differ:"), Table(("setting", results.name, other.name), changed)]
 
 
 def _unnamed(config: SearchConfig) -> SearchConfig:

@@ -62,7 +62,7 @@ def describe(results: Results, other: Results | None = None) -> Document:
         sections.rungs(results),
         *sections.compared(results),
         sections.curves(results),
-        sections.ends(results),
+        *sections.ends(results),
         sections.time_spent(results),
     ]
     if other:

@@ -179,23 +179,31 @@ def curves(results: Results) -> Section:
     ])  # fmt: skip
 
 
-def ends(results: Results) -> Section:
-    """Section on how trials ended, and what failed on the way."""
+def ends(results: Results) -> list[Section]:
+    """Sections on how trials ended, and on what failed."""
     groups: dict[tuple[TrialStatus, str], list[TrialResult]] = {}
     for trial in sorted(results.trials, key=lambda trial: STATUSES.index(trial.state)):
         groups.setdefault((trial.state, trial.reason), []).append(trial)
-    if not groups:
-        return Section("Failures", [Text("No trial has begun.")])
     rows = tuple(
         (figures.WORDS[state], reason, str(len(trials)), str(epochs_of(trials)), _numbers(trials),
          without_secrets(trials[0].detail))
-        for (state, reason), trials in groups.items()
+        for (state, reason), trials in groups.items() if state != "failed"
     )  # fmt: skip
-    failed = len(results.of("failed"))
-    blocks: list[Block] = [
-        Text(f"{failed} of {len(results.trials)} trials failed."),
-        Table(("end", "reason", "trials", "epochs", "which", "what the first one said"), rows),
-    ]
+    ended: Block = Text("Every trial failed." if groups else "No trial has begun.")
+    if rows:
+        ended = Table(("end", "reason", "trials", "epochs", "which", "what the first one said"), rows)
+    return [Section("Ends", [ended]), Section("Failures", _failures(results, groups))]
+
+
+def _failures(results: Results, groups: dict[tuple[TrialStatus, str], list[TrialResult]]) -> list[Block]:
+    """Trials that failed, and processes of trials, whatever became of the trial."""
+    blocks: list[Block] = [Text(f"{len(results.of('failed'))} of {len(results.trials)} trials failed.")]
+    rows = tuple(
+        (reason, str(len(trials)), str(epochs_of(trials)), _numbers(trials), without_secrets(trials[0].detail))
+        for (state, reason), trials in groups.items() if state == "failed"
+    )  # fmt: skip
+    if rows:
+        blocks.append(Table(("reason", "trials", "epochs", "which", "what the first one said"), rows))
     processes: dict[str, list[tuple[TrialResult, str]]] = {}
     for trial in results.trials:
         for failure in trial.failures:
@@ -208,7 +216,7 @@ def ends(results: Results) -> Section:
                 for reason, found in sorted(processes.items())
             )),
         ]  # fmt: skip
-    return Section("Failures", blocks)
+    return blocks
 
 
 def _numbers(trials: list[TrialResult]) -> str:

@@ -19,10 +19,10 @@ from ffsnn.training.run_folder import bytes_on_disk
 from ffsnn.validation import ConfigError, parse
 from search import preflight
 from search.config import SearchConfig
+from search.display.live_table import watching
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
 from search.launch import Outcome, redacting, run
-from search.progress import ProgressDisplay
 from search.retrain import champion, verdict
 from search.retrain.folder import RetrainFolder, planned
 from search.retrain.runs import RetrainExporter
@@ -124,7 +124,7 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
     disk = preflight.disk_for_running(home, config, max(plan.configs, key=bytes_on_disk), resources, console)
     own_data = preflight.own_data(home, config)
     session = Session(folder, config, resources, disk, PlanSearcher, redacting(console), own_data)
-    display = ProgressDisplay(folder, config, console, folder.about, "training")
+    display = watching(folder, config, console, folder.about, "training")
     tracker = Tracker(home, folder, config.tracking_uri, session.say, RetrainExporter)
     return run(session, display, tracker, "the same command")
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ffsnn.fields import short
+from ffsnn.inspection.energy import of_rates, spikes_of
 from search.config import SearchConfig
+from search.names import ENERGY, SPIKES
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder, place
 from search.store.trial_folder import Failure, State, TrialFolder
@@ -32,6 +34,8 @@ class TrialResult:
     values: tuple[float, ...]  # of the objective, an epoch
     seconds: float  # of training and validation
     failures: tuple[Failure, ...]  # of its processes
+    spikes: float | None = None  # that its network fires for a sample, in its last epoch
+    nanojoules: float | None = None  # of a sample, estimated (`ffsnn.inspection.energy`)
 
     @property
     def epochs(self) -> int:
@@ -109,16 +113,17 @@ class Results:
     def columns(self) -> list[str]:
         """Names of the columns of `rows`."""
         objective = self.config.objective
-        own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", "seconds"]
-        return own + [short(path) for path in self.config.space.parameters]
+        own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", "seconds", SPIKES, ENERGY]
+        return list(dict.fromkeys(own)) + [short(path) for path in self.config.space.parameters]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a trial: how it ended, last and best value, seconds, its parameters by their short names."""
+        """A row a trial: how it ended, last and best value, seconds, spikes and energy of a sample, and its parameters
+        by their short names."""
         goal = self.config.goal
         return [
             {
                 "trial": trial.number, "state": trial.state, "reason": trial.reason, "epochs": trial.epochs,
-                goal.name: trial.values[-1] if trial.epochs else None,
+                SPIKES: trial.spikes, ENERGY: trial.nanojoules, goal.name: trial.values[-1] if trial.epochs else None,
                 f"best_{goal.name}": goal.best(list(trial.values)) if trial.epochs else None, "seconds": trial.seconds,
                 **{short(path): value for path, value in trial.sample.items()},
             }
@@ -145,13 +150,18 @@ def seconds_of(trials: Sequence[TrialResult]) -> float:
 def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
     end, sealed = trial.end(), trial.sealed_history()
     history = trial.history() if sealed is None else sealed
+    run = trial.config()
+    spikes = spikes_of(run, history[-1].firing_rate) if history else None
+    energy = of_rates(run, history[-1].firing_rate, history[-1].input_spikes) if history else None
     return TrialResult(
         number=trial.number,
         state=end.state if end else "unfinished",
         reason=end.reason if end else "",
         detail=end.detail if end else "",
-        sample=config.space.read(trial.config()),
+        sample=config.space.read(run),
         values=tuple(trial.values(config.goal, history)),
         seconds=sum(epoch.seconds for epoch in history),
         failures=tuple(trial.failures()),
+        spikes=spikes,
+        nanojoules=energy.nanojoules if energy else None,
     )

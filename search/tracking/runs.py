@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import RunConfig
 from ffsnn.fields import short
-from ffsnn.inspection.energy import of_rates
-from ffsnn.shapes import layer_shapes
+from ffsnn.inspection.energy import of_rates, spikes_of
 from ffsnn.training.run_folder import CONFIG, HISTORY
 from ffsnn.training.trainer import EpochMetrics
 from ffsnn.validation import Config
@@ -79,7 +78,7 @@ def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective
         names.BEST_PREFIX + objective.name: objective.best(trial.values(objective, history)),
         names.SECONDS: sum(epoch.seconds for epoch in history),
         names.SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
-        names.SPIKES: sum(r * config.network.T * it.width for r, it in zip(rates, layer_shapes(config), strict=True)),
+        names.SPIKES: spikes_of(config, rates),
     }
     if (energy := of_rates(config, rates, history[-1].input_spikes)) is not None:
         values |= {names.OPERATIONS: sum(energy.synaptic_operations), names.ENERGY: energy.nanojoules}

@@ -123,3 +123,28 @@ def test_the_command(tmp_path: Path):
     assert "study: the study's database postgresql://me@127.0.0.1:9/d cannot be used" in said.stdout
     assert redacted(said.stdout) == said.stdout
     assert ffsnn("doctor", "digits_smoke", home=tmp_path).returncode == 0
+
+
+def test_the_report_for_an_issue_has_no_secret(monkeypatch, tmp_path, capsys):
+    from search.cluster.issue_report import issue_report
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FFSNN_HOME", "/home/somebody/private")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@tracking.example?password=hunter2")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "hunter2")
+    monkeypatch.setenv("RAY_TMPDIR", "/home/somebody/private")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    said = issue_report()
+    assert not any(secret in said for secret in ("hunter2", "somebody", "tracking.example"))
+    assert "tracking_uri is set by environment (https)" in said
+    assert "OMP_NUM_THREADS=1" in said
+    assert "RAY_AUTH_TOKEN=(set)" in said
+    assert re.search(r"- libraries: .*torch \d+\.", said)
+
+
+def test_the_report_is_asked_for_by_an_option(tmp_path):
+    done = ffsnn("doctor", "--report", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("- ffsnn: 0.1.0, source ")
+    assert not (tmp_path / "mlruns").exists()

@@ -203,3 +203,31 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
     assert [int(runs[run].data.tags["ffsnn.trial"]) for run in _best(client, experiment, folder)] == order
+
+
+def test_a_search_says_what_it_is(tmp_path):
+    found = Search(write(tmp_path))
+    assert repr(found) == "<Search made: 5 of 10 trials have ended, best validation accuracy 85.00% (trial 0)>"
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + 5
+    assert "<td>85.00%</td>" in shown
+    assert found.table()["spikes_per_sample"].tolist()[:4] == [0.0] * 4
+    assert found.table()["nanojoules_per_sample"][0] > 0
+    with pytest.raises(ConfigError, match=r"do not tell which parameters matter: it takes 10"):
+        found.importance()
+    assert found.report() == found.folder.path / "report" / "report.html"
+
+
+def test_a_damaged_search_still_has_a_name(tmp_path):
+    found = Search(write(tmp_path))
+    (found.folder.path / "search.json").write_text("{")
+    assert repr(found).startswith("<Search made: ")
+    assert "cannot be read" in found._repr_html_()
+
+
+def test_what_mattered_is_a_series(tmp_path):
+    trials = tuple(Written((0.1 + 0.05 * i,), End("pruned", "asha")) for i in range(14))
+    shares = Search(write(tmp_path, trials)).importance()
+    assert shares.sum() == pytest.approx(1)
+    assert list(shares) == sorted(shares, reverse=True)
+    assert shares.name == "14 trials at epoch 1"

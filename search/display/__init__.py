@@ -1,0 +1,1 @@
+"""A search on the screen: while it runs, and at its end."""

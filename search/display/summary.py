@@ -1,0 +1,115 @@
+"""What a person reads when a search ends: the best trials, which parameters mattered, and what it has cost."""
+
+import statistics
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ffsnn.fields import short
+from search.progress import clock, describe
+from search.store.folder import SearchFolder
+from search.store.results import ENOUGH, Results, TrialResult, epochs_of
+from search.store.trial_folder import End, by_reason
+from spaces.parameter import Sample
+
+Column = tuple[str, list[str]]  # its head and its cells
+BEST = 5
+MATTERED = 2  # parameters that are named
+FEW = 10  # trials with a result: with fewer no importance is worked out
+
+
+def summary(folder: SearchFolder, console: Console) -> None:
+    """The best trials, how the rest compare, what was learned, and what it has cost."""
+    results = Results(folder)
+    if failed := results.of("failed"):
+        ends = [End("failed", trial.reason, trial.detail) for trial in failed]
+        console.print(f"{len(failed)} trials failed: {by_reason(ends)}")
+    ranked, goal = results.ranked(), results.config.goal
+    if not ranked:
+        console.print("no trial has finished an epoch")
+        return
+    for line in best_tables(results, ranked[:BEST], console):
+        console.print(line)
+    scores = [trial.values[-1] for trial in ranked]
+    console.print(
+        f"all {len(scores)} at their last epoch: {goal.show(min(scores))} to {goal.show(max(scores))}, "
+        f"median {goal.show(statistics.median(scores))} ({goal.title})"
+    )
+    for line in (learned(results), cost(results, ranked[0])):
+        if line:
+            console.print(line)
+
+
+def best_tables(results: Results, best: Sequence[TrialResult], console: Console) -> list[Table | str]:
+    """A row a trial with what differs between them, in as many tables as the console's width asks for; what is the
+    same for all is a line of its own."""
+    goal = results.config.goal
+    paths = [path for path in results.config.space.parameters if any(path in trial.sample for trial in best)]
+    same: Sample = {}
+    if len(best) > 1:
+        same = {path: best[0].sample[path] for path in paths
+                if all(path in it.sample and it.sample[path] == best[0].sample[path] for it in best)}  # fmt: skip
+    columns = [
+        (goal.title.removeprefix("validation "), [goal.show(trial.values[-1]) for trial in best]),
+        ("epochs", [str(trial.epochs) for trial in best]),
+        *((short(path), [_shown(trial.sample, path) for trial in best]) for path in paths if path not in same),
+    ]
+    numbers = [str(trial.number) for trial in best]
+    key = ("trial", numbers)
+    parts = _split(key, columns, console.width)
+    for width in range(console.width, 0, -1):  # as narrow as as many tables allow, so that the last is no stub
+        if len(narrower := _split(key, columns, width)) > len(parts):
+            break
+        parts = narrower
+    title = f"{results.name}: best {len(best)} of {len(results.reached(1))} trials"
+    drawn: list[Table | str] = []
+    for part in parts:
+        table = Table(title=None if drawn else title)
+        for name, _ in [key, *part]:
+            table.add_column(name, justify="right")
+        for row in zip(numbers, *(cells for _, cells in part), strict=True):
+            table.add_row(*row)
+        drawn.append(table)
+    return [*drawn, f"the same for all of these: {describe(same)}"] if same else drawn
+
+
+def _split(key: Column, columns: Sequence[Column], width: int) -> list[list[Column]]:
+    """Columns for tables that are no wider than that, each beside the key's column."""
+    parts: list[list[Column]] = [[]]
+    for column in columns:
+        if parts[-1] and _width([key, *parts[-1], column]) > width:
+            parts.append([])
+        parts[-1].append(column)
+    return parts
+
+
+def _width(columns: Sequence[Column]) -> int:
+    """Characters of a table: each cell has a space on both sides and a line before it."""
+    return 1 + sum(3 + max(map(len, [name, *cells])) for name, cells in columns)
+
+
+def _shown(sample: Sample, path: str) -> str:
+    value = sample.get(path, "-")
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def learned(results: Results) -> str:
+    """The parameters that set the best trials apart, as the report finds them; empty where the data do not tell."""
+    if len(results.reached(1)) < FEW:
+        return ""  # and the imports are spared
+    from search.report.importance import importance
+
+    if (found := importance(results)) is None:
+        return ""
+    named = " and ".join(f"{name} ({share:.0%})" for name, share in list(found.shares.items())[:MATTERED])
+    rough = "; from fewer than 50 a rough guess" if found.trials < ENOUGH else ""
+    return f"what mattered most: {named}, by {found.trials} trials at epoch {found.epoch}{rough}"
+
+
+def cost(results: Results, best: TrialResult) -> str:
+    """Time and epochs of the search, energy of its best trial."""
+    spent = f"{clock(results.spent)} in all, " if results.spent else ""
+    energy = "" if best.nanojoules is None else f", {best.nanojoules:,.0f} nJ a sample by the 45 nm estimate"
+    spikes = "" if best.spikes is None else f"; trial {best.number} fires {best.spikes:,.0f} spikes a sample{energy}"
+    return f"cost: {spent}{epochs_of(results.trials):,} epochs{spikes}"
