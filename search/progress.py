@@ -13,8 +13,10 @@ from rich.text import Text
 
 from ffsnn.fields import short
 from search.config import SearchConfig
+from search.pareto import front, vectors
+from search.pareto.goals import Values
 from search.registries import SCHEDULERS
-from search.store.folder import SearchFolder, TrialsFolder, place
+from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder, by_reason
 
 if TYPE_CHECKING:
@@ -34,9 +36,9 @@ class Counts:
     def __init__(
         self, config: SearchConfig, done: dict[str, int], running: set[int], resting: set[int], noun: str = "trial"
     ) -> None:
-        self.config, self.goal, self.noun = config, config.goal, noun
+        self.config, self.goals, self.noun = config, config.goals, noun
         self.done, self.running, self.resting = done, running, resting
-        self.last: dict[int, float] = {}  # each trial's last value of the objective
+        self.last: dict[int, Values] = {}  # all that is measured of each trial, after its last epoch
         self.epochs: dict[int, int] = {}  # of each trial
 
     @property
@@ -53,10 +55,12 @@ class Counts:
             parts.insert(2, f"{len(self.resting)} resting")
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
-        full = self.config.epochs
-        if self.last:
-            best = min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, self.goal))
-            parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
+        if self.last and len(self.goals.objectives) > 1:
+            parts.append(front.said(self.goals, list(self.last.values())))
+        elif self.last:
+            there = [(number, self.epochs[number], values) for number, values in self.last.items()]
+            best, _, values = there[front.ranking(there, self.config.epochs, self.goals)[0]]
+            parts.append(f"best {self.goals.objectives[0].show(values[0])} ({self.noun} {best})")
         return ", ".join(parts)
 
 
@@ -76,7 +80,7 @@ class ProgressDisplay(threading.Thread):
         about: Callable[[TrialFolder], str] | None = None, noun: str = "trial",
     ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
-        self.noun, self.goal = noun, config.goal
+        self.noun, self.goals = noun, config.goals
         self.counts = Counts(config, {"complete": 0, "pruned": 0, "failed": 0}, set(), set(), noun)
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
@@ -85,7 +89,7 @@ class ProgressDisplay(threading.Thread):
         self.last, self.epochs = self.counts.last, self.counts.epochs
         self._stop_asked = threading.Event()
         for trial in folder.trials():
-            if values := trial.values(config.goal):
+            if values := self.goals.values(trial):
                 self.epochs[trial.number], self.last[trial.number] = len(values), values[-1]
             if end := trial.end():
                 self._count(trial.number, end)
@@ -97,8 +101,8 @@ class ProgressDisplay(threading.Thread):
         """A trial was handed out, has an epoch more, or has ended."""
         number = event.number
         self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
-        if event.value is not None:
-            self.last[number] = event.value
+        if event.values:
+            self.last[number] = event.values
         if event.rests:
             self.running.discard(number)
             self.resting.add(number)
@@ -109,12 +113,15 @@ class ProgressDisplay(threading.Thread):
             return
         self._count(number, event.end)
         if not self.console.is_terminal:
-            score = "no epoch" if event.value is None else f"{self.goal.show(event.value)} after {event.epoch} epochs"
+            score = f"{self._shown(event.values)} after {event.epoch} epochs" if event.values else "no epoch"
             why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
             sample = self.about(self.folder.trial(number))
             self.console.print(
                 f"{self.noun} {number:4d}  {event.end.state:8} {score:24} {sample}{why}  |  {self.line()}"
             )
+
+    def _shown(self, values: Values) -> str:
+        return self.goals.objectives[0].show(values[0]) if self.goals.is_plain else self.goals.show(values)
 
     def _count(self, number: int, end: End) -> None:
         self.running.discard(number)
@@ -171,26 +178,44 @@ def describe(sample: dict[str, Any]) -> str:
 
 def summary(folder: SearchFolder, console: Console, best: int = 5) -> None:
     """The best trials, and how the rest compare."""
-    config, ranked = folder.config, folder.ranked()
+    config, ranked = folder.config, folder.measured()
+    goals = config.goals
     ends = [end for trial in folder.trials() if (end := trial.end())]
     if failed := [end for end in ends if end.state == "failed"]:
         console.print(f"{len(failed)} trials failed: {by_reason(failed)}")
     if not ranked:
         console.print("no trial has finished an epoch")
         return
-    table = Table(title=f"{folder.name}: best {min(best, len(ranked))} of {len(ranked)} trials")
+    all_values = [values for values, _ in ranked]
+    if (near := front.nearest(goals, all_values)) is not None:
+        values, trial = ranked[near]
+        console.print(
+            f"no trial keeps {', '.join(map(str, goals.limits))}: the nearest is trial {trial.number} with "
+            f"{goals.show(values)}"
+        )
+    several, title = len(goals.objectives) > 1, f"best {min(best, len(ranked))} of {len(ranked)} trials"
+    shown = ranked[:best]
+    if several and near is None:
+        shown = [ranked[at] for at in vectors.front([goals.standing(values) for values in all_values])]
+        title = f"the front, {len(shown)} of {len(ranked)} trials"
+    table = Table(title=f"{folder.name}: {title}")
     table.add_column("trial", justify="right")
-    table.add_column(config.goal.title, justify="right")
+    for it in goals.measured:
+        table.add_column(it.title, justify="right")
     table.add_column("epochs", justify="right")
     names = list(config.space.parameters)
     for name in names:
         table.add_column(short(name), justify="right")
-    for value, trial in ranked[:best]:
+    for values, trial in shown:
         sample = config.space.read(trial.config())
-        values = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
-        table.add_row(str(trial.number), config.goal.show(value), str(len(trial.history())), *values)
+        told = (it.show(value) for it, value in zip(goals.measured, values, strict=True))
+        own = [f"{v:.3g}" if isinstance(v := sample.get(name, "-"), float) else str(v) for name in names]
+        table.add_row(str(trial.number), *told, str(len(trial.history())), *own)
     console.print(table)
-    show, scores = config.goal.show, [value for value, _ in ranked]
+    if several:
+        box = front.Box.around(goals, all_values)
+        console.print(f"hypervolume {box.share(all_values):.3f} of the box {box}")
+    show, scores = config.goal.show, [values[0] for values in all_values]
     console.print(
         f"all {len(scores)} at their last epoch: {show(min(scores))} to {show(max(scores))}, "
         f"median {show(statistics.median(scores))} ({config.goal.title})"

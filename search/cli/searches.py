@@ -39,7 +39,8 @@ def search(
         str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped", rich_help_panel=WHAT)
     ] = None,
     set_fields: SetFields = None,
-    objective: Annotated[str | None, field("objective", WHAT)] = None,
+    objective: Annotated[str | None, field("objective", WHAT, "NAME[,NAME...]")] = None,
+    limit: Annotated[list[str] | None, field("limit", WHAT, "NAME<=NUMBER")] = None,
     sampler: Annotated[str | None, field("sampler", WHAT)] = None,
     scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
     seed: Annotated[int | None, field("seed", WHAT)] = None,
@@ -106,6 +107,9 @@ doctor.__annotations__ = search.__annotations__
 def best(
     name: Annotated[str, typer.Argument(help="of the search")],
     top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
+    front: Annotated[
+        bool, typer.Option("--front", help="all that no other trial dominates, of several objectives")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
@@ -118,7 +122,7 @@ def best(
     from ffsnn import atomic
     from ffsnn.fields import named_parts
     from ffsnn.parts import own
-    from search.names import BEST_FILE
+    from search.names import BEST_FILE, FRONT
     from search.resolve import use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
@@ -127,14 +131,20 @@ def best(
     at_least_one(top=top)
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
+    if front:
+        found = best.front(SearchFolder.open(mlruns, name))
+        print(best.table(found), file=sys.stderr)
+    else:
+        found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
     print("---\n".join(it.yaml() for it in found), end="")
-    if tracking_uri or not SearchFolder.exists(mlruns, name):
+    if (not front and tracking_uri) or not SearchFolder.exists(mlruns, name):
         print(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}", file=sys.stderr)
         return
     folder = SearchFolder.open(mlruns, name).path
     stem, suffix = BEST_FILE.split(".")
     files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
+    if front:
+        files = [folder / f"{FRONT}-{it.trial}.{suffix}" for it in found]
     for file, it in zip(files, found, strict=True):
         atomic.write(file, it.yaml())
     named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
