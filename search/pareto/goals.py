@@ -130,7 +130,7 @@ class Goals:
         return [(it, it.objective.of_config(config)) for it in self.limits if it.objective.by_config]
 
     def broken(self, config: "RunConfig") -> tuple[float, str] | None:
-        """The limit that a configuration breaks most before any training: how far, and in words; None: it breaks none."""
+        """The limit that a configuration breaks most, before any training: how far, and in words; None: none."""
         over = [
             (limit.excess(value), f"{limit} must hold, but {limit.objective.short}={value:g}")
             for limit, value in self.known(config)

@@ -24,7 +24,9 @@ from optuna.visualization import (
 )
 from plotly.colors import hex_to_rgb, sample_colorscale
 
+from ffsnn.fields import short
 from search.objectives import Objective
+from search.pareto.front import Box
 from search.report.studies import as_pruned, counted
 from search.store.results import Results, Rung, TrialResult, TrialStatus
 
@@ -132,6 +134,53 @@ def parallel(study: optuna.Study, parameters: Sequence[str], goal: Objective) ->
     )
     figure.data = (*sorted(lines, key=lambda line: line.y[0]), scale)
     return figure.update_layout(margin={"l": 34, "r": 10, "t": 24, "b": 40})
+
+
+def front(results: Results) -> go.Figure:
+    """The first two objectives of each trial after its last epoch: the front on top, dominated ones grey."""
+    goals, trials = results.config.goals, results.reached(1)
+    first, other = goals.objectives[:2]
+    points = sorted(results.front(), key=lambda trial: other.cost(trial.last[1]))
+    rest = [trial for trial in trials if trial not in points]
+    kept = [trial for trial in rest if not goals.standing(trial.last).violation]
+    groups = [
+        ("break a limit", [trial for trial in rest if trial not in kept], "x-thin-open", AMBER),
+        ("dominated", kept, "circle", "#b8bfc8"), ("the front", points, "circle", BLUE),
+    ]  # fmt: skip
+    figure = go.Figure()
+    for name, group, symbol, color in groups:
+        if group:
+            figure.add_scatter(
+                x=[trial.last[1] for trial in group], y=[trial.last[0] for trial in group], name=name,
+                mode="lines+markers" if group is points and len(goals.objectives) == 2 else "markers",
+                line={"shape": "hv" if other.direction == "minimize" else "vh", "width": 1.5},
+                marker={"symbol": symbol, "color": color, "size": 8},
+                customdata=[_about(trial, results) for trial in group], hovertemplate="%{customdata}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(xaxis_title=other.title, yaxis_title=first.title, showlegend=True, hovermode="closest")
+    seen = [trial.last[1] for trial in trials]
+    if min(seen) > 0 and max(seen) > 30 * min(seen):
+        figure.update_xaxes(type="log")
+    figure.update_xaxes(tickformat=".1%" if other.is_share else None)
+    return _scaled(themed(figure, 440), first)
+
+
+def _about(trial: TrialResult, results: Results) -> str:
+    sample = ", ".join(f"{short(path)} {value:.4g}" if isinstance(value, float) else f"{short(path)} {value}"
+                       for path, value in trial.sample.items())  # fmt: skip
+    told = results.config.goals.show(trial.last)
+    return f"trial {trial.number}, {WORDS[trial.state]}, {trial.epochs} epochs<br>{told}<br>{sample}"
+
+
+def hypervolume(results: Results, box: Box) -> go.Figure:
+    """The hypervolume after each trial with a result."""
+    trials = results.reached(1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[trial.number for trial in trials], y=box.course([trial.last for trial in trials]), mode="lines",
+        line={"shape": "hv", "width": 2, "color": BLUE}, hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    return themed(figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume, share of the box"), 300)
 
 
 def curves(results: Results) -> go.Figure:

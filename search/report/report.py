@@ -57,6 +57,7 @@ def describe(results: Results, other: Results | None = None) -> Document:
     }
     parts = [
         overview.section(results),
+        *sections.front(results),
         sections.best(results),
         sections.history(results),
         sections.rungs(results),
