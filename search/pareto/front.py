@@ -82,7 +82,7 @@ def said(goals: Goals, values: Sequence[Values]) -> str:
 
 def nearest(goals: Goals, values: Sequence[Values]) -> int | None:
     """The result that is the nearest to keeping all limits, where none keeps them; None: one does, or there is none."""
-    broken = [goals.standing(it).violation for it in values]
+    broken = [goals.violation(it) for it in values]
     return broken.index(min(broken)) if broken and min(broken) > 0 else None
 
 
@@ -96,13 +96,13 @@ def ranking(entries: Sequence[tuple[int, int, Values]], full: int, goals: Goals)
         full: epochs of a trial at full length.
         goals: by which they are compared.
     """
-    standings = [goals.standing(values) for _, _, values in entries]
     if len(goals.objectives) > 1:
+        standings = [goals.standing(values) for _, _, values in entries]
         by_number = sorted(range(len(entries)), key=lambda at: entries[at][0])
         return [by_number[at] for at in vectors.order([standings[at] for at in by_number])]
 
     def place(at: int) -> tuple[float, bool, float, int]:
         number, epochs, values = entries[at]
-        return standings[at].violation, epochs < full, goals.objectives[0].cost(values[0]), number
+        return goals.violation(values), epochs < full, goals.objectives[0].cost(values[0]), number
 
     return sorted(range(len(entries)), key=place)

@@ -105,6 +105,8 @@ class Goals:
 
     def excesses(self, values: Sequence[float]) -> list[float]:
         """Distances by which limits are broken (`Limit.excess`)."""
+        if not self.limits:
+            return []
         by_name = dict(zip((it.name for it in self.measured), values, strict=True))
         return [limit.excess(by_name[limit.objective.name]) for limit in self.limits]
 
@@ -114,7 +116,11 @@ class Goals:
             math.inf if it.is_untold(value) else it.cost(value)
             for it, value in zip(self.objectives, values, strict=False)
         )
-        return Standing(sum(max(it, 0.0) for it in self.excesses(values)), costs)
+        return Standing(self.violation(values), costs)
+
+    def violation(self, values: Sequence[float]) -> float:
+        """The sum of how far limits are broken; 0: all are kept."""
+        return sum(max(it, 0.0) for it in self.excesses(values))
 
     def cost(self, values: Sequence[float]) -> Any:
         """The rank of a result at a rung: a number, or a `Standing` where there is more than one objective."""

@@ -24,9 +24,7 @@ from optuna.visualization import (
 )
 from plotly.colors import hex_to_rgb, sample_colorscale
 
-from ffsnn.fields import short
 from search.objectives import Objective
-from search.pareto.front import Box
 from search.report.studies import as_pruned, counted
 from search.store.results import Results, Rung, TrialResult, TrialStatus
 
@@ -56,14 +54,14 @@ def themed(figure: go.Figure, height: int = 380) -> go.Figure:
     )
 
 
-def _scaled(figure: go.Figure, goal: Objective) -> go.Figure:
+def scaled(figure: go.Figure, goal: Objective) -> go.Figure:
     """Values of the objective upwards."""
     return figure.update_yaxes(tickformat=".1%") if goal.is_share else figure
 
 
 def history(study: optuna.Study, goal: Objective) -> go.Figure:
     """Each trial's value, and the best so far."""
-    figure = _scaled(themed(plot_optimization_history(study, target_name=goal.title)), goal)
+    figure = scaled(themed(plot_optimization_history(study, target_name=goal.title)), goal)
     figure.update_traces(marker_color=BLUE, selector={"mode": "markers"})
     figure.update_traces(line={"color": AMBER, "shape": "hv"}, name="best so far", selector={"mode": "lines"})
     return figure.update_layout(xaxis_title="trial", legend={"x": 0})
@@ -116,7 +114,7 @@ def slices(study: optuna.Study, parameters: Sequence[str], goal: Objective) -> l
     room = 0.05 * (max(values) - min(values)) + 0.001
     for figure in figures:
         figure.update_traces(marker={"colorscale": BLUES, "showscale": False, "size": 7})
-        _scaled(themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
+        scaled(themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
         figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
     return figures
 
@@ -136,53 +134,6 @@ def parallel(study: optuna.Study, parameters: Sequence[str], goal: Objective) ->
     return figure.update_layout(margin={"l": 34, "r": 10, "t": 24, "b": 40})
 
 
-def front(results: Results) -> go.Figure:
-    """The first two objectives of each trial after its last epoch: the front on top, dominated ones grey."""
-    goals, trials = results.config.goals, results.reached(1)
-    first, other = goals.objectives[:2]
-    points = sorted(results.front(), key=lambda trial: other.cost(trial.last[1]))
-    rest = [trial for trial in trials if trial not in points]
-    kept = [trial for trial in rest if not goals.standing(trial.last).violation]
-    groups = [
-        ("break a limit", [trial for trial in rest if trial not in kept], "x-thin-open", AMBER),
-        ("dominated", kept, "circle", "#b8bfc8"), ("the front", points, "circle", BLUE),
-    ]  # fmt: skip
-    figure = go.Figure()
-    for name, group, symbol, color in groups:
-        if group:
-            figure.add_scatter(
-                x=[trial.last[1] for trial in group], y=[trial.last[0] for trial in group], name=name,
-                mode="lines+markers" if group is points and len(goals.objectives) == 2 else "markers",
-                line={"shape": "hv" if other.direction == "minimize" else "vh", "width": 1.5},
-                marker={"symbol": symbol, "color": color, "size": 8},
-                customdata=[_about(trial, results) for trial in group], hovertemplate="%{customdata}<extra></extra>",
-            )  # fmt: skip
-    figure.update_layout(xaxis_title=other.title, yaxis_title=first.title, showlegend=True, hovermode="closest")
-    seen = [trial.last[1] for trial in trials]
-    if min(seen) > 0 and max(seen) > 30 * min(seen):
-        figure.update_xaxes(type="log")
-    figure.update_xaxes(tickformat=".1%" if other.is_share else None)
-    return _scaled(themed(figure, 440), first)
-
-
-def _about(trial: TrialResult, results: Results) -> str:
-    sample = ", ".join(f"{short(path)} {value:.4g}" if isinstance(value, float) else f"{short(path)} {value}"
-                       for path, value in trial.sample.items())  # fmt: skip
-    told = results.config.goals.show(trial.last)
-    return f"trial {trial.number}, {WORDS[trial.state]}, {trial.epochs} epochs<br>{told}<br>{sample}"
-
-
-def hypervolume(results: Results, box: Box) -> go.Figure:
-    """The hypervolume after each trial with a result."""
-    trials = results.reached(1)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[trial.number for trial in trials], y=box.course([trial.last for trial in trials]), mode="lines",
-        line={"shape": "hv", "width": 2, "color": BLUE}, hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
-    )  # fmt: skip
-    return themed(figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume, share of the box"), 300)
-
-
 def curves(results: Results) -> go.Figure:
     """The objective by epoch: Optuna's line for each trial, those that ended alike as one trace; the best on top."""
     best, goal = results.ranked()[0], results.config.goal
@@ -195,7 +146,7 @@ def curves(results: Results) -> go.Figure:
             _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2)
     _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6)
     figure.update_layout(xaxis_title="epoch", yaxis_title=goal.title, showlegend=True, hovermode="closest")
-    return _scaled(themed(figure, 440), goal)
+    return scaled(themed(figure, 440), goal)
 
 
 def _add_curves(
@@ -229,7 +180,7 @@ def rungs(rungs: Sequence[Rung], goal: Objective) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(boxmode="group", yaxis_title=goal.title, showlegend=True)
     figure.update_xaxes(categoryorder="array", categoryarray=[f"epoch {rung.epoch}" for rung in rungs])
-    return _scaled(themed(figure), goal)
+    return scaled(themed(figure), goal)
 
 
 def timeline(study: optuna.Study) -> go.Figure:
@@ -268,4 +219,4 @@ def best_by_epochs(searches: Sequence[Results]) -> go.Figure:
     figure.update_layout(
         xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {goal.title} so far", showlegend=True
     )
-    return _scaled(themed(figure), goal)
+    return scaled(themed(figure), goal)

@@ -13,7 +13,6 @@ from ffsnn.fields import short
 from ffsnn.training.run_folder import CONFIG
 from search.hints import command
 from search.objectives import Objective
-from search.pareto.front import Box
 from search.progress import clock
 from search.registries import SCHEDULERS
 from search.report import figures
@@ -48,34 +47,6 @@ def best(results: Results) -> Section:
         ),
         Code(command("retrain", results.name)),
     ])  # fmt: skip
-
-
-def front(results: Results) -> list[Section]:
-    """The front of several objectives, as a picture and a table; nothing for one objective."""
-    goals, trials = results.config.goals, results.reached(1)
-    if len(goals.objectives) == 1:
-        return []
-    points = sorted(results.front(), key=lambda trial: goals.standing(trial.last).costs)
-    if not points:
-        return [Section("The front", [Text("No trial has a result that keeps all limits.")])]
-    box = Box.around(goals, [trial.last for trial in trials])
-    rows = tuple(
-        (str(trial.number), *(it.show(value) for it, value in zip(goals.measured, trial.last, strict=True)),
-         str(trial.epochs))
-        for trial in points
-    )  # fmt: skip
-    share = box.share([trial.last for trial in trials])
-    return [Section("The front", [
-        Figures((figures.front(results),)),
-        Table(("trial", *(it.title for it in goals.measured), "epochs"), rows),
-        note(f"The {len(points)} of {len(trials)} trials that no other one dominates"
-             f"{' among those that keep ' + ', '.join(map(str, goals.limits)) if goals.limits else ''}, each after its "
-             f"last epoch, those that were stopped early too. The picture has the first two objectives. As files:"),
-        Code(command("best", results.name, "--front")),
-        Figures((figures.hypervolume(results, box),)),
-        note(f"Hypervolume {share:.3f}: the share that the front dominates of the box {box}. The last corner is the "
-             f"reference point: of a cost its limit, else the largest that a trial had."),
-    ])]  # fmt: skip
 
 
 def history(results: Results) -> Section:
