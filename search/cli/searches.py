@@ -154,6 +154,7 @@ def best(
 def retrain(
     name: Annotated[str, typer.Argument(help="of the search")],
     top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
     epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
     concurrency: Annotated[int | None, typer.Option(help="trainings at once (default: the search's)")] = None,
@@ -176,6 +177,8 @@ def retrain(
     at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
+    from search.store.folder import SearchFolder
+    from search.tracking import best
 
     with held_back():  # as in `search`
         from search.retrain.retrain import Request, retrain
@@ -188,6 +191,8 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
+    if front:
+        top = len(best.front(SearchFolder.open(mlruns, name)))
     outcome = retrain(mlruns, name, Request(top, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))

@@ -1,6 +1,6 @@
 """A search's best configurations: from its folder, or from MLflow alone, where only the tracking address is known.
 
-Both rank by one rule (`search.store.folder.place`). In MLflow a configuration is the run's
+Both rank by one rule (`search.pareto.front.ranking`). In MLflow a configuration is the run's
 `config.json`, whose values have their types; parameters are text.
 """
 
