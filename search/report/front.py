@@ -56,7 +56,7 @@ def _picture(results: Results) -> go.Figure:
             figure.add_scatter(
                 x=[trial.last[1] for trial in group], y=[trial.last[0] for trial in group], name=name,
                 mode="lines+markers" if group is points and len(goals.objectives) == 2 else "markers",
-                line={"shape": "hv" if other.direction == "minimize" else "vh", "width": 1.5},
+                line={"shape": "hv", "width": 1.5},
                 marker={"symbol": symbol, "color": color, "size": 8},
                 customdata=[_about(trial, results) for trial in group], hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
