@@ -126,7 +126,7 @@ def run(sampler: str, trials: int, nodes: int, seconds: float, say: Any) -> list
             "name": "scale", "space": space, "trials": trials, "epochs": EPOCHS, "sampler": sampler, "device": "cpu",
         })  # fmt: skip
         folder = FormulaFolder(Path(home))
-        study = JournalStore(folder, config.goal.direction).opened(say)
+        study = JournalStore(folder, config.goals.directions).opened(say)
         session = Session(folder, config, Slots(), 0, lambda _: searcher, say)  # type: ignore[arg-type]
         searcher = FormulaSearcher(session, study, [])
         return _course(searcher, nodes * SLOTS_A_NODE, seconds, trials, folder.study_file, say)

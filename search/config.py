@@ -4,15 +4,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ffsnn.config import RunConfig
 from ffsnn.fields import named_parts, registry_of
 from ffsnn.parts.registry import Registry
 from ffsnn.validation import Config
 from search import objectives
+from search.pareto.goals import Goals, canonical_limits
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.settings import redacted, without_password
 from spaces.parameter import Choice, Value
@@ -37,7 +38,10 @@ class SearchConfig(Config):
     time_budget: float | None = Field(
         None, gt=0, description="minutes after which no trial goes on, counted over resumes"
     )
-    objective: Annotated[str, OBJECTIVES] = Field(objectives.DEFAULT, description="what the search is after")
+    objective: Annotated[str, objectives.Named()] = Field(
+        objectives.DEFAULT, description="what the search is after; several with commas between"
+    )
+    limit: tuple[str, ...] = Field((), description="what trials are to keep, such as 'synops<=2e6'")
     sampler: Annotated[str, SAMPLERS] = Field("forecast", description="how the next point is suggested")
     scheduler: Annotated[str, SCHEDULERS] = Field(
         "promotion", description="which trials go on, and which are stopped early"
@@ -78,6 +82,23 @@ class SearchConfig(Config):
         if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
             raise ValueError(f"must be names of searches, such as 'first,second', but got {names!r}")
         return tuple(dict.fromkeys(stripped for name in listed if (stripped := name.strip())))
+
+    @field_validator("limit")
+    @classmethod
+    def _are_limits(cls, limits: tuple[str, ...]) -> tuple[str, ...]:
+        return canonical_limits(limits)
+
+    @model_validator(mode="after")
+    def _goals_are_taken(self) -> Self:
+        """A sampler and a scheduler must be able to look at several objectives, or at limits."""
+        if self.goals.is_plain:
+            return self
+        asked = "several objectives" if len(self.goals.objectives) > 1 else "limits"
+        for kind, registry, name in (("sampler", SAMPLERS, self.sampler), ("scheduler", SCHEDULERS, self.scheduler)):
+            able: list[str] = [it for it, part in registry.items() if part.several]
+            if name not in able:
+                raise ValueError(f"{asked} need a {kind} that takes them ({', '.join(able)}), but got {kind}={name}")
+        return self
 
     @field_validator("gpus_per_trial", mode="before")
     @classmethod
@@ -136,8 +157,13 @@ class SearchConfig(Config):
 
     @property
     def goal(self) -> "Objective":
-        """The objective that is named."""
-        return OBJECTIVES[self.objective]
+        """The objective that is named, the first one of several."""
+        return self.goals.objectives[0]
+
+    @property
+    def goals(self) -> Goals:
+        """All objectives, and the limits."""
+        return Goals.parse(self.objective, self.limit)
 
     def named_parts(self) -> Iterator[tuple[Registry[Any], str]]:
         """The parts that it names."""
@@ -145,8 +171,8 @@ class SearchConfig(Config):
         yield from self.parts_of_trials()
 
     def parts_of_trials(self) -> Iterator[tuple[Registry[Any], str]]:
-        """The parts that its trials' processes need: the objective, the base's, and those that its space may choose."""
-        yield (OBJECTIVES, self.objective)
+        """The parts that its trials' processes need: objectives, the base's, and those that its space may choose."""
+        yield from ((OBJECTIVES, it.name) for it in self.goals.measured)
         yield from named_parts(self.space.base)
         for path, parameter in self.space.parameters.items():
             if isinstance(parameter, Choice) and (registry := registry_of(path)) is not None:

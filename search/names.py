@@ -1,13 +1,13 @@
 """Every name that leaves this package: metrics, tags, files, environment."""
 
-EPOCH = "epoch"  # what a trial reports to Tune, beside the objective
+EPOCH = "epoch"  # what a trial reports to Tune, beside its objectives
 
 OUT_OF_MEMORY = "out_of_memory"  # why a process of a trial failed
 PROBLEM = "problem"  # "reason: detail", in the last report of a trial that cannot go on
 
 # What a trial is given by the searcher.
-NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA, DATA_DIR, PARTS = (
-    "number", "folder", "threads", "objective", "rungs", "on_cluster", "exclusive", "veto", "own_data", "data_dir",
+NUMBER, FOLDER, THREADS, OBJECTIVES, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA, DATA_DIR, PARTS = (
+    "number", "folder", "threads", "objectives", "rungs", "on_cluster", "exclusive", "veto", "own_data", "data_dir",
     "parts",
 )  # fmt: skip
 
@@ -15,6 +15,7 @@ NUMBER, FOLDER, THREADS, OBJECTIVE, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DATA
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
     "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+FRONT = "front"  # before the number of a trial of the front, as the name of its configuration
 SHARED_DATA = "data"  # beside the searches: copies of data sets of one's own, for the nodes of a cluster
 PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works
 OWNER = "ffsnn.search"  # of a study in a database: the id of its search
@@ -28,7 +29,8 @@ REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "rep
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
-TAG_OBJECTIVE = "ffsnn.objective"
+TAG_OBJECTIVE, TAG_LIMIT = "ffsnn.objective", "ffsnn.limit"
+TAG_PARETO = "ffsnn.pareto"  # 1 on runs of the front
 TAG_ID = "ffsnn.search_id"  # a search keeps it when it is renamed; a copy of it has another
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"

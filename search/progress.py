@@ -9,8 +9,10 @@ from rich.console import Console
 
 from ffsnn.fields import short
 from search.config import SearchConfig
+from search.pareto import front
+from search.pareto.goals import Values
 from search.registries import SCHEDULERS
-from search.store.folder import TrialsFolder, place
+from search.store.folder import TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ class Counts:
     def __init__(
         self, config: SearchConfig, done: dict[str, int], running: set[int], resting: set[int], noun: str = "trial"
     ) -> None:
-        self.config, self.goal, self.noun = config, config.goal, noun
+        self.config, self.goals, self.noun = config, config.goals, noun
         self.done, self.running, self.resting = done, running, resting
-        self.last: dict[int, float] = {}  # each trial's last value of the objective
+        self.last: dict[int, Values] = {}  # all that is measured of each trial, after its last epoch
         self.epochs: dict[int, int] = {}  # of each trial
 
     @property
@@ -49,14 +51,16 @@ class Counts:
             parts.insert(2, f"{len(self.resting)} resting")
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
-        if (best := self.best()) is not None:
-            parts.append(f"best {self.goal.show(self.last[best])} ({self.noun} {best})")
+        if self.last and len(self.goals.objectives) > 1:
+            parts.append(front.said(self.goals, list(self.last.values())))
+        elif (best := self.best()) is not None:
+            parts.append(f"best {self.goals.objectives[0].show(self.last[best][0])} ({self.noun} {best})")
         return ", ".join(parts)
 
     def best(self) -> int | None:
         """The number of the best trial so far; None: none has an epoch."""
-        full, goal = self.config.epochs, self.goal
-        return min(self.last, key=lambda it: place(it, self.epochs[it], self.last[it], full, goal), default=None)
+        there = [(number, self.epochs[number], values) for number, values in self.last.items()]
+        return there[front.ranking(there, self.config.epochs, self.goals)[0]][0] if there else None
 
 
 class ProgressDisplay(threading.Thread):
@@ -75,7 +79,7 @@ class ProgressDisplay(threading.Thread):
         about: Callable[[TrialFolder], str] | None = None, noun: str = "trial",
     ) -> None:  # fmt: skip
         super().__init__(name="progress", daemon=True)
-        self.noun, self.goal = noun, config.goal
+        self.noun, self.goals = noun, config.goals
         self.counts = Counts(config, {"complete": 0, "pruned": 0, "failed": 0}, set(), set(), noun)
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
@@ -84,7 +88,7 @@ class ProgressDisplay(threading.Thread):
         self.last, self.epochs = self.counts.last, self.counts.epochs
         self._stop_asked = threading.Event()
         for trial in folder.trials():
-            if values := trial.values(config.goal):
+            if values := self.goals.values(trial):
                 self.epochs[trial.number], self.last[trial.number] = len(values), values[-1]
             if end := trial.end():
                 self._count(trial.number, end)
@@ -101,8 +105,8 @@ class ProgressDisplay(threading.Thread):
         """Count an event; True if the trial has ended."""
         number = event.number
         self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
-        if event.value is not None:
-            self.last[number] = event.value
+        if event.values:
+            self.last[number] = event.values
         if event.rests:
             self.running.discard(number)
             self.resting.add(number)
@@ -118,12 +122,15 @@ class ProgressDisplay(threading.Thread):
         self.console.print(f"{self.end_line(event)}  |  {self.line()}")
 
     def end_line(self, event: "TrialEvent") -> str:
-        """A trial that has ended: how, its value and its sample."""
+        """A trial that has ended: how, its values and its sample."""
         assert event.end
-        score = "no epoch" if event.value is None else f"{self.goal.show(event.value)} after {event.epoch} epochs"
+        score = f"{self.shown(event.values)} after {event.epoch} epochs" if event.values else "no epoch"
         why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
         sample = self.about(self.folder.trial(event.number))
         return f"{self.noun} {event.number:4d}  {event.end.state:8} {score:24} {sample}{why}"
+
+    def shown(self, values: Values) -> str:
+        return self.goals.objectives[0].show(values[0]) if self.goals.is_plain else self.goals.show(values)
 
     def _count(self, number: int, end: End) -> None:
         self.running.discard(number)

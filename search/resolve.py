@@ -16,6 +16,7 @@ from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
 from spaces.space import Space
 
+TRIED = 1000  # configurations from within a space, to see whether any keeps a limit
 AnySpace = str | Path | Mapping[str, Any] | Space
 
 
@@ -61,13 +62,30 @@ def _requested(
         "name": name, "space": loaded.model_dump(mode="json"), "space_name": stem,
         "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
     }  # fmt: skip
+    fresh |= {key: value for key in ("objective", "limit") if (value := getattr(loaded.budget, key))}
     if not SearchFolder.exists(home, name):
         config = _with_parts(parse(SearchConfig, fresh | changes))
         config.space.try_out(config.base)  # which has other epochs than the space's own
+        _can_be_kept(config)
         return config, False
     old = SearchFolder.open(home, name).config
     new = _with_parts(parse(SearchConfig, old.model_dump(mode="json") | fresh | changes))
     return _going_on(home, old, new), True
+
+
+def _can_be_kept(config: SearchConfig) -> None:
+    """Make sure that some configuration keeps the limits that follow from it alone.
+
+    Raises:
+        ConfigError: none of many that were tried does; the nearest is said.
+    """
+    if not any(limit.objective.by_config for limit in config.goals.limits):
+        return
+    tried = [*config.extremes(), *(config.space.apply(it, config.base) for it in config.space.draws(TRIED))]
+    broken = [config.goals.broken(it) for it in tried]
+    if all(broken):
+        _, rule = min(filter(None, broken))
+        raise ConfigError(f"no configuration of the space keeps its limits: {rule} is the nearest of {len(tried)}")
 
 
 def _with_parts(config: SearchConfig) -> SearchConfig:
@@ -122,6 +140,7 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
     use_parts(options["use"], options["trust"], home, options["resume"] or options["name"])
     asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
     asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
+    asked["limit"] = options["limit"] or None
     del asked["space"]
     fields = assignments(options["set_fields"] or ())
     return home, *requested(home, options["space"], options["name"], options["resume"], asked, fields)

@@ -51,6 +51,8 @@ class Budget(Config):
     epochs: int = Field(20, ge=1, description="of a trial at full length")
     grace_epochs: int = Field(1, ge=1, description="the first rung: no trial is stopped earlier")
     reduction_factor: int = Field(3, ge=2, description="one in so many goes on to the next rung")
+    objective: str | tuple[str, ...] = Field((), description="what a search is after; left out: the accuracy")
+    limit: tuple[str, ...] = Field((), description="what trials are to keep, such as 'synops<=2e6'")
 
 
 class Space(Config):

@@ -1,9 +1,9 @@
 """The rules of the house, read from the source files without importing them.
 
-`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"), within `search` store <- study <- cluster <- execution,
-and no files in a circle; nothing is unpickled; Ray Tune executes but does not remember, and what is private of Ray and
-of Optuna is named in one file each; no file leads to another host, such as a package registry, or is named for being
-useful; no folder is crowded.
+`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"), within `search` pareto <- store <- study <- cluster <-
+execution, and no files in a circle; nothing is unpickled; Ray Tune executes but does not remember, and what is private
+of Ray and of Optuna is named in one file each; no file leads to another host, such as a package registry, or is named
+for being useful; no folder is crowded.
 """
 
 import ast
@@ -26,7 +26,7 @@ PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "she
 # The search folder is the one truth. Each of these would keep a second one.
 FORBIDDEN_IN_SEARCH = {"OptunaSearch", "MLflowLoggerCallback", "Tuner.restore"}
 NAMELESS = {"util", "utils", "helper", "helpers", "manager"}
-FLOORS = ("store", "study", "cluster", "execution")  # of search/: each imports from those before it
+FLOORS = ("pareto", "store", "study", "cluster", "execution")  # of search/: each imports from those before it
 TOP = {"search.api", "search.launch", "search.preflight", "search.progress", "search.resolve"}  # no floor imports these
 PRIVATE = {"ray": "search/cluster/ray_private.py", "optuna": "search/study/optuna_private.py"}
 CROWD = 15  # Python files of a folder at most

@@ -39,7 +39,8 @@ def search(
         str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped", rich_help_panel=WHAT)
     ] = None,
     set_fields: SetFields = None,
-    objective: Annotated[str | None, field("objective", WHAT)] = None,
+    objective: Annotated[str | None, field("objective", WHAT, "NAME[,NAME...]")] = None,
+    limit: Annotated[list[str] | None, field("limit", WHAT, "NAME<=NUMBER")] = None,
     sampler: Annotated[str | None, field("sampler", WHAT)] = None,
     scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
     seed: Annotated[int | None, field("seed", WHAT)] = None,
@@ -117,6 +118,9 @@ doctor.__annotations__ = search.__annotations__ | {"report": ForAnIssue}
 def best(
     name: Annotated[str, typer.Argument(help="of the search")],
     top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
+    front: Annotated[
+        bool, typer.Option("--front", help="all that no other trial dominates, of several objectives")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
@@ -129,7 +133,7 @@ def best(
     from ffsnn import atomic
     from ffsnn.fields import named_parts
     from ffsnn.parts import own
-    from search.names import BEST_FILE
+    from search.names import BEST_FILE, FRONT
     from search.resolve import use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
@@ -138,14 +142,20 @@ def best(
     at_least_one(top=top)
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
+    if front:
+        found = best.front(SearchFolder.open(mlruns, name))
+        print(best.table(found), file=sys.stderr)
+    else:
+        found = best.best(mlruns, name, top, tracking_uri, lambda line: print(line, file=sys.stderr))
     print("---\n".join(it.yaml() for it in found), end="")
-    if tracking_uri or not SearchFolder.exists(mlruns, name):
+    if (not front and tracking_uri) or not SearchFolder.exists(mlruns, name):
         print(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}", file=sys.stderr)
         return
     folder = SearchFolder.open(mlruns, name).path
     stem, suffix = BEST_FILE.split(".")
     files = [folder / (BEST_FILE if top == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
+    if front:
+        files = [folder / f"{FRONT}-{it.trial}.{suffix}" for it in found]
     for file, it in zip(files, found, strict=True):
         atomic.write(file, it.yaml())
     named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
@@ -155,6 +165,7 @@ def best(
 def retrain(
     name: Annotated[str, typer.Argument(help="of the search")],
     top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
     epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
     concurrency: Annotated[int | None, typer.Option(help="trainings at once (default: the search's)")] = None,
@@ -177,6 +188,8 @@ def retrain(
     at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
+    from search.store.folder import SearchFolder
+    from search.tracking import best
 
     with held_back():  # as in `search`
         from search.retrain.retrain import Request, retrain
@@ -189,6 +202,8 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
+    if front:
+        top = len(best.front(SearchFolder.open(mlruns, name)))
     outcome = retrain(mlruns, name, Request(top, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))

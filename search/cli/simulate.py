@@ -39,7 +39,10 @@ def simulate(
     trust: Trust = False,
 ) -> None:  # fmt: skip
     """Compare samplers and schedulers on recorded learning curves: no training, minutes instead of days."""
+    from dataclasses import replace
+
     from ffsnn import atomic
+    from ffsnn.validation import ConfigError
     from search.objectives import DEFAULT
     from search.report.document import markdown
     from search.report.page import page
@@ -66,6 +69,9 @@ def simulate(
         console.print(f"{found.name} has {plan.trials} configurations: --trials {plan.trials}")
     pairs = [(one, other) for one in sampler.split(",") for other in scheduler.split(",")]
     config, *_ = (experiment.config_of(found, pair, plan, 0) for pair in pairs)
+    if not config.goals.is_plain:
+        raise ConfigError(f"a simulation compares by one objective, but got {objective!r}: name one of them")
+    plan = replace(plan, objective=config.objective)
     with Progress(console, len(pairs) * seeds) as progress:
         done = experiment.run(found, pairs, plan, seeds, progress.step)
     told = document(Answers(found, config.goal), done, plan, config)

@@ -92,7 +92,8 @@ class TableDisplay(ProgressDisplay):
 
     def _row(self, number: int, state: str, pace: str, note: str) -> Row:
         epoch = f"{self.epochs.get(number, 0)}/{self.config.epochs}"
-        return Row(number, state, epoch, self.goal.show(self.last.get(number)), pace, note)
+        values = self.last.get(number)
+        return Row(number, state, epoch, self.shown(values) if values else "-", pace, note)
 
     def running_rows(self, most: int) -> tuple[list[Row], int]:
         """Running trials, `most` of them, and the number of those that are left out."""
@@ -115,7 +116,8 @@ class TableDisplay(ProgressDisplay):
 
     @property
     def head(self) -> tuple[str, ...]:
-        return self.noun, "state", "epoch", self.goal.title.removeprefix("validation "), "s/epoch", ""
+        titles = ", ".join(it.title.removeprefix("validation ") for it in self.goals.objectives)
+        return self.noun, "state", "epoch", titles, "s/epoch", ""
 
     def best_line(self) -> str:
         number = self.counts.best()
@@ -210,5 +212,5 @@ def kept(display: ProgressDisplay) -> str:
         names = ", ".join(f"{number} (epoch {counts.epochs.get(number, 0)})" for number in open_[:LAST])
         parts.append(f"{len(open_)} go on: {names}" + (", ..." if len(open_) > LAST else ""))
     if (best := counts.best()) is not None:
-        parts.append(f"best {display.goal.show(counts.last[best])} ({display.noun} {best})")
+        parts.append(f"best {display.shown(counts.last[best])} ({display.noun} {best})")
     return f"kept from before: {sum(counts.epochs.values())} epochs; {', '.join(parts)}"

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ffsnn.fields import short
+from search.pareto import front
 from search.progress import clock, describe
 from search.store.folder import SearchFolder
 from search.store.results import ENOUGH, Results, TrialResult, epochs_of
@@ -25,12 +26,25 @@ def summary(folder: SearchFolder, console: Console) -> None:
     if failed := results.of("failed"):
         ends = [End("failed", trial.reason, trial.detail) for trial in failed]
         console.print(f"{len(failed)} trials failed: {by_reason(ends)}")
-    ranked, goal = results.ranked(), results.config.goal
+    ranked, goal, goals = results.ranked(), results.config.goal, results.config.goals
     if not ranked:
         console.print("no trial has finished an epoch")
         return
-    for line in best_tables(results, ranked[:BEST], console):
+    several, all_values = len(goals.objectives) > 1, [trial.last for trial in ranked]
+    shown, title = ranked[:BEST], f"best {min(BEST, len(ranked))} of {len(ranked)} trials"
+    if (near := front.nearest(goals, all_values)) is not None:
+        console.print(
+            f"no trial keeps {', '.join(map(str, goals.limits))}: the nearest is trial {ranked[near].number} with "
+            f"{goals.show(ranked[near].last)}"
+        )
+    elif several:
+        shown = results.front()
+        title = f"the front, {len(shown)} of {len(ranked)} trials"
+    for line in best_tables(results, shown, title, console):
         console.print(line)
+    if several:
+        box = front.Box.around(goals, all_values)
+        console.print(f"hypervolume {box.share(all_values):.3f} of the box {box}")
     scores = [trial.values[-1] for trial in ranked]
     console.print(
         f"all {len(scores)} at their last epoch: {goal.show(min(scores))} to {goal.show(max(scores))}, "
@@ -41,17 +55,22 @@ def summary(folder: SearchFolder, console: Console) -> None:
             console.print(line)
 
 
-def best_tables(results: Results, best: Sequence[TrialResult], console: Console) -> list[Table | str]:
+def best_tables(
+    results: Results, best: Sequence[TrialResult], title: str, console: Console
+) -> list[Table | str]:  # fmt: skip
     """A row a trial with what differs between them, in as many tables as the console's width asks for; what is the
     same for all is a line of its own."""
-    goal = results.config.goal
+    measured = results.config.goals.measured
     paths = [path for path in results.config.space.parameters if any(path in trial.sample for trial in best)]
     same: Sample = {}
     if len(best) > 1:
         same = {path: best[0].sample[path] for path in paths
                 if all(path in it.sample and it.sample[path] == best[0].sample[path] for it in best)}  # fmt: skip
     columns = [
-        (goal.title.removeprefix("validation "), [goal.show(trial.values[-1]) for trial in best]),
+        *(
+            (it.title.removeprefix("validation "), [it.show(trial.last[at]) for trial in best])
+            for at, it in enumerate(measured)
+        ),
         ("epochs", [str(trial.epochs) for trial in best]),
         *((short(path), [_shown(trial.sample, path) for trial in best]) for path in paths if path not in same),
     ]
@@ -62,10 +81,9 @@ def best_tables(results: Results, best: Sequence[TrialResult], console: Console)
         if len(narrower := _split(key, columns, width)) > len(parts):
             break
         parts = narrower
-    title = f"{results.name}: best {len(best)} of {len(results.reached(1))} trials"
     drawn: list[Table | str] = []
     for part in parts:
-        table = Table(title=None if drawn else title)
+        table = Table(title=None if drawn else f"{results.name}: {title}")
         for name, _ in [key, *part]:
             table.add_column(name, justify="right")
         for row in zip(numbers, *(cells for _, cells in part), strict=True):

@@ -13,7 +13,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.config import SearchConfig
-from search.execution.rungs import Rungs
+from search.execution.rungs import FrontRung, Rung, Rungs
 from search.names import EPOCH, NUMBER
 from search.store.folder import TrialsFolder
 
@@ -51,15 +51,15 @@ class Promotion(PausingScheduler):
 
     def __init__(self, config: SearchConfig) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.objective, self.full = config.goal, config.epochs
+        self.goals, self.full = config.goals, config.epochs
         self.finished = False  # a trial has come to its full length
         epochs = [epoch for epoch in config.milestones if epoch < config.epochs]
-        self.rungs = Rungs(epochs, config.rungs[1], config.trials)
+        self.rungs = Rungs(epochs, config.rungs[1], config.trials, Rung if self.goals.is_plain else FrontRung)
 
     def refill(self, folder: TrialsFolder, reopened: str | None = None) -> None:
         """Have each trial where its folder says it is; those that ended for a reason `reopened` as if they rested."""
         for trial in folder.trials():
-            costs, end = [self.objective.cost(value) for value in trial.values(self.objective)], trial.end()
+            costs, end = [self.goals.cost(values) for values in self.goals.values(trial)], trial.end()
             self.finished |= len(costs) >= self.full
             for rung in self.rungs.rungs:
                 if len(costs) >= rung.epoch:
@@ -69,13 +69,13 @@ class Promotion(PausingScheduler):
                 self._untrainable(trial.number)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number, epoch, value = trial.config[NUMBER], result[EPOCH], result[self.objective.name]
-        if not math.isfinite(value):
+        number, epoch, values = trial.config[NUMBER], result[EPOCH], self.goals.told(result)
+        if not all(map(math.isfinite, values)):
             self._untrainable(number)
             return str(TrialScheduler.STOP)
         if epoch not in self.rungs.at:
             return str(TrialScheduler.CONTINUE)
-        self.rungs.arrive(number, epoch, self.objective.cost(value))
+        self.rungs.arrive(number, epoch, self.goals.cost(values))
         if self.rungs.next() == (number, epoch):
             self.rungs.leave(number, epoch)
         return str(TrialScheduler.STOP if self.rests(number) else TrialScheduler.CONTINUE)
@@ -83,7 +83,7 @@ class Promotion(PausingScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """A trial's last report: at its full length, or that it diverged or was dead."""
         self.finished |= result.get(EPOCH, 0) >= self.full
-        if not math.isfinite(result.get(self.objective.name, math.nan)):
+        if not all(map(math.isfinite, self.goals.told(result))):
             self._untrainable(trial.config[NUMBER])
 
     def rests(self, number: int) -> bool:
@@ -112,4 +112,4 @@ class Promotion(PausingScheduler):
         """One that diverged or was dead came to the next rung as the worst."""
         to_come = [rung.epoch for rung in self.rungs.rungs if number not in rung.cost]
         if to_come:
-            self.rungs.arrive(number, to_come[0], math.inf, resting=False)
+            self.rungs.arrive(number, to_come[0], self.goals.lost, resting=False)

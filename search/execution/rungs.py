@@ -5,24 +5,84 @@ rung, and goes on when it is among the best `1/factor` of all that have come to 
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-Place = tuple[float, int]  # cost at a rung, the less the better, and the trial's number, which breaks ties
+from search.pareto import vectors
+
+Place = tuple[Any, int]  # cost at a rung, the less the better, and the trial's number, which breaks ties
 
 
 @dataclass
 class Rung:
-    """An epoch at which trials are compared, and those that have come to it."""
+    """An epoch at which trials are compared by a number, and those that have come to it."""
 
     epoch: int
     came: list[Place] = field(default_factory=list)  # all, best first
     resting: list[Place] = field(default_factory=list)  # those that have not gone on, best first
-    cost: dict[int, float] = field(default_factory=dict)  # of each that came
+    cost: dict[int, Any] = field(default_factory=dict)  # of each that came
 
     def rank(self, place: Place) -> int:
         """Number of those that came and are better."""
         return bisect.bisect_left(self.came, place)
+
+    def arrive(self, number: int, cost: Any, resting: bool) -> None:
+        """One more has come."""
+        self.cost[number] = cost
+        bisect.insort(self.came, (cost, number))
+        if resting:
+            bisect.insort(self.resting, (cost, number))
+
+    def leave(self, number: int) -> None:
+        """One rests no more."""
+        del self.resting[bisect.bisect_left(self.resting, (self.cost[number], number))]
+
+    def best(self) -> tuple[int, int] | None:
+        """The best one that rests, and its rank among all that came; None: none rests."""
+        return (self.resting[0][1], self.rank(self.resting[0])) if self.resting else None
+
+    def beyond(self, good: int) -> list[int]:
+        """Those that rest and will not be among the best `good`, whoever else comes: ranks only get worse."""
+        first = bisect.bisect_left(self.resting, good, key=self.rank)
+        return [number for _, number in self.resting[first:]]
+
+
+@dataclass
+class FrontRung(Rung):
+    """A rung at which trials are compared by several objectives, or within limits: costs are `vectors.Standing`.
+
+    The order is that of all that have come, in whichever sequence they came.
+    """
+
+    order: Callable[[Sequence[Any]], list[int]] = vectors.order
+    ahead: Callable[[Sequence[Any]], list[int]] = vectors.ahead
+    ranked: list[int] = field(default_factory=list)  # numbers of all that came, best first
+    at_rest: set[int] = field(default_factory=set)
+
+    def arrive(self, number: int, cost: Any, resting: bool) -> None:
+        self.cost[number] = cost
+        self.ranked.clear()
+        if resting:
+            self.at_rest.add(number)
+
+    def leave(self, number: int) -> None:
+        self.at_rest.remove(number)
+
+    def best(self) -> tuple[int, int] | None:
+        if not self.at_rest:
+            return None
+        if not self.ranked:
+            numbers = sorted(self.cost)
+            self.ranked = [numbers[at] for at in self.order([self.cost[number] for number in numbers])]
+        return next((number, rank) for rank, number in enumerate(self.ranked) if number in self.at_rest)
+
+    def beyond(self, good: int) -> list[int]:
+        if not self.at_rest or len(self.cost) <= good:
+            return []
+        numbers = sorted(self.cost)
+        ahead = dict(zip(numbers, self.ahead([self.cost[number] for number in numbers]), strict=True))
+        return [number for number in sorted(self.at_rest) if ahead[number] >= good]
 
 
 class Rungs:
@@ -32,29 +92,29 @@ class Rungs:
         epochs: at which trials are compared.
         factor: one in so many goes on.
         trials: how many there will be.
+        rung: makes a rung: how trials are compared.
     """
 
-    def __init__(self, epochs: Sequence[int], factor: int, trials: int) -> None:
-        self.rungs = [Rung(epoch) for epoch in epochs]
+    def __init__(
+        self, epochs: Sequence[int], factor: int, trials: int, rung: Callable[[int], Rung] = Rung
+    ) -> None:  # fmt: skip
+        self.rungs = [rung(epoch) for epoch in epochs]
         self.at = {rung.epoch: rung for rung in self.rungs}
         self.factor, self.trials = factor, trials
         self.resting: dict[int, int] = {}  # number of each trial that rests -> the epoch of its rung
 
-    def arrive(self, number: int, epoch: int, cost: float, resting: bool = True) -> None:
+    def arrive(self, number: int, epoch: int, cost: Any, resting: bool = True) -> None:
         """A trial has come to a rung; told again, it changes nothing."""
         rung = self.at[epoch]
         if number in rung.cost:
             return
-        rung.cost[number] = cost
-        bisect.insort(rung.came, (cost, number))
+        rung.arrive(number, cost, resting)
         if resting:
-            bisect.insort(rung.resting, (cost, number))
             self.resting[number] = epoch
 
     def leave(self, number: int, epoch: int) -> None:
         """A trial goes on from a rung, or has ended there."""
-        rung = self.at[epoch]
-        del rung.resting[bisect.bisect_left(rung.resting, (rung.cost[number], number))]
+        self.at[epoch].leave(number)
         del self.resting[number]
 
     def next(self) -> tuple[int, int] | None:
@@ -63,28 +123,28 @@ class Rungs:
         The last rungs come first, and at each the best trial.
         """
         for rung in reversed(self.rungs):
-            if rung.resting and rung.rank(rung.resting[0]) < len(rung.came) // self.factor:
-                return rung.resting[0][1], rung.epoch
+            if (found := rung.best()) and found[1] < len(rung.cost) // self.factor:
+                return found[0], rung.epoch
         return None
 
     def last(self) -> tuple[int, int] | None:
         """The trial that is to go on where there will be no more trials and no one has earned it: the best one of the
         last rung that any came to, as in successive halving of a fixed number, which always leaves one."""
         for rung in reversed(self.rungs):
-            if rung.resting:
-                return rung.resting[0][1], rung.epoch
+            if found := rung.best():
+                return found[0], rung.epoch
         return None
 
     def hopeless(self) -> Iterator[tuple[int, int]]:
         """Trials, with the epochs of their rungs, that will not go on whatever is still to come.
 
-        Ranks only get worse, so it is enough that even with all trials that may yet come to a rung one in `factor` of
-        them would not reach down to it. The best of a rung always may go on (`last`).
+        It is enough that even with all trials that may yet come to a rung one in `factor` of them would not reach down
+        to it. The best of a rung always may go on (`last`).
         """
         most = self.trials  # that may come to the rung in all
         for rung in self.rungs:
             good = max(most // self.factor, 1)
-            first = bisect.bisect_left(rung.resting, good, key=rung.rank)
-            yield from ((number, rung.epoch) for _, number in rung.resting[first:])
-            to_come = max(most - len(rung.came), 0)
-            most = len(rung.came) - len(rung.resting) + first + to_come
+            gone = rung.beyond(good)
+            yield from ((number, rung.epoch) for number in gone)
+            to_come = max(most - len(rung.cost), 0)
+            most = len(rung.cost) - len(gone) + to_come

@@ -17,6 +17,7 @@ class Scheduler(ABC):
     """Stops trials that do not pay."""
 
     stop_reason: str | None = None  # in the record of the trials that it stops; None: it stops none
+    several = False  # it compares by several objectives, and by limits
     rests = False  # trials may rest at a rung, and go on later
 
     def milestones(self, config: "SearchConfig") -> list[int]:
@@ -70,7 +71,7 @@ class Promoted(Scheduler):
     (`search.execution.promotion`)."""
 
     stop_reason = "promotion"
-    rests = True
+    several = rests = True
 
     def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from search.execution.promotion import Promotion
@@ -89,12 +90,17 @@ class Promoted(Scheduler):
 
     def describe(self, config: "SearchConfig") -> str:
         first, factor = config.rungs
-        return f"ASHA by promotion: a trial rests after epoch {first}, and goes on if it is among the best 1/{factor}"
+        how = "" if config.goals.is_plain else ", by non-dominated rank and an epsilon-net (MO-ASHA)"
+        return (
+            f"ASHA by promotion: a trial rests after epoch {first}, and goes on if it is among the best 1/{factor}{how}"
+        )
 
 
 @register("none")
 class Unscheduled(Scheduler):
     """Every trial runs to its end."""
+
+    several = True
 
     def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from ray.tune.schedulers import FIFOScheduler

@@ -32,7 +32,7 @@ class FolderSearcher(Searcher):
     """
 
     def __init__(self, session: Session, waiting: list[int]) -> None:
-        self.objective = session.config.goal
+        self.objective, self.goals = session.config.goal, session.config.goals
         super().__init__(metric=self.objective.name, mode=self.objective.mode)
         self.session, self.folder, self.search = session, session.folder, session.config
         self.stop, self.say = session.stop, session.say
@@ -90,7 +90,7 @@ class FolderSearcher(Searcher):
         self.session.tell(TrialEvent(number))
         return {
             names.NUMBER: number, names.FOLDER: str(Path(trial.path)), names.THREADS: self.session.resources.cpus,
-            names.OBJECTIVE: self.objective.name, names.RUNGS: self.search.milestones,
+            names.OBJECTIVES: [it.name for it in self.goals.measured], names.RUNGS: self.search.milestones,
             names.ON_CLUSTER: self.search.address is not None, names.EXCLUSIVE: exclusive,
             names.VETO: self.search.veto, names.OWN_DATA: self.session.own_data,
             names.DATA_DIR: self.search.data_dir, names.PARTS: self._parts,
@@ -121,7 +121,7 @@ class FolderSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if names.PROBLEM not in result:
-            self.session.tell(TrialEvent(self.live[trial_id], result[names.EPOCH], result[self.objective.name]))
+            self.session.tell(TrialEvent(self.live[trial_id], result[names.EPOCH], self.goals.told(result)))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial = self.folder.trial(self.live.pop(trial_id))
@@ -146,7 +146,7 @@ class FolderSearcher(Searcher):
         assert self.pausing
         self.resting.add(trial.number)
         self.on_trial_rest(trial)
-        values = trial.values(self.objective)
+        values = self.goals.values(trial)
         self.session.tell(TrialEvent(trial.number, len(values), values[-1], rests=True))
         self.hopeless.update(self.pausing.given_up())
         ending = self.hopeless & self.resting  # another may have come to its rung, and be on its way to its rest
@@ -168,8 +168,8 @@ class FolderSearcher(Searcher):
         self.on_trial_end(trial)
         self.ends.append(end)
         self.failed += [end] if end.is_failure else []
-        values = trial.values(self.objective)
-        self.session.tell(TrialEvent(trial.number, len(values), values[-1] if values else None, end))
+        values = self.goals.values(trial)
+        self.session.tell(TrialEvent(trial.number, len(values), values[-1] if values else (), end))
         ended, failed = len(self.ends), len(self.failed)
         if ended >= AT_LEAST and failed > self.search.max_failed * ended:
             self.stop.ask(f"{failed} of {ended} trials have failed ({by_reason(self.failed)})", failed=True)

@@ -23,7 +23,7 @@ class TrialEvent:
 
     number: int
     epoch: int = 0
-    value: float | None = None  # of the objective
+    values: tuple[float, ...] = ()  # of what is measured (`search.pareto.goals`), after that epoch
     end: End | None = None
     rests: bool = False  # no process has it, and it may go on later
 

@@ -13,6 +13,7 @@ from search.study import samplers, sampling
 from search.study.reconcile import reconcile, report_progress, report_to_study
 from spaces.parameter import Sample
 
+WITHIN_LIMITS = 10  # times that the sampler is asked for a point that keeps the limits, before chance is
 ATTEMPTS = 100  # points for a trial, of which the first that breaks no rule is taken
 
 
@@ -78,28 +79,33 @@ class StudySearcher(FolderSearcher):
         Raises:
             ConfigError: all that were tried break one.
         """
+        by = "random" if first else self.search.sampler
         for attempt in range(first, first + ATTEMPTS):
-            sample = self._suggested(number, attempt)
+            sample = self._suggested(number, attempt, by)
             try:
-                return sample, self.search.space.apply(sample, self.base)
+                run = self.search.space.apply(sample, self.base)
             except ConfigError as error:
-                broken = str(error)
+                broken, by = str(error), "random"
+            else:
+                if (over := self.goals.broken(run)) is None:
+                    return sample, run
+                broken, by = f"the limit {over[1]}", by if attempt < WITHIN_LIMITS else "random"
+                continue
             if attempt == 0:
                 self.say(f"trial {number}: what was suggested breaks a rule, and gives way to another point: {broken}")
         raise ConfigError(
-            f"each of {ATTEMPTS} points of the space breaks a rule ({broken}): correct the space, and search under "
-            f"another --name"
+            f"each of {ATTEMPTS} points of the space breaks a rule ({broken}): correct the space or the limits, and "
+            f"search under another --name"
         )
 
-    def _suggested(self, number: int, attempt: int) -> Sample:
+    def _suggested(self, number: int, attempt: int, by: str) -> Sample:
         if attempt == 0 and number < len(self.search.first):
             return dict(self.search.first[number])
-        name = self.search.sampler if attempt == 0 else "random"
-        sampler = samplers.build(name, self.search, number, attempt)
-        return sampling.draw(self.search.space, samplers.seen_by(name, self.study), sampler, number)
+        sampler = samplers.build(by, self.search, number, attempt)
+        return sampling.draw(self.search.space, samplers.seen_by(by, self.study), sampler, number)
 
     def on_trial_rest(self, trial: TrialFolder) -> None:
-        report_progress(self.study, trial, self.objective)
+        report_progress(self.study, trial, self.goals)
 
     def on_trial_end(self, trial: TrialFolder) -> None:
-        report_to_study(self.study, trial, self.objective)
+        report_to_study(self.study, trial, self.goals)

@@ -64,7 +64,7 @@ class TrialTrainable(Trainable):
         with self._failure_recorded():
             for path, sha256 in config[names.PARTS]:
                 own.use(path, sha256)
-            self.objective = OBJECTIVES[config[names.OBJECTIVE]]
+            self.objectives = [OBJECTIVES[name] for name in config[names.OBJECTIVES]]
         torch.cuda.empty_cache()  # what PyTorch keeps back of the trial before is another process's room
 
     def _begin(self) -> Run:
@@ -108,12 +108,13 @@ class TrialTrainable(Trainable):
                 return self._stopped("disk_full", error)
         done = metrics.epoch >= self.run.trainer.learning.epochs
         config = self.run.trainer.config
-        value = self.objective.value(metrics, lambda: config)
-        return {names.EPOCH: metrics.epoch, self.objective.name: value, "done": done}
+        values = {it.name: it.value(metrics, lambda: config) for it in self.objectives}
+        return {names.EPOCH: metrics.epoch, **values, "done": done}
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
         self.run = None  # within an epoch, so nothing to be kept
-        return {names.EPOCH: 0, self.objective.name: float("nan"), names.PROBLEM: f"{reason}: {error}", "done": True}
+        values = {it.name: float("nan") for it in self.objectives}
+        return {names.EPOCH: 0, **values, names.PROBLEM: f"{reason}: {error}", "done": True}
 
     @contextmanager
     def _failure_recorded(self) -> Iterator[None]:

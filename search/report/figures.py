@@ -54,14 +54,14 @@ def themed(figure: go.Figure, height: int = 380) -> go.Figure:
     )
 
 
-def _scaled(figure: go.Figure, goal: Objective) -> go.Figure:
+def scaled(figure: go.Figure, goal: Objective) -> go.Figure:
     """Values of the objective upwards."""
     return figure.update_yaxes(tickformat=".1%") if goal.is_share else figure
 
 
 def history(study: optuna.Study, goal: Objective) -> go.Figure:
     """Each trial's value, and the best so far."""
-    figure = _scaled(themed(plot_optimization_history(study, target_name=goal.title)), goal)
+    figure = scaled(themed(plot_optimization_history(study, target_name=goal.title)), goal)
     figure.update_traces(marker_color=BLUE, selector={"mode": "markers"})
     figure.update_traces(line={"color": AMBER, "shape": "hv"}, name="best so far", selector={"mode": "lines"})
     return figure.update_layout(xaxis_title="trial", legend={"x": 0})
@@ -114,7 +114,7 @@ def slices(study: optuna.Study, parameters: Sequence[str], goal: Objective) -> l
     room = 0.05 * (max(values) - min(values)) + 0.001
     for figure in figures:
         figure.update_traces(marker={"colorscale": BLUES, "showscale": False, "size": 7})
-        _scaled(themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
+        scaled(themed(figure, 270), goal).update_yaxes(range=[min(values) - room, max(values) + room], title=None)
         figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
     return figures
 
@@ -146,7 +146,7 @@ def curves(results: Results) -> go.Figure:
             _add_curves(figure, alike, WORDS[state], COLORS[state], 1.2)
     _add_curves(figure, [(best, trace) for trial, trace in drawn if trial is best], "best", INK, 2.6)
     figure.update_layout(xaxis_title="epoch", yaxis_title=goal.title, showlegend=True, hovermode="closest")
-    return _scaled(themed(figure, 440), goal)
+    return scaled(themed(figure, 440), goal)
 
 
 def _add_curves(
@@ -180,7 +180,7 @@ def rungs(rungs: Sequence[Rung], goal: Objective) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(boxmode="group", yaxis_title=goal.title, showlegend=True)
     figure.update_xaxes(categoryorder="array", categoryarray=[f"epoch {rung.epoch}" for rung in rungs])
-    return _scaled(themed(figure), goal)
+    return scaled(themed(figure), goal)
 
 
 def timeline(study: optuna.Study) -> go.Figure:
@@ -219,4 +219,4 @@ def best_by_epochs(searches: Sequence[Results]) -> go.Figure:
     figure.update_layout(
         xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {goal.title} so far", showlegend=True
     )
-    return _scaled(themed(figure), goal)
+    return scaled(themed(figure), goal)

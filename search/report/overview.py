@@ -85,6 +85,8 @@ def command(config: SearchConfig) -> str:
         value = getattr(config, name)
         if value != SearchConfig.model_fields[name].default:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    for limit in config.limit:
+        words += ["--limit", limit]
     if config.cold:
         words.append("--cold")
     if config.warm_start:

@@ -145,7 +145,7 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     return RetrainResult(
         search=plan.search, epochs=config.epochs, seeds=plan.seeds, ranking=tuple(ranking),
         lead=verdict.lead(ranking, config.goal), best_seed=verdict.best_seed(winner, plan.seeds, config.goal),
-        objective=config.objective,
+        objective=config.goal.name,
         test=verdict.tested(accuracies, len(images), opened_before),
     )  # fmt: skip
 

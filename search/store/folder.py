@@ -33,7 +33,9 @@ from ffsnn.validation import ConfigError, parse
 from search import names
 from search.config import SearchConfig, problem_of_name
 from search.hints import command
-from search.objectives import Objective
+from search.pareto import vectors
+from search.pareto.front import ranking
+from search.pareto.goals import Values
 from search.store.trial_folder import TrialFolder
 
 FORMAT = 1  # of search.json; a newer one is not read
@@ -295,11 +297,31 @@ class SearchFolder(TrialsFolder):
             own.use(self.path / own.PARTS / Path(name).name, sha256)
 
     def ranked(self) -> list[tuple[float, TrialFolder]]:
-        """Trials with a result, by the objective after their last epoch; those at full length before all others."""
+        """Trials with a result, by the objective after their last epoch (`ranking`)."""
+        return [(values[0], trial) for values, trial in self.measured()]
+
+    def measured(self) -> list[tuple[Values, TrialFolder]]:
+        """Trials with a result and all that is measured after their last epoch, the best first (`ranking`)."""
         config = self.config
-        scored = [(values, trial) for trial in self.trials() if (values := trial.values(config.goal))]
-        scored.sort(key=lambda item: place(item[1].number, len(item[0]), item[0][-1], config.epochs, config.goal))
-        return [(values[-1], trial) for values, trial in scored]
+        goals = config.goals
+        scored = [(values, trial) for trial in self.trials() if (values := goals.values(trial))]
+        entries = [(trial.number, len(values), values[-1]) for values, trial in scored]
+        return [(scored[at][0][-1], scored[at][1]) for at in ranking(entries, config.epochs, goals)]
+
+    def front(self) -> list[tuple[Values, TrialFolder]]:
+        """The trials that no other one dominates, in their rank; none where all break a limit.
+
+        Raises:
+            ConfigError: the search has one objective.
+        """
+        goals, measured = self.config.goals, self.measured()
+        if len(goals.objectives) == 1:
+            raise ConfigError(
+                f"a front needs several objectives, but {self.name} is after {self.config.objective} alone: leave "
+                f"--front out, or search with --objective accuracy,synops"
+            )
+        points = vectors.front([goals.standing(values) for values, _ in measured])
+        return [measured[at] for at in points]
 
 
 def all_searches(home: Path) -> Iterator[SearchFolder]:
@@ -317,11 +339,6 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return said.stdout.strip() or None if said.returncode == 0 else None
-
-
-def place(number: int, epochs: int, value: float, full: int, objective: Objective) -> tuple[bool, float, int]:
-    """Key to sort trials by, the best first: those at full length by the objective, then the rest by it."""
-    return epochs < full, objective.cost(value), number
 
 
 def free_name(home: Path, stem: str) -> str:

@@ -13,8 +13,11 @@ from ffsnn.fields import short
 from ffsnn.inspection.energy import of_rates, spikes_of
 from search.config import SearchConfig
 from search.names import ENERGY, SPIKES
+from search.pareto import vectors
+from search.pareto.front import ranking
+from search.pareto.goals import Values
 from search.registries import SCHEDULERS
-from search.store.folder import SearchFolder, place
+from search.store.folder import SearchFolder
 from search.store.trial_folder import Failure, State, TrialFolder
 from spaces.parameter import Sample
 
@@ -31,9 +34,10 @@ class TrialResult:
     reason: str  # finished, asha, diverged, died, ...; empty while it has not ended
     detail: str
     sample: Sample
-    values: tuple[float, ...]  # of the objective, an epoch
+    values: tuple[float, ...]  # of the objective, an epoch; of several, of the first
     seconds: float  # of training and validation
     failures: tuple[Failure, ...]  # of its processes
+    last: Values  # all that is measured, after the last epoch; empty: it has none
     spikes: float | None = None  # that its network fires for a sample, in its last epoch
     nanojoules: float | None = None  # of a sample, estimated (`ffsnn.inspection.energy`)
 
@@ -80,8 +84,14 @@ class Results:
 
     def ranked(self) -> list[TrialResult]:
         """Those with a result, as `SearchFolder.ranked` has them."""
-        full, goal = self.config.epochs, self.config.goal
-        return sorted(self.reached(1), key=lambda t: place(t.number, t.epochs, t.values[-1], full, goal))
+        there = self.reached(1)
+        entries = [(trial.number, trial.epochs, trial.last) for trial in there]
+        return [there[at] for at in ranking(entries, self.config.epochs, self.config.goals)]
+
+    def front(self) -> list[TrialResult]:
+        """Those that no other one dominates, by their number."""
+        there, goals = self.reached(1), self.config.goals
+        return [there[at] for at in vectors.front([goals.standing(trial.last) for trial in there])]
 
     def common_epoch(self) -> int | None:
         """The last rung that enough trials have reached, before the first rung the last epoch; None: no result yet."""
@@ -112,19 +122,23 @@ class Results:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `rows`."""
-        objective = self.config.objective
-        own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", "seconds", SPIKES, ENERGY]
-        return list(dict.fromkeys(own)) + [short(path) for path in self.config.space.parameters]
+        objective, *others = (it.name for it in self.config.goals.measured)
+        front = ["front"] if len(self.config.goals.objectives) > 1 else []
+        own = ["trial", "state", "reason", "epochs", objective, f"best_{objective}", *others, *front, "seconds"]
+        return list(dict.fromkeys([*own, SPIKES, ENERGY])) + [short(path) for path in self.config.space.parameters]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a trial: how it ended, last and best value, seconds, spikes and energy of a sample, and its parameters
         by their short names."""
-        goal = self.config.goal
+        goal, others = self.config.goal, self.config.goals.measured[1:]
+        front = {trial.number for trial in self.front()} if len(self.config.goals.objectives) > 1 else None
         return [
             {
                 "trial": trial.number, "state": trial.state, "reason": trial.reason, "epochs": trial.epochs,
                 SPIKES: trial.spikes, ENERGY: trial.nanojoules, goal.name: trial.values[-1] if trial.epochs else None,
-                f"best_{goal.name}": goal.best(list(trial.values)) if trial.epochs else None, "seconds": trial.seconds,
+                f"best_{goal.name}": goal.best(list(trial.values)) if trial.epochs else None,
+                **{it.name: trial.last[at] if trial.last else None for at, it in enumerate(others, 1)},
+                **({} if front is None else {"front": int(trial.number in front)}), "seconds": trial.seconds,
                 **{short(path): value for path, value in trial.sample.items()},
             }
             for trial in self.trials
@@ -150,7 +164,7 @@ def seconds_of(trials: Sequence[TrialResult]) -> float:
 def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
     end, sealed = trial.end(), trial.sealed_history()
     history = trial.history() if sealed is None else sealed
-    run = trial.config()
+    run, values = trial.config(), config.goals.values(trial, history)
     spikes = spikes_of(run, history[-1].firing_rate) if history else None
     energy = of_rates(run, history[-1].firing_rate, history[-1].input_spikes) if history else None
     return TrialResult(
@@ -159,9 +173,10 @@ def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
         reason=end.reason if end else "",
         detail=end.detail if end else "",
         sample=config.space.read(run),
-        values=tuple(trial.values(config.goal, history)),
+        values=tuple(value for value, *_ in values),
         seconds=sum(epoch.seconds for epoch in history),
         failures=tuple(trial.failures()),
+        last=values[-1] if values else (),
         spikes=spikes,
         nanojoules=energy.nanojoules if energy else None,
     )

@@ -18,17 +18,20 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from scipy.special import log_ndtr
+from scipy.stats import rankdata
 
-from search.objectives import Objective
+from search.pareto.goals import Goals, Values
 from search.study.encoding import Array, Encoding
 from search.study.final_values import final_costs, normal_scores
 from search.study.gaussian_process import GaussianProcess
 from search.study.prior import WEIGHT, Beliefs
+from search.study.told import told_values
 from spaces.parameter import Choice
 from spaces.space import Space
 
 BEGINNING = 8  # trials with a value before a model is fitted
 RANDOM_SHARE = 0.25  # of the later points
+AUGMENTED = 0.05  # weight of the sum beside the maximum, as in ParEGO
 FRESH, NEAR, PARENTS = 1000, 800, 5  # candidates: at random, near the best trials; how many of these
 LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube; as many pending ones
 CHANGED, SPREAD = 0.3, 0.15  # probability that a parameter of a parent is changed; how far, as a share of its range
@@ -40,13 +43,13 @@ class ForecastSampler(BaseSampler):
     Args:
         seed: of all that is drawn for it.
         space: that is searched.
-        objective: that the study's values are of.
+        goals: that the study's values are of.
         epochs: of a trial at full length.
     """
 
-    def __init__(self, seed: int, space: Space, objective: Objective, epochs: int) -> None:
+    def __init__(self, seed: int, space: Space, goals: Goals, epochs: int) -> None:
         self.generator = np.random.default_rng(seed)
-        self.objective, self.epochs = objective, epochs
+        self.goals, self.epochs = goals, epochs
         self.encoding = Encoding(space)
         self.beliefs = Beliefs(self.encoding)
         self.is_choice = np.array([isinstance(axis.parameter, Choice) for axis in self.encoding.axes.values()])
@@ -57,8 +60,8 @@ class ForecastSampler(BaseSampler):
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
         trials = study.get_trials(deepcopy=False)
-        told = [it for it in trials if it.intermediate_values and it.params]
-        untold = (it for it in reversed(trials) if not it.intermediate_values)
+        told = [it for it in trials if told_values(it) and it.params]
+        untold = (it for it in reversed(trials) if not told_values(it))
         pending = [*islice((it for it in untold if it.params and not it.state.is_finished()), LOOKS_AT)][::-1]
         return dict(self.encoding.sample(self._places(told, pending)))
 
@@ -77,7 +80,7 @@ class ForecastSampler(BaseSampler):
             return first
         if self.generator.random() < RANDOM_SHARE:
             return self.generator.random(len(self.encoding.axes))
-        costs = final_costs([it.intermediate_values for it in told], self.epochs, self.objective)
+        costs = self._costs([told_values(it) for it in told])
         kept = best_and_some(costs, LOOKS_AT)
         places, scores = self.encoding.places([told[at].params for at in kept]), normal_scores(costs)[kept]
         model = GaussianProcess.fit(self.encoding.points(places), scores)
@@ -88,6 +91,28 @@ class ForecastSampler(BaseSampler):
         gain += WEIGHT / len(told) * self.beliefs.log_density(candidates)
         best: Array = candidates[int(gain.argmax())]
         return best
+
+    def _costs(self, told: list[dict[int, Values]]) -> Array:
+        """One cost for each trial at full length, the less the better, (trials,).
+
+        Of several objectives their ranks, from 0 to 1, by the augmented Chebyshev norm under weights that are drawn
+        anew for each suggestion (ParEGO, Knowles 2006): each point of a front is the best under some weights. Trials
+        that break a limit come behind all others, by how far.
+        """
+        each = [
+            final_costs([{epoch: values[at] for epoch, values in it.items()} for it in told], self.epochs, objective)
+            for at, objective in enumerate(self.goals.objectives)
+        ]
+        if len(each) == 1:
+            costs = each[0]
+        else:
+            ranks = (np.stack([rankdata(it, "min") for it in each], 1) - 1) / max(len(told) - 1, 1)
+            weighted = ranks * self.generator.dirichlet(np.ones(len(each)))
+            costs = weighted.max(1) + AUGMENTED * weighted.sum(1)
+        if self.goals.limits:
+            broken = np.array([self.goals.standing(it[max(it)]).violation for it in told])
+            costs = np.where(broken > 0, costs.max() + 1 + broken, costs)
+        return costs
 
     def _candidates(self, parents: Array) -> Array:
         """Places at random, and near the parents'."""

@@ -14,13 +14,14 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.objectives import Objective
+from search.pareto.goals import Goals, Values
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, State, TrialFolder
 from search.study import optuna_private
 from search.study.sampling import distribution, record
 from search.study.study_store import Say, StudyStore, Unreadable, study_store
+from search.study.told import told_values, write_values
 from spaces.space import Space
 
 OPTUNA_STATE: dict[State, TrialState] = {
@@ -65,47 +66,54 @@ def _report_all(folder: SearchFolder, study: optuna.Study, config: SearchConfig)
             continue
         trial = folder.trial(frozen.number)
         if trial.end():
-            report_to_study(study, trial, config.goal)
+            report_to_study(study, trial, config.goals)
         elif passed := [epoch for epoch in rungs if epoch <= len(trial.history())]:
-            report_progress(study, trial, config.goal, passed[-1])
+            report_progress(study, trial, config.goals, passed[-1])
 
 
-def report_to_study(study: optuna.Study, trial: TrialFolder, objective: Objective) -> None:
+def report_to_study(study: optuna.Study, trial: TrialFolder, goals: Goals) -> None:
     """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
     end = trial.end()
     assert end is not None
     frozen = study.get_trials(deepcopy=False)[trial.number]
     if frozen.state.is_finished():
         return
-    values = study_values(trial, end, objective)
-    live = _tell(study, frozen, values)
+    values = study_values(trial, end, goals)
+    live = _tell(study, frozen, values, goals)
     live.set_user_attr("stop_reason", end.reason)
-    study.tell(trial.number, values[max(values)] if end.state == "complete" else None, OPTUNA_STATE[end.state])
+    if values:
+        for limit, excess in zip(goals.limits, goals.excesses(values[max(values)]), strict=True):
+            live.set_constraint(str(limit), excess)
+    final = values[max(values)][: len(goals.objectives)] if end.state == "complete" else None
+    study.tell(trial.number, final, OPTUNA_STATE[end.state])
 
 
-def report_progress(study: optuna.Study, trial: TrialFolder, objective: Objective, epochs: int | None = None) -> None:
+def report_progress(study: optuna.Study, trial: TrialFolder, goals: Goals, epochs: int | None = None) -> None:
     """Report the values of a trial that goes on, of its first epochs or of all: samplers learn from these too."""
-    values = dict(enumerate(trial.values(objective)[:epochs], 1))
-    _tell(study, study.get_trials(deepcopy=False)[trial.number], values)
+    values = dict(enumerate(goals.values(trial)[:epochs], 1))
+    _tell(study, study.get_trials(deepcopy=False)[trial.number], values, goals)
 
 
-def _tell(study: optuna.Study, frozen: FrozenTrial, values: dict[int, float]) -> optuna.trial.Trial:
+def _tell(study: optuna.Study, frozen: FrozenTrial, values: dict[int, Values], goals: Goals) -> optuna.trial.Trial:
     """Report the values that the study lacks, by their epochs."""
     live = optuna_private.live_trial(study, frozen)
-    for epoch, value in values.items():
-        if epoch not in frozen.intermediate_values:
-            live.report(value, epoch)
+    if len(goals.objectives) == 1:  # Optuna takes no reports of several
+        for epoch, (value, *_) in values.items():
+            if epoch not in frozen.intermediate_values:
+                live.report(value, epoch)
+    if not goals.is_plain and values != told_values(frozen):
+        write_values(live, values)
     return live
 
 
-def study_values(trial: TrialFolder, end: End, objective: Objective) -> dict[int, float]:
+def study_values(trial: TrialFolder, end: End, goals: Goals) -> dict[int, Values]:
     """Values of a trial for the study, epoch by epoch; for the epoch in which it diverged or was dead, the worst.
 
     A sampler that is told the worst value keeps away from where trials diverge; told of a failure, it learns nothing:
     half as many diverged, and after 32 trials the best one was better (`benchmarks/diverged.py`).
     """
-    values = dict(enumerate(trial.values(objective), 1))
-    return values | {len(values) + 1: objective.worst} if end.is_untrainable else values
+    values = dict(enumerate(goals.values(trial), 1))
+    return values | {len(values) + 1: goals.worst} if end.is_untrainable else values
 
 
 def _repair_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:
@@ -124,7 +132,7 @@ def _repair(trial: TrialFolder, frozen: FrozenTrial | None, config: SearchConfig
         trial.rewrite_config(config.space.apply(frozen.params, config.base))
         say(f"trial {trial.number}: its config.json was damaged, and is written anew from the study")
     lost = trial.end() is None and trial.reopened_history() is None
-    if lost and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial, config.goal)):
+    if lost and frozen and frozen.state.is_finished() and (end := _end_of(frozen, trial, config.goals)):
         trial.write_end(end)
         say(f"trial {trial.number}: its end.json was lost, and is written anew from the study")
     else:
@@ -146,18 +154,20 @@ def repair_trial(trial: TrialFolder, say: Say) -> None:
     trial.drop_checkpoints()
 
 
-def _end_of(frozen: FrozenTrial, trial: TrialFolder, objective: Objective) -> End | None:
+def _end_of(frozen: FrozenTrial, trial: TrialFolder, goals: Goals) -> End | None:
     """End of a trial by the study; None where it knows more epochs than the folder."""
     state = next(state for state, told in OPTUNA_STATE.items() if told == frozen.state)
     end = End(state, frozen.user_attrs.get("stop_reason", state))
-    return end if _agree(study_values(trial, end, objective), frozen.intermediate_values) else None
+    return end if _agree(study_values(trial, end, goals), told_values(frozen)) else None
 
 
-def _agree(values: dict[int, float], known: dict[int, float]) -> bool:
+def _agree(values: dict[int, Values], known: dict[int, Values]) -> bool:
     """True if a trial's values are those that the study has, but for single precision, to which earlier versions
     rounded accuracies: a trial that they began and that began anew has them exactly."""
     return values.keys() == known.keys() and all(
-        math.isclose(value, known[epoch], rel_tol=SINGLE_PRECISION) for epoch, value in values.items()
+        math.isclose(value, before, rel_tol=SINGLE_PRECISION)
+        for epoch, told in values.items()
+        for value, before in zip(told, known[epoch], strict=True)
     )
 
 
@@ -188,7 +198,7 @@ def _contradicted(folder: SearchFolder, config: SearchConfig, study: optuna.Stud
         if frozen.state.is_finished() and (
             end is None
             or OPTUNA_STATE[end.state] != frozen.state
-            or not _agree(study_values(trial, end, config.goal), frozen.intermediate_values)
+            or not _agree(study_values(trial, end, config.goals), told_values(frozen))
         ):
             return True
     return False

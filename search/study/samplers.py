@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from search.config import SearchConfig
 
+POPULATION = 20  # trials of a generation; Optuna's 50 are more than many a search has in all
 Make = Callable[[int, "SearchConfig"], "BaseSampler"]  # of a seed, for a search
 
 
@@ -31,21 +32,22 @@ class Sampler:
     make: Make
     looks_at: int | None = None  # trials, because its time grows with them (`search.study.subset`); None: at all
     priors: bool = False  # it takes a space's beliefs into account
+    several: bool = False  # it takes several objectives, and limits by Optuna's constraints
     conditions: bool = True  # it models parameters that only some trials have; otherwise these are drawn at random
 
 
 register = SAMPLERS.decorator(Sampler)
 
 
-@register("forecast", priors=True)
+@register("forecast", priors=True, several=True)
 def forecast(seed: int, config: "SearchConfig") -> "BaseSampler":
     """A Gaussian process over what all trials are expected to reach at full length (`search.study.forecast`)."""
     from search.study.forecast import ForecastSampler
 
-    return ForecastSampler(seed, config.space, config.goal, config.epochs)
+    return ForecastSampler(seed, config.space, config.goals, config.epochs)
 
 
-@register("tpe", looks_at=300)
+@register("tpe", looks_at=300, several=True)
 def tpe(seed: int, config: "SearchConfig") -> "BaseSampler":
     """Tree-structured Parzen estimators (Bergstra et al. 2011), over all active parameters jointly, in groups where
     conditions make them differ."""
@@ -54,7 +56,7 @@ def tpe(seed: int, config: "SearchConfig") -> "BaseSampler":
     return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
-@register("random")
+@register("random", several=True)
 def random(seed: int, config: "SearchConfig") -> "BaseSampler":
     """Each point independent of all others."""
     from optuna.samplers import RandomSampler
@@ -68,6 +70,22 @@ def gp(seed: int, config: "SearchConfig") -> "BaseSampler":
     from optuna.samplers import GPSampler, RandomSampler
 
     return GPSampler(seed=seed, independent_sampler=RandomSampler(seed=seed))
+
+
+@register("nsga2", several=True, conditions=False)
+def nsga2(seed: int, config: "SearchConfig") -> "BaseSampler":
+    """The genetic algorithm NSGA-II (Deb et al. 2002); it breeds from trials at full length alone."""
+    from optuna.samplers import NSGAIISampler
+
+    return NSGAIISampler(seed=seed, population_size=POPULATION)
+
+
+@register("nsga3", several=True, conditions=False)
+def nsga3(seed: int, config: "SearchConfig") -> "BaseSampler":
+    """NSGA-III (Deb and Jain 2014), for three objectives and more; it breeds from trials at full length alone."""
+    from optuna.samplers import NSGAIIISampler
+
+    return NSGAIIISampler(seed=seed, population_size=POPULATION)
 
 
 def seed_of(seed: int, number: int, attempt: int = 0) -> int:
@@ -92,6 +110,8 @@ def seen_by(name: str, study: "optuna.Study") -> Any:
     from search.study.subset import StudySubset
 
     limit = SAMPLERS[name].looks_at
+    if len(study.directions) > 1:
+        return study
     return study if limit is None or not can_be_narrowed(study) else StudySubset(study, limit)
 
 

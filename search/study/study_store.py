@@ -9,11 +9,12 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from search.stop import StopRequest
 
 Say = Callable[[str], None]
-Direction = Literal["maximize", "minimize"]
+Directions = Sequence[Literal["maximize", "minimize"]]
 Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
 DATABASE_TIMEOUT_S, RETRY_INTERVAL_S = 600.0, 2.0  # seconds for a database to come back; between two questions
@@ -77,8 +78,8 @@ class JournalStore(StudyStore):
 
     name = "study.log"
 
-    def __init__(self, folder: SearchFolder, direction: Direction) -> None:
-        self.folder, self.direction, self.file = folder, direction, folder.study_file
+    def __init__(self, folder: SearchFolder, directions: Directions) -> None:
+        self.folder, self.directions, self.file = folder, directions, folder.study_file
 
     def opened(self, say: Say) -> optuna.Study:
         """The study, without a last line that a kill tore."""
@@ -91,7 +92,7 @@ class JournalStore(StudyStore):
                 say("study.log: its last line was torn, and is left out")
                 os.truncate(self.file, len(lines))
         try:
-            return _in_journal(self.folder.name, self.file, self.direction)
+            return _in_journal(self.folder.name, self.file, self.directions)
         except UNREADABLE as error:
             raise Unreadable(f"it cannot be read ({' '.join(str(error).split())[:100]})") from error
 
@@ -103,23 +104,23 @@ class JournalStore(StudyStore):
         unfinished = self.file.with_suffix(".unfinished")
         for left in self.folder.path.glob(f"{unfinished.name}*"):  # by a driver that was killed
             left.unlink()
-        fill(_in_journal(self.folder.name, unfinished, self.direction))
+        fill(_in_journal(self.folder.name, unfinished, self.directions))
         shutil.copy2(self.file, aside)
         os.replace(unfinished, self.file)
-        return _in_journal(self.folder.name, self.file, self.direction)
+        return _in_journal(self.folder.name, self.file, self.directions)
 
 
 class DatabaseStore(StudyStore):
     """A study in a database, named like the search, which it says it belongs to."""
 
-    def __init__(self, folder: SearchFolder, direction: Direction, url: str) -> None:
-        self.folder, self.direction, self.url = folder, direction, url
+    def __init__(self, folder: SearchFolder, directions: Directions, url: str) -> None:
+        self.folder, self.directions, self.url = folder, directions, url
         self.name = f"study {folder.name} in {without_password(url)}"
 
     def opened(self, say: Say) -> optuna.Study:
         with _translated(self.url):
             try:
-                study = _named(self.folder.name, _database(self.url), self.direction)
+                study = _named(self.folder.name, _database(self.url), self.directions)
                 trials = study.get_trials(deepcopy=False)
                 if study.user_attrs.get(OWNER) is None and not trials:
                     study.set_user_attr(OWNER, self.folder.id)
@@ -130,12 +131,12 @@ class DatabaseStore(StudyStore):
 
     def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
         say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
-        whole = _named(self.folder.name, InMemoryStorage(), self.direction)
+        whole = _named(self.folder.name, InMemoryStorage(), self.directions)
         fill(whole)
         with _translated(self.url):
             storage = _database(self.url)
             optuna.delete_study(study_name=self.folder.name, storage=storage)
-            study = _named(self.folder.name, storage, self.direction)
+            study = _named(self.folder.name, storage, self.directions)
             study.set_user_attr(OWNER, self.folder.id)  # first: one that is not ours is not gone on with
             study.add_trials(whole.get_trials(deepcopy=False))
             return study
@@ -143,8 +144,8 @@ class DatabaseStore(StudyStore):
 
 def study_store(folder: SearchFolder, storage: str | None) -> StudyStore:
     """The store of a search's study at an address; None: in its folder."""
-    direction = folder.config.goal.direction
-    return DatabaseStore(folder, direction, storage) if storage else JournalStore(folder, direction)
+    directions = folder.config.goals.directions
+    return DatabaseStore(folder, directions, storage) if storage else JournalStore(folder, directions)
 
 
 def ensure_owned(url: str, name: str, owner: str | None) -> None:
@@ -210,9 +211,9 @@ def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
     return bool(said)
 
 
-def _in_journal(name: str, file: Path, direction: Direction) -> optuna.Study:
+def _in_journal(name: str, file: Path, directions: Directions) -> optuna.Study:
     storage = JournalStorage(LeasedJournal(file))
-    return _named(study_name(storage, name), storage, direction)
+    return _named(study_name(storage, name), storage, directions)
 
 
 def study_name(storage: BaseStorage, search: str) -> str:
@@ -221,9 +222,13 @@ def study_name(storage: BaseStorage, search: str) -> str:
     return search if search in names or not names else names[0]
 
 
-def _named(name: str, storage: BaseStorage, direction: Direction) -> optuna.Study:
+def _named(name: str, storage: BaseStorage, directions: Directions) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+    # asked for a trial, Optuna's own sampler for several objectives would write to the study what it would draw
+    sampler = RandomSampler(seed=0) if len(directions) > 1 else None
+    return optuna.create_study(
+        storage=storage, study_name=name, directions=list(directions), load_if_exists=True, sampler=sampler
+    )
 
 
 def _database(url: str) -> RDBStorage:

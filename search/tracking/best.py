@@ -1,10 +1,11 @@
 """A search's best configurations: from its folder, or from MLflow alone, where only the tracking address is known.
 
-Both rank by one rule (`search.store.folder.place`). In MLflow a configuration is the run's
+Both rank by one rule (`search.pareto.front.ranking`). In MLflow a configuration is the run's
 `config.json`, whose values have their types; parameters are text.
 """
 
 import difflib
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search import environment, objectives
 from search.cluster.servers import tracking_store
-from search.names import EXPERIMENT, TAG_KIND, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
+from search.names import EXPERIMENT, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
 from search.objectives import Objective
-from search.registries import OBJECTIVES
+from search.pareto.front import ranking
+from search.pareto.goals import Goals, Values
 from search.settings import elsewhere, redacted, setting
-from search.store.folder import SearchFolder, place
+from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
 from search.tracking.store import all_runs, client_of
 
 if TYPE_CHECKING:
@@ -34,14 +37,15 @@ class Best:
 
     search: str
     trial: int
-    value: float  # of the objective
+    values: Values  # all that is measured
     epochs: int
-    objective: Objective
+    goals: Goals
     config: RunConfig
 
     def yaml(self) -> str:
         """The configuration as YAML for `ffsnn train`, below a line that says where it is from."""
-        reached = f"{self.objective.title} {self.objective.show(self.value)} after {self.epochs} epochs"
+        told = zip(self.goals.measured, self.values, strict=True)
+        reached = ", ".join(f"{it.title} {it.show(value)}" for it, value in told) + f" after {self.epochs} epochs"
         return f"# search {self.search}, trial {self.trial}: {reached}\n{self.config.yaml()}"
 
 
@@ -61,13 +65,47 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
 
 
 def from_folder(folder: SearchFolder, top: int) -> list[Best]:
+    return _found(folder, folder.measured()[:top])
+
+
+def front(folder: SearchFolder) -> list[Best]:
+    """The points of a search's front, in the order of the first objective.
+
+    Raises:
+        ConfigError: it has one objective, no result yet, or none that keeps all limits.
+    """
+    goals, points = folder.config.goals, folder.front()
+    if not points and (near := folder.measured()):
+        values, trial = near[0]
+        raise ConfigError(
+            f"no trial of {folder.name} keeps {', '.join(map(str, goals.limits))}: the nearest is trial "
+            f"{trial.number} with {goals.show(values)}"
+        )
+    return _found(folder, sorted(points, key=lambda point: goals.standing(point[0]).costs))
+
+
+def _found(folder: SearchFolder, ranked: Sequence[tuple[Values, TrialFolder]]) -> list[Best]:
+    goals = folder.config.goals
     found = [
-        Best(folder.name, trial.number, value, len(trial.history()), folder.config.goal, trial.config())
-        for value, trial in folder.ranked()[:top]
+        Best(folder.name, trial.number, values, len(trial.history()), goals, trial.config()) for values, trial in ranked
     ]
     if not found:
         raise ConfigError(f"no trial of {folder.name} has finished an epoch yet; {folder.how_to_go_on()}")
     return found
+
+
+def table(found: Sequence[Best]) -> str:
+    """The points of a front for a person, a line each."""
+    goals = found[0].goals
+    head = ["trial", *(it.short for it in goals.measured), "epochs"]
+    rows = [
+        [str(it.trial), *(o.show(v) for o, v in zip(goals.measured, it.values, strict=True)), str(it.epochs)]
+        for it in found
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in (head, *rows)
+    )
 
 
 def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None], former: Sequence[str] = ()) -> list[Best]:
@@ -106,23 +144,27 @@ def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say
     search = next((run for run in runs if TAG_TRIAL not in run.data.tags), None)
     full = int(search.data.params.get("epochs", 0)) if search else 0
     named = search.data.tags.get(TAG_OBJECTIVE, objectives.DEFAULT) if search else objectives.DEFAULT
-    objective, scored, seen = OBJECTIVES[OBJECTIVES.check(named)], [], set[int]()
+    limits = json.loads(search.data.tags.get(TAG_LIMIT, "[]")) if search else []
+    goals, entries, their, seen = Goals.parse(objectives.canonical(named), limits), [], list["Run"](), set[int]()
     for run in runs:
         tags, metrics = run.data.tags, run.data.metrics
-        if objective.name in metrics and TAG_TRIAL in tags and (number := int(tags[TAG_TRIAL])) not in seen:
+        there = all(it.name in metrics for it in goals.measured)
+        if there and TAG_TRIAL in tags and (number := int(tags[TAG_TRIAL])) not in seen:
             seen.add(number)
-            scored.append((number, _epochs(client, run, objective), float(metrics[objective.name]), run))
-    scored.sort(key=lambda item: place(item[0], item[1], item[2], full, objective))
+            values = tuple(float(metrics[it.name]) for it in goals.measured)
+            entries.append((number, _epochs(client, run, goals.objectives[0]), values))
+            their.append(run)
     found: list[Best] = []
-    for number, epochs, value, run in scored:
+    for at in ranking(entries, full, goals):
+        number, epochs, values = entries[at]
         if len(found) == top:
             break
         try:
-            found.append(Best(name, number, value, epochs, objective, _config(client, run)))
+            found.append(Best(name, number, values, epochs, goals, _config(client, their[at])))
         except Exception as error:  # of the artifact store or the file
             say(f"trial {number} is passed over: its run has no configuration ({' '.join(str(error).split())[:120]})")
     if not found:
-        raise ConfigError(f"no run of {name} has both a configuration and a value of {objective.name}")
+        raise ConfigError(f"no run of {name} has both a configuration and a value of {goals.objectives[0].name}")
     return found
 
 

@@ -38,7 +38,8 @@ class Exporter(ABC):
     def __init__(self, home: Path, folder: TrialsFolder, search: SearchFolder, uri: str | None) -> None:
         self.home, self.folder, self.search, self.uri = home, folder, search, uri
         config = search.config
-        self.id, self.space, self.objective, self.tags = self.search.id, config.space, config.goal, self._common()
+        self.id, self.space, self.objective, self.goals = self.search.id, config.space, config.goal, config.goals
+        self.tags = self._common()
         self.client, self.experiment = open_store(home, uri)
         self.there: dict[str, Run] = {}  # runs that the store had, by trial; the search's own has none
         self._take_stock()
@@ -60,7 +61,7 @@ class Exporter(ABC):
             self.client.delete_run(run)  # far again; MLflow forgets no single epoch
             self.there.pop(str(number), None)
             run = self._open(trial, end, history)
-        for metrics in runs.metrics(trial, history, self.logged[number], self.objective):
+        for metrics in runs.metrics(trial, history, self.logged[number], self.goals):
             self._write(run, metrics=metrics)  # an epoch a call, so that the store has all of it or nothing
         self.logged[number] = max(self.logged[number], len(history))
         if end:
@@ -159,7 +160,7 @@ class Exporter(ABC):
                 return run
             self.client.update_run(run, "RUNNING")
             there_already = self.client.get_metric_history(run, self.objective.name)
-            self.logged[number] = len({metric.step for metric in there_already})
+            self.logged[number] = len({metric.step for metric in there_already} - {0})  # a total of that name is at 0
         # a run that a fault left without them has them now; the same again changes nothing
         self._write(run, parameters=runs.parameters(config, self.space), tags=tags if there else {})
         self.client.log_dict(run, config.model_dump(mode="json"), CONFIG)

@@ -19,6 +19,7 @@ from ffsnn.training.trainer import EpochMetrics
 from ffsnn.validation import Config
 from search import names
 from search.objectives import Objective
+from search.pareto.goals import Goals
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 from spaces.parameter import Float, Int
@@ -54,12 +55,12 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if value is not None}
 
 
-def flat_metrics(epoch: EpochMetrics, objective: tuple[str, float]) -> dict[str, float]:
+def flat_metrics(epoch: EpochMetrics, measured: dict[str, float]) -> dict[str, float]:
     """An epoch's metrics by name; a layer's have its number behind them.
 
-    The objective comes first: MLflow's page of runs side by side draws the first metric that it finds.
+    The objectives come first: MLflow's page of runs side by side draws the first metric that it finds.
     """
-    values: dict[str, float] = dict([objective])
+    values = dict(measured)
     for name, value in epoch.json().items():
         if isinstance(value, tuple | list):
             values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
@@ -91,7 +92,7 @@ def of_search(search: SearchFolder) -> dict[str, str]:
     tags = {
         names.TAG_ID: search.id, names.TAG_OBJECTIVE: config.objective, names.TAG_SPACE: config.space_name,
         names.TAG_SEED: str(config.seed), names.TAG_DATASET: config.base.data.dataset, names.TAG_DATA: tree["data"],
-        names.TAG_COMMIT: tree.get("commit"),
+        names.TAG_COMMIT: tree.get("commit"), names.TAG_LIMIT: json.dumps(config.limit) if config.limit else "",
     }  # fmt: skip
     return {name: value for name, value in tags.items() if value}
 
@@ -137,18 +138,18 @@ def span(folder: TrialsFolder) -> tuple[int, int]:
     return min(map(began, trials), default=now), max(map(ended, trials), default=now)
 
 
-def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int, objective: Objective) -> list[list["Metric"]]:
+def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int, goals: Goals) -> list[list["Metric"]]:
     """Those of each epoch after the first `known`, at the time that it would have ended at without a pause."""
     from mlflow.entities import Metric
 
-    start = began(trial)
+    start, by = began(trial), [it.name for it in goals.measured]
     times = [start + int(1000 * seconds) for seconds in accumulate(epoch.seconds for epoch in history)]
     return [
         [
             Metric(name, number, when, epoch.epoch)
-            for name, number in flat_metrics(epoch, (objective.name, value)).items()
+            for name, number in flat_metrics(epoch, dict(zip(by, values, strict=True))).items()
         ]
-        for epoch, value, when in list(zip(history, trial.values(objective, history), times, strict=True))[known:]
+        for epoch, values, when in list(zip(history, goals.values(trial, history), times, strict=True))[known:]
     ]
 
 

@@ -21,8 +21,12 @@ class SearchExporter(Exporter):
         return ranked[0][1].number if ranked else None
 
     def close(self, finished: bool) -> None:
-        """End the search's own run, too."""
+        """End the search's own run, too; runs of the front are marked."""
         super().close(finished)
+        if len(self.goals.objectives) > 1:
+            front = {trial.number for _, trial in self.search.front()}
+            for number, run in self.runs.items():
+                self._write(run, tags={names.TAG_PARETO: str(int(number in front))})
         self._write(self.parent, tags={names.TAG_NOTE: note(self.search)})
         self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
 

@@ -17,7 +17,7 @@ from ffsnn.fields import short
 from ffsnn.validation import ConfigError
 from search import names
 from search.hints import command
-from search.objectives import Objective
+from search.pareto.goals import Goals
 from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.search_exporter import export_search
@@ -52,7 +52,7 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
         mend = search.how_to_go_on() if search.runner() else f"bring it there by {command('sync', name)}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
     when = runs.span(search)[0]
-    shown = view(name, search.config.space, layers(search), search.config.goal)
+    shown = view(name, search.config.space, layers(search), search.config.goals)
     state = base64.b64encode(zlib.compress(json.dumps(shown).encode()))
     envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}
     client.set_experiment_tag(experiment, names.VIEW + name, json.dumps(envelope))
@@ -70,12 +70,14 @@ def layers(search: SearchFolder) -> int:
     return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
 
 
-def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any]:
-    """The state of MLflow's page: trials by the objective, all of them shown."""
+def view(name: str, space: Space, layers: int, goals: Goals) -> dict[str, Any]:
+    """The state of MLflow's page: trials by the objective, all of them shown; of several, each against the first."""
+    goal, *others = goals.objectives
     sections: list[tuple[str, int, int, list[Card]]] = [
         ("What pays", 1, 420, [_parallel(axes, goal.name) for axes in _axes(space)]),
         ("Learning curves", 2, 420, [_curve(goal.name), _curve("loss_0")]),
         ("Cost", 2, 360, [_scatter(names.ENERGY, goal.name), _scatter(names.SECONDS, goal.name)]),
+        *([("Front", 2, 420, [_scatter(it.name, goal.name) for it in others])] if others else []),
         ("Layers", 3, 300, [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
     ]
     cards = [
@@ -88,7 +90,7 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
         "orderByKey": f"metrics.`{goal.name}`", "orderByAsc": goal.direction == "minimize",
         "startTime": "ALL", "lifecycleFilter": "Active",
         "datasetsFilter": [], "modelVersionFilter": "All Runs",
-        "selectedColumns": _columns(space, goal), "columnOrder": [*FIRST, *_columns(space, goal)],
+        "selectedColumns": _columns(space, goals), "columnOrder": [*FIRST, *_columns(space, goals)],
         "runsHiddenMode": "SHOW_ALL", "hideEmptyCharts": True,
         "compareRunCharts": cards, "isAccordionReordered": True,
         "compareRunSections": [
@@ -98,13 +100,14 @@ def view(name: str, space: Space, layers: int, goal: Objective) -> dict[str, Any
     }  # fmt: skip
 
 
-def _columns(space: Space, goal: Objective) -> list[str]:
-    metrics = [goal.name, names.BEST_PREFIX + goal.name, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
-    ends = (names.TAG_STATE, names.TAG_STOP_REASON)
+def _columns(space: Space, goals: Goals) -> list[str]:
+    goal, *others = (it.name for it in goals.measured)
+    metrics = [goal, names.BEST_PREFIX + goal, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
+    ends = (names.TAG_STATE, names.TAG_STOP_REASON, *([names.TAG_PARETO] if len(goals.objectives) > 1 else []))
     return [
-        *(f"metrics.`{name}`" for name in metrics[:3]), *(f"tags.`{name}`" for name in ends),
+        *(f"metrics.`{name}`" for name in (*metrics[:3], *others)), *(f"tags.`{name}`" for name in ends),
         *(f"params.`{short(path)}`" for path in space.parameters),
-        *(f"metrics.`{name}`" for name in metrics[3:]),
+        *(f"metrics.`{name}`" for name in metrics[3:] if name not in others),
     ]  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def _scatter(x: str, y: str) -> Card:
 
 
 def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
-    """Runs of the best trials, by the one rule (`search.store.folder.place`); those that MLflow has."""
+    """Runs of the best trials, by the one rule (`search.pareto.front.ranking`); those that MLflow has."""
     its = f"tags.`{names.TAG_SEARCH}` = '{search.name}' AND tags.`{names.TAG_KIND}` = 'trial'"
     trials = [run for run in all_runs(client, experiment, its) if names.TAG_TRIAL in run.data.tags]
     found = {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first

@@ -88,7 +88,7 @@ def _listed(folder: SearchFolder) -> ListedSearch:
     first = result.ranking[0] if result else None
     return ListedSearch(
         folder.name, state, size, begun, config.space_name, config.base.data.dataset, done, config.trials,
-        config.objective, ranked[0][0] if ranked else None, first.mean if first else None,
+        config.goal.name, ranked[0][0] if ranked else None, first.mean if first else None,
         first.low if first else None, first.high if first else None, by, since,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def finished(mlruns: Path, config: SearchConfig = CONFIG) -> SearchFolder:
         for _, _ in zip(range(epochs), Run(trial.config(), split, trial.path, checkpoint_interval_s=0), strict=False):
             pass
         trial.write_end(End("pruned", "asha") if epochs < config.epochs else End("complete", "finished"))
-        report_to_study(study, trial, CONFIG.goal)
+        report_to_study(study, trial, CONFIG.goals)
     return folder
 
 

@@ -47,7 +47,7 @@ def written(home: Path, config: SearchConfig) -> SearchFolder:
         lines = [json.dumps(epoch.json()) + "\n" for epoch in EPOCHS[: number + 1]]
         (trial.path / "history.jsonl").write_text("".join(lines))
         trial.write_end(End("pruned", "asha"))
-        report_to_study(study, trial, config.goal)
+        report_to_study(study, trial, config.goals)
     return folder
 
 
@@ -87,7 +87,7 @@ def test_a_study_that_is_lost_is_written_anew_with_the_objectives_values(name: s
     study, _ = reconcile(folder, config, print)
     assert [trial.intermediate_values for trial in study.trials] == before
     trial = folder.trial(1)
-    assert study_values(trial, End("pruned", "diverged"), config.goal)[3] == config.goal.worst
+    assert study_values(trial, End("pruned", "diverged"), config.goals)[3] == config.goals.worst
 
 
 def test_an_objective_cannot_change_when_a_search_goes_on(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             next(epochs)
         if number in ENDS:
             trial.write_end(ENDS[number])
-            report_to_study(study, trial, CONFIG.goal)
+            report_to_study(study, trial, CONFIG.goals)
     return home
 
 
@@ -178,7 +178,7 @@ def test_a_search_whose_space_had_numbers_as_text_is_mended(tmp_path):
         trial = folder.trial(number)
         trial.create(config.space.apply({"learning.lr": text}, config.base))
         trial.write_end(End("failed", "died"))
-        report_to_study(study, trial, CONFIG.goal)
+        report_to_study(study, trial, CONFIG.goals)
     said: list[str] = []
     for _ in range(2):
         study, _ = reconcile(folder, config, said.append)

@@ -167,7 +167,7 @@ def test_times_are_the_studys_and_nothing_is_written(tmp_path):
     study = open_study(folder)
     for trial in folder.trials():
         suggest(folder.config.space, study.ask())
-        report_to_study(study, trial, folder.config.goal)
+        report_to_study(study, trial, folder.config.goals)
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     begun_and_ended = times(folder)
     assert list(begun_and_ended) == [0, 1, 2, 3]

@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from ffsnn.validation import ConfigError
-from search.registries import OBJECTIVES
+from search.pareto.goals import Goals
 from search.store.folder import SearchFolder
 from search.tracking import search_exporter
 from search.tracking.store import open_store
@@ -40,7 +40,7 @@ def test_a_view_is_written_once_and_holds_no_run(home):
     assert tags == MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     envelope = json.loads(tags["mlflow.sharedViewState.done"])
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
-    assert state == view("done", CONFIG.space, 2, OBJECTIVES["val_accuracy"])
+    assert state == view("done", CONFIG.space, 2, Goals.parse("val_accuracy"))
     assert list(pages) == ["charts", "table", "best 4"]
 
 
@@ -51,7 +51,7 @@ def test_axes_that_only_some_trials_have_stand_apart():
         "theta": {"float": [0.02, 0.5], "log": True, "when": {"loss": "threshold"}},
         "alpha": {"float": [1, 60], "when": {"loss": ["swish", "symba"]}},
     }
-    state = view("any", Space.parse({"parameters": parameters}), 3, OBJECTIVES["val_accuracy"])
+    state = view("any", Space.parse({"parameters": parameters}), 3, Goals.parse("val_accuracy"))
     plots = [card["selectedParams"] for card in state["compareRunCharts"] if card["type"] == "PARALLEL"]
     common = ["T_log10", "loss"]
     assert plots == [common, [*common, "theta_log10"], [*common, "alpha"]]

@@ -1,0 +1,1 @@
+"""Searches with several objectives, or with limits: how their trials are ordered, and which are the front."""

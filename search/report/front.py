@@ -1,0 +1,86 @@
+"""What a report says of several objectives: the front as a picture and a table, and hypervolume over trials."""
+
+import plotly.graph_objects as go
+
+from ffsnn.fields import short
+from search.hints import command
+from search.pareto.front import Box
+from search.report import figures
+from search.report.document import Code, Figures, Section, Table, Text
+from search.report.sections import note
+from search.store.results import Results, TrialResult
+
+
+def sections(results: Results) -> list[Section]:
+    """The front of several objectives, as a picture and a table; nothing for one objective."""
+    goals, trials = results.config.goals, results.reached(1)
+    if len(goals.objectives) == 1:
+        return []
+    points = sorted(results.front(), key=lambda trial: goals.standing(trial.last).costs)
+    if not points:
+        return [Section("The front", [Text("No trial has a result that keeps all limits.")])]
+    box = Box.around(goals, [trial.last for trial in trials])
+    rows = tuple(
+        (str(trial.number), *(it.show(value) for it, value in zip(goals.measured, trial.last, strict=True)),
+         str(trial.epochs))
+        for trial in points
+    )  # fmt: skip
+    share = box.share([trial.last for trial in trials])
+    return [Section("The front", [
+        Figures((_picture(results),)),
+        Table(("trial", *(it.title for it in goals.measured), "epochs"), rows),
+        note(f"The {len(points)} of {len(trials)} trials that no other one dominates"
+             f"{' among those that keep ' + ', '.join(map(str, goals.limits)) if goals.limits else ''}, each after its "
+             f"last epoch, those that were stopped early too. The picture has the first two objectives. As files:"),
+        Code(command("best", results.name, "--front")),
+        Figures((_course(results, box),)),
+        note(f"Hypervolume {share:.3f}: the share that the front dominates of the box {box}. The last corner is the "
+             f"reference point: of a cost its limit, else the largest that a trial had."),
+    ])]  # fmt: skip
+
+
+def _picture(results: Results) -> go.Figure:
+    """The first two objectives of each trial after its last epoch: the front on top, dominated ones grey."""
+    goals, trials = results.config.goals, results.reached(1)
+    first, other = goals.objectives[:2]
+    points = sorted(results.front(), key=lambda trial: other.cost(trial.last[1]))
+    rest = [trial for trial in trials if trial not in points]
+    kept = [trial for trial in rest if not goals.standing(trial.last).violation]
+    groups = [
+        ("break a limit", [trial for trial in rest if trial not in kept], "x-thin-open", figures.AMBER),
+        ("dominated", kept, "circle", "#b8bfc8"), ("the front", points, "circle", figures.BLUE),
+    ]  # fmt: skip
+    figure = go.Figure()
+    for name, group, symbol, color in groups:
+        if group:
+            figure.add_scatter(
+                x=[trial.last[1] for trial in group], y=[trial.last[0] for trial in group], name=name,
+                mode="lines+markers" if group is points and len(goals.objectives) == 2 else "markers",
+                line={"shape": "hv", "width": 1.5},
+                marker={"symbol": symbol, "color": color, "size": 8},
+                customdata=[_about(trial, results) for trial in group], hovertemplate="%{customdata}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(xaxis_title=other.title, yaxis_title=first.title, showlegend=True, hovermode="closest")
+    seen = [trial.last[1] for trial in trials]
+    if min(seen) > 0 and max(seen) > 30 * min(seen):
+        figure.update_xaxes(type="log")
+    figure.update_xaxes(tickformat=".1%" if other.is_share else None)
+    return figures.scaled(figures.themed(figure, 440), first)
+
+
+def _about(trial: TrialResult, results: Results) -> str:
+    sample = ", ".join(f"{short(path)} {value:.4g}" if isinstance(value, float) else f"{short(path)} {value}"
+                       for path, value in trial.sample.items())  # fmt: skip
+    told = results.config.goals.show(trial.last)
+    return f"trial {trial.number}, {figures.WORDS[trial.state]}, {trial.epochs} epochs<br>{told}<br>{sample}"
+
+
+def _course(results: Results, box: Box) -> go.Figure:
+    """The hypervolume after each trial with a result."""
+    trials = results.reached(1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[trial.number for trial in trials], y=box.course([trial.last for trial in trials]), mode="lines",
+        line={"shape": "hv", "width": 2, "color": figures.BLUE}, hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    return figures.themed(figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume, share of the box"), 300)
