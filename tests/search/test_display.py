@@ -51,9 +51,9 @@ def live(tmp_path: Path) -> LiveDisplay:
 def test_the_table_has_running_trials_with_their_pace_and_the_last_that_ended(live):
     live.on_event(TrialEvent(5))
     for epoch in (4, 5):
-        live.on_event(TrialEvent(5, epoch, 0.6 + epoch / 100))
+        live.on_event(TrialEvent(5, epoch, (0.6 + epoch / 100,)))
     live.begun[5] = (3, live.reported[5] - 1.0)
-    live.on_event(TrialEvent(1, 1, 0.2, End("pruned", "asha")))
+    live.on_event(TrialEvent(1, 1, (0.2,), End("pruned", "asha")))
     lines = printed(terminal(), live.drawn())
     running = next(line for line in lines if " running " in line)
     assert running.split()[:5] == ["5", "running", "5/9", "65.00%", "0.50"]
@@ -75,7 +75,7 @@ def test_many_running_trials_leave_room_for_what_stands_below(live):
 
 
 def test_a_trial_that_ends_is_a_line_above_the_table(live):
-    live.on_event(TrialEvent(5, 6, 0.7, End("pruned", "asha")))
+    live.on_event(TrialEvent(5, 6, (0.7,), End("pruned", "asha")))
     said = live.console.file.getvalue()
     assert said.startswith("trial    5  pruned   70.00% after 6 epochs")
     assert "|" not in said
@@ -111,7 +111,7 @@ def test_events_and_drawing_may_come_at_once(live):
     thread = threading.Thread(target=draw)
     thread.start()
     for number in range(6, 2000):
-        live.changed(TrialEvent(number, 1, 0.1))
+        live.changed(TrialEvent(number, 1, (0.1,)))
     stop.set()
     thread.join()
     assert failed == []
@@ -121,8 +121,8 @@ def test_the_notebook_has_one_table(tmp_path):
     folder = write(tmp_path)
     display = watching(folder, folder.config, NotebookConsole(file=io.StringIO()))
     assert isinstance(display, NotebookDisplay)
-    display.on_event(TrialEvent(5, 4, 0.65))
-    display.on_event(TrialEvent(3, 2, 0.1, End("pruned", "diverged", "the loss of <layer> 0 is nan")))
+    display.on_event(TrialEvent(5, 4, (0.65,)))
+    display.on_event(TrialEvent(3, 2, (0.1,), End("pruned", "diverged", "the loss of <layer> 0 is nan")))
     cells: list[str] = []
     parser = HTMLParser()
     parser.handle_data = cells.append  # type: ignore[method-assign]
@@ -179,7 +179,7 @@ def test_the_best_fit_whatever_the_width(tmp_path, width):
     results = wide(tmp_path)
     best = results.ranked()[:5]
     console = Console(file=io.StringIO(), width=width, soft_wrap=True, highlight=False, markup=False)
-    lines = printed(console, *best_tables(results, best, console))
+    lines = printed(console, *best_tables(results, best, "best", console))
     tables = [line for line in lines if not line.startswith("the same")]
     assert max(map(len, tables)) <= width
     text = "\n".join(lines)
@@ -192,7 +192,7 @@ def test_the_best_fit_whatever_the_width(tmp_path, width):
 def test_what_is_the_same_for_all_is_a_line(tmp_path):
     results = wide(tmp_path)
     best = [results.ranked()[0]] * 2
-    *_, line = best_tables(results, best, Console(width=80))
+    *_, line = best_tables(results, best, "best", Console(width=80))
     assert isinstance(line, str)
     assert line.startswith("the same for all of these: ")
 
