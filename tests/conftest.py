@@ -19,17 +19,11 @@ os.environ |= {
     "DO_NOT_TRACK": "true",
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # as an activated environment has it
 }
-RAY = {
+STRUCK = {
     "cluster",
     "faults",
-    "test_api.py",
     "test_endings.py",
-    "test_best.py",
     "test_old_search.py",
-    "test_own_parts.py",
-    "test_promotion.py",
-    "test_simulation.py",
-    "test_upkeep.py",
     "test_search.py",
     "test_quick_start.py",
 }
@@ -44,10 +38,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` deals files out to two processes; what starts Ray, and so many processes of its own, goes to one."""
+    """`make test` deals files out to two processes; what strikes at a search, or times it, goes to one, so that no two
+    of these run at once."""
     for item in items:
         file = item.path.relative_to(Path(__file__).parent)
-        group = "ray" if file.parts[0] in RAY or file.name in RAY else str(file)
+        group = "struck" if file.parts[0] in STRUCK or file.name in STRUCK else str(file)
         item.add_marker(pytest.mark.xdist_group(group))
 
 

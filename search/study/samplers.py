@@ -110,9 +110,9 @@ def seen_by(name: str, study: "optuna.Study") -> Any:
     from search.study.subset import StudySubset
 
     limit = SAMPLERS[name].looks_at
-    if len(study.directions) > 1:
+    if limit is None or not can_be_narrowed(study) or len(study.directions) > 1:
         return study
-    return study if limit is None or not can_be_narrowed(study) else StudySubset(study, limit)
+    return StudySubset(study, limit)
 
 
 def limits(name: str, space: Space) -> str | None:

@@ -36,6 +36,7 @@ def test_arrays_become_a_data_set_that_the_search_goes_on_with(tmp_path: Path) -
         search.run(SPACE | {"base": done.config.space.base.model_dump(mode="json")}, name="iris", trials=4, **options)
 
 
+@pytest.mark.slow
 def test_from_files_to_the_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a user types it, in another process each."""
     monkeypatch.setenv("FFSNN_DATA", str(tmp_path / "data"))

@@ -95,7 +95,9 @@ def test_the_report_shows_the_front(home: Path) -> None:
     assert "reference point" in page
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "random"])
+@pytest.mark.parametrize(
+    "sampler", ["nsga2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tpe", "nsga3", "random"))]
+)
 def test_each_sampler_of_optuna_takes_several(sampler: str, home: Path) -> None:
     asked = ("--objective", "accuracy,synops", "--limit", "synops<=1500", "--scheduler", "none", "--epochs", "1")
     own = ("--name", sampler, "--sampler", sampler, "--trials", "24")
@@ -104,6 +106,7 @@ def test_each_sampler_of_optuna_takes_several(sampler: str, home: Path) -> None:
     assert "24 at full length" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_limit_that_nobody_kept_names_the_nearest(home: Path) -> None:
     done = ffsnn("search", "digits_smoke", "--name", "none", "--trials", "2", "--limit", "synops<=1", home=home)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,6 +124,7 @@ def test_a_front_of_one_objective_is_refused(home: Path) -> None:
     assert "a front needs several objectives" in refused("best", "none", "--front", home=home)
 
 
+@pytest.mark.slow
 def test_a_space_may_name_its_objectives(home: Path, tmp_path: Path) -> None:
     space = {
         "base": {"data": {"dataset": "digits"}}, "parameters": {"T": {"int": [2, 4]}},

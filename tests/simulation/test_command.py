@@ -28,7 +28,7 @@ def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None
     ("arguments", "said"),
     [
         (("nonesuch",), "there is no surface or search 'nonesuch'"),
-        (("digits", "--sampler", "smac"), "sampler: must be 'forecast', 'tpe', 'random' or 'gp', but got 'smac'"),
+        (("digits", "--sampler", "smac"), "but got 'smac': parts of your own come with --use FILE"),
         (("digits", "--scheduler", "hyperband"), "scheduler: must be"),
         (("digits", "--seeds", "0"), "--seeds must be at least 1"),
     ],
