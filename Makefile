@@ -27,8 +27,8 @@ search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_s
 test: $(READY) ## run the tests, without the slow ones, in two processes
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-slow: $(READY) ## run the slow tests only
-	@$(BIN)/python -m pytest -m slow --timeout=900 $(ARGS) || { rc=$$?; \
+slow: $(READY) ## run the slow tests only, in two processes
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
 faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (half an hour)
