@@ -62,7 +62,7 @@ class DataConfig(Config):
         own = tree.get("own")
         if isinstance(own, OwnFacts) or (isinstance(own, Mapping) and own.get("name") == name):
             return tree
-        return {**tree, "own": DATASETS[name].card.own_facts if name in DATASETS else None}  # type: ignore[attr-defined]
+        return {**tree, "own": DATASETS[name].own_facts if name in DATASETS else None}
 
     @field_validator("dataset")
     @classmethod

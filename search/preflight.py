@@ -54,7 +54,7 @@ def cost_of_own_parts(config: SearchConfig, split: Split, resources: TrialResour
     if not configs or resources.is_cluster:
         return []
     if not resources.gpus:
-        return [line for it in configs for line in own_cost.measured(it, split)]
+        return [line for it in configs for line in own_cost.measured(it, _split_for(it, split))]
     files = [(str(file.path), file.sha256) for file in own.used()]
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         return process.submit(_cost_on_gpu, [it.model_dump(mode="json") for it in configs], files).result()
@@ -65,8 +65,16 @@ def _cost_on_gpu(trees: list[dict[str, Any]], files: list[tuple[str, str]]) -> l
         own.use(path, sha256)
     lines = []
     for config in map(RunConfig.parse, trees):
-        lines += own_cost.measured(config, load(config.data, config.seed, config.data_dir, torch.device("cuda")))
+        split = load(config.data, config.seed, config.data_dir, torch.device("cuda"), config.network.T)
+        lines += own_cost.measured(config, split)
     return lines
+
+
+def _split_for(config: RunConfig, split: Split) -> Split:
+    """The base's data for another configuration of its space: what was recorded over time depends on T."""
+    if not config.data.facts.temporal:
+        return split
+    return load(config.data, config.seed, config.data_dir, T=config.network.T)
 
 
 def refuse_foreign_ray() -> None:

@@ -161,7 +161,7 @@ def _labelled(raw: Raw, remarks: list[str]) -> tuple[Array, Array | None, tuple[
 
 
 def _in_order(labels: set[Any]) -> list[Any]:
-    """By number where all are numbers, else by name."""
+    """Sort labels: numbers by value, anything else by name."""
     try:
         return sorted(labels, key=float)
     except (TypeError, ValueError):

@@ -5,8 +5,9 @@ Shapes: N images, F = channels * height * width inputs, T time steps, C classes.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -79,6 +80,7 @@ class Dataset(ABC):
 
     facts: DatasetFacts
     checksum: str = ""  # of a file that a person has added
+    own_facts: Mapping[str, Any] | None = None  # what a configuration keeps of such a data set
 
     @abstractmethod
     def train(self, data_dir: Folder) -> "Images | Recordings":

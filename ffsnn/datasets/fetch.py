@@ -197,7 +197,7 @@ def _from_npm(names: Sequence[str]) -> dict[str, bytes]:
 
 
 def _from_debian(names: Sequence[str]) -> dict[str, bytes]:
-    """By Debian's package, which is unpacked and not installed: no root is needed, and nothing of it is run."""
+    """Take the files from Debian's package, which is unpacked and not installed: no root is needed, nothing is run."""
     if missing := [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]:
         raise DataError(f"that {missing[0]} is not installed")
     try:

@@ -70,7 +70,7 @@ class OwnDataset(Dataset):
     def __init__(self, file: Path) -> None:
         self.file = file
         self.card = read_card(file)
-        self.facts, self.checksum = self.card.facts, self.card.checksum
+        self.facts, self.checksum, self.own_facts = self.card.facts, self.card.checksum, self.card.own_facts
 
     def train(self, data_dir: Folder) -> Images | Recordings:
         return self._read("train")

@@ -1,11 +1,14 @@
 """`ffsnn data`: data sets of one's own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.cli.options import console
+
+if TYPE_CHECKING:
+    from ffsnn.datasets.dataset import DatasetFacts
 from search.hints import command
 
 app = typer.Typer(help="Data sets: those that ship with ffsnn, and your own.", no_args_is_help=True)
@@ -65,6 +68,7 @@ def show(
 ) -> None:
     """Show a data set: facts, recordings of each class, and a picture with samples."""
     from ffsnn.datasets.folder import reading_from
+    from ffsnn.datasets.own import OwnDataset
     from ffsnn.inspection.samples import save_samples
     from ffsnn.parts.registry import DATASETS
     from ffsnn.validation import ConfigError
@@ -78,10 +82,9 @@ def show(
             raise ConfigError(f"the data set {error}") from None
         dataset = DATASETS[name]
         console.print(_line(name, dataset.facts))
-        card = getattr(dataset, "card", None)
-        if card is not None:
-            console.print(f"from {card.source}; sha256 {card.checksum[:12]}")
-            for remark in card.remarks:
+        if isinstance(dataset, OwnDataset):
+            console.print(f"from {dataset.card.source}; sha256 {dataset.checksum[:12]}")
+            for remark in dataset.card.remarks:
                 console.print(remark)
         file = out or Path(f"{name}.png")
         counts = save_samples(dataset, file, folder)
@@ -100,10 +103,8 @@ def remove(name: Name, data_dir: DataDir = None) -> None:
     console.print(f"removed: {remove_set(name, setting('data_dir', data_dir))}")
 
 
-def _line(name: str, facts: "object", test: int | None = None) -> str:
-    from ffsnn.datasets.dataset import DatasetFacts
-
-    assert isinstance(facts, DatasetFacts)
+def _line(name: str, facts: "DatasetFacts", test: int | None = None) -> str:
+    """`flowers: 1,438 images for training, 359 for test, 32x32, 3 channels, 10 classes`"""
     channels, height, width = facts.shape
     if facts.is_image:
         shape = f"{height}x{width}" + (f", {channels} channels" if channels > 1 else "")

@@ -68,6 +68,17 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     return home, ffsnn("search", "digits_smoke", "--name", "smoke", home=home)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a finished search that trained nothing, and its runs in MLflow; to be copied."""
+    from search.tracking import search_exporter
+    from tests.search.test_best import finished
+
+    home = tmp_path_factory.mktemp("made") / "home"
+    search_exporter.export_search(home / "mlruns", finished(home / "mlruns"))
+    return home
+
+
 def session_of(
     folder: SearchFolder, config: SearchConfig, stop: StopRequest | None = None, say: Callable[[str], None] = print
 ) -> Session:

@@ -20,13 +20,6 @@ from tests.search.conftest import ffsnn, open_study, refused
 from tests.search.test_best import finished
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("made") / "home"
-    search_exporter.export_search(home / "mlruns", finished(home / "mlruns"))
-    return home
-
-
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
     """As its user made it, at a place of its own."""

@@ -20,14 +20,7 @@ from search.upkeep.listing import listed, span
 from search.upkeep.pruning import prune
 from search.upkeep.status import Status
 from tests.search.conftest import ffsnn, open_study, refused, started
-from tests.search.test_best import CONFIG, finished
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("made") / "home"
-    search_exporter.export_search(home / "mlruns", finished(home / "mlruns"))
-    return home
+from tests.search.test_best import CONFIG
 
 
 @pytest.fixture
