@@ -26,7 +26,7 @@ from search.study.final_values import final_costs, normal_scores
 from search.study.gaussian_process import GaussianProcess
 from search.study.prior import WEIGHT, Beliefs
 from search.study.told import told_values
-from spaces.parameter import Choice
+from spaces.parameter import Choice, Sample
 from spaces.space import Space
 
 BEGINNING = 8  # trials with a value before a model is fitted
@@ -59,33 +59,33 @@ class ForecastSampler(BaseSampler):
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        trials = study.get_trials(deepcopy=False)
-        told = [it for it in trials if told_values(it) and it.params]
-        untold = (it for it in reversed(trials) if not told_values(it))
-        pending = [*islice((it for it in untold if it.params and not it.state.is_finished()), LOOKS_AT)][::-1]
+        known = [(it, told_values(it)) for it in study.get_trials(deepcopy=False) if it.params]
+        told = [(it.params, values) for it, values in known if values]
+        untold = (it.params for it, values in reversed(known) if not values and not it.state.is_finished())
+        pending = [*islice(untold, LOOKS_AT)][::-1]
         return dict(self.encoding.sample(self._places(told, pending)))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
         raise NotImplementedError("all parameters are drawn at once")
 
-    def _places(self, told: list[FrozenTrial], pending: list[FrozenTrial]) -> Array:
+    def _places(self, told: list[tuple[Sample, dict[int, Values]]], pending: list[Sample]) -> Array:
         """Where the next trial's parameters lie, (P,).
 
         Args:
-            told: trials with a value at least.
-            pending: trials that have none yet.
+            told: samples of the trials with a value at least, and their values by epoch.
+            pending: samples of those that have none yet.
         """
         if len(told) < BEGINNING:
             first: Array = self.beliefs.draw(self.generator, 1)[0]
             return first
         if self.generator.random() < RANDOM_SHARE:
             return self.generator.random(len(self.encoding.axes))
-        costs = self._costs([told_values(it) for it in told])
+        costs = self._costs([values for _, values in told])
         kept = best_and_some(costs, LOOKS_AT)
-        places, scores = self.encoding.places([told[at].params for at in kept]), normal_scores(costs)[kept]
+        places, scores = self.encoding.places([told[at][0] for at in kept]), normal_scores(costs)[kept]
         model = GaussianProcess.fit(self.encoding.points(places), scores)
         if pending:
-            model = model.believing(self.encoding.points(self.encoding.places([it.params for it in pending])))
+            model = model.believing(self.encoding.points(self.encoding.places(pending)))
         candidates = self._candidates(places[np.argsort(scores, kind="stable")[:PARENTS]])
         gain = log_improvement(*model.predict(self.encoding.points(candidates)), float(scores.min()))
         gain += WEIGHT / len(told) * self.beliefs.log_density(candidates)
