@@ -24,7 +24,11 @@ from ffsnn.parts.registry import ENCODERS, GOODNESS, LAYERS, LOSSES, NEGATIVES, 
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
 ID_VERSION = 2  # of configurations' ids: raised when a default changes
-ADDED = ("network.layer", "network.options", "data.window_ms")  # fields since version 1, whose ids were of all fields
+AUGMENTATIONS = ("shift", "rotation", "scaling", "shear", "elastic", "mirror")  # fields that change training images
+ADDED = (  # fields since version 1, whose ids were of all fields
+    "network.layer", "network.options", "data.window_ms", *(f"learning.{name}" for name in AUGMENTATIONS[1:]),
+    "learning.dropout", "learning.average",
+)  # fmt: skip
 
 
 class NetworkConfig(Config):
@@ -124,6 +128,17 @@ class LearningConfig(Config):
     shift: int = Field(
         0, ge=0, le=4, description="pixels by which training images are moved at random, each its own way"
     )
+    rotation: float = Field(0.0, ge=0, le=45, description="degrees by which training images are turned at random")
+    scaling: float = Field(0.0, ge=0, le=0.5, description="share by which their height and width are changed at random")
+    shear: float = Field(0.0, ge=0, le=0.5, description="pixels a row by which they are sheared at random")
+    elastic: float = Field(0.0, ge=0, le=4, description="pixels by which they are bent, as a smooth random field")
+    mirror: bool = Field(False, description="exchange left and right in half of the training images")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of a layer's neurons, drawn for each image, that the next one is not shown"
+    )
+    average: int = Field(
+        0, ge=0, description="epochs over which weights are averaged, exponentially, before they are validated and kept"
+    )
     layers: Literal["together", "greedy"] = Field(
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
@@ -149,6 +164,15 @@ class LearningConfig(Config):
             raise ValueError(
                 f"loss={self.loss!r} compares pairs and has no theta, but got theta={self.theta}: "
                 "leave theta out, or take loss='threshold'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _average_fits_into_the_run(self) -> Self:
+        if self.average and self.average >= self.epochs:
+            raise ValueError(
+                f"average < epochs must hold, for the weights of the last epochs are averaged, but got "
+                f"average={self.average} with epochs={self.epochs}: lower it, or take 0"
             )
         return self
 
@@ -202,8 +226,23 @@ class RunConfig(Config):
                 f"encoder={self.network.encoder!r} tells intensities by their time, but {name} is recorded over time "
                 "itself: take encoder='direct'"
             )
-        if self.learning.shift and not facts.is_image:
-            raise ValueError(f"shift moves images, but {name} has none, and got shift={self.learning.shift}: take 0")
+        if not facts.is_image:
+            for field in AUGMENTATIONS:
+                if value := getattr(self.learning, field):
+                    raise ValueError(
+                        f"{field} changes images, but {name} has none, and got {field}={value}: leave it out"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_needs_normalized_inputs(self) -> Self:
+        normalize, count = self.network.normalize, len(self.network.widths)
+        each = normalize if isinstance(normalize, tuple) else (normalize,) * count
+        if self.learning.dropout and not all(each[1:]):
+            raise ValueError(
+                f"dropout={self.learning.dropout} lowers the input of every later layer, which must be normalized, "
+                f"but got normalize={normalize}: take normalize=true, or dropout=0"
+            )
         return self
 
     @model_validator(mode="after")

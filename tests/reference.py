@@ -64,11 +64,13 @@ class Reference:
         lr: float,
         noise: list[torch.Tensor],
         learner: int | None = None,
+        kept: list[torch.Tensor] | None = None,
     ) -> Step:
         """One update of every layer, or of one: then the layers below it only pass on, those above are not asked.
 
         Args:
             noise: (T, B, inputs) for the images; (T, 2 B, H) behind each layer, positive samples first.
+            kept: (B, H) behind each layer, the neurons that dropout leaves; None: all.
         """
         x_TBF = self.encoded(self.pixels(images_BF), noise[0])
         positive, negative = self.labelled(x_TBF, self.one_hot(true_B)), self.labelled(x_TBF, self.one_hot(wrong_B))
@@ -96,6 +98,8 @@ class Reference:
                 break
             noise_pos, noise_neg = noise[number + 1].chunk(2, 1)
             positive, negative = self.handed_on(pos_spikes, noise_pos), self.handed_on(neg_spikes, noise_neg)
+            if kept is not None:
+                positive, negative = positive * kept[number], negative * kept[number]
         return done
 
     def scores(self, images_BF: torch.Tensor, prediction: str, noise: list[torch.Tensor]) -> torch.Tensor:

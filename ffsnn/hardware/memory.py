@@ -55,8 +55,9 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
 
 
 def bytes_of_weights(config: RunConfig) -> int:
-    """Memory of a step for any batch: the weights' working copies, gradients and moments, six numbers a weight."""
-    return 4 * 6 * sum(shape.weights for shape in layer_shapes(config))
+    """Memory of a step for any batch: the weights' working copies, gradients and moments, six numbers a weight; two
+    more where they are averaged."""
+    return 4 * (8 if config.learning.average else 6) * sum(shape.weights for shape in layer_shapes(config))
 
 
 def free_bytes(device: torch.device) -> int:

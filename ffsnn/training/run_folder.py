@@ -192,7 +192,8 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], list[EpochMetrics]] | No
 def bytes_on_disk(config: RunConfig) -> tuple[int, int]:
     """Size of a run's folder while it trains (two checkpoints and the best weights), and once it has ended."""
     data, weights = config.data, 4 * sum(shape.weights for shape in layer_shapes(config))
-    checkpoint = 3 * weights + 4 * data.trained_on * data.facts.classes  # Adam's moments, the goodness table
+    kept = 4 if config.learning.average else 3  # the weights, Adam's moments, those that training goes on from
+    checkpoint = kept * weights + 4 * data.trained_on * data.facts.classes  # the goodness table
     return 2 * checkpoint + weights, weights
 
 

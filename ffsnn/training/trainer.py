@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ffsnn.config import RunConfig
+from ffsnn.config import AUGMENTATIONS, RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import explain_out_of_memory
 from ffsnn.kernels.cuda_step import CapturedSteps, Random
@@ -27,7 +27,8 @@ from ffsnn.layer import Input
 from ffsnn.network import Network
 from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
-from ffsnn.training.augment import shifted
+from ffsnn.training.augment import augmented
+from ffsnn.training.averages import Averages
 from ffsnn.validation import ConfigError
 
 if TYPE_CHECKING:
@@ -122,6 +123,10 @@ class Trainer:
         self.optimisers = [layer.optimiser() for layer in self.layers]
         negatives = NEGATIVES[self.learning.negatives]
         self.negatives = negatives(self.network, self.learning, len(self.train), self.device)
+        self.augments = any(getattr(self.learning, name) for name in AUGMENTATIONS)
+        batches = math.ceil(len(self.train) / self.learning.batch_size)
+        average = self.learning.average
+        self.averages = Averages(self.network, average * batches) if average else None
         self.frozen, self.veto = frozen, veto
         self.epoch = 0  # epochs done
         self.dead: str | None = None  # why nothing can be learned, as far as the first epoch shows
@@ -156,8 +161,12 @@ class Trainer:
         draw = generator(self.config.seed, "order", self.epoch)
         order = torch.randperm(len(self.train), generator=draw).to(self.device)
         batches = order.split(self.learning.batch_size)
+        if self.averages:
+            self.averages.begin_epoch()
         seen = self._train_batches(batches).double().cpu()
         self._check(seen)
+        if self.averages:
+            self.averages.end_epoch()
         trained = time.perf_counter() - start
         accuracy = self.network.accuracy(self.validation.x, self.validation.y)
         self.epoch += 1
@@ -176,6 +185,8 @@ class Trainer:
         seen = []
         for batch, index in enumerate(batches):
             self._set_learning_rate(self.epoch + batch / len(batches))
+            if self.averages:
+                self.averages.set_pace(self.epoch * len(batches) + batch)
             with explain_out_of_memory(self.config, self.device, fused=self.layers[0].compiled):
                 seen.append(self.train_batch(index, batch))
             if self.device.type == "cpu":
@@ -199,8 +210,8 @@ class Trainer:
         images = self.train[index]
         noise = partial(random, "encoding")
         x = images.x
-        if self.learning.shift:
-            x = shifted(x, self.config.data.facts.shape, self.learning.shift, random("shift"))
+        if self.augments:  # the stream keeps the name that it had when images were only shifted
+            x = augmented(x, self.config.data.facts.shape, self.learning, random("shift"))
         wrong = self.negatives.draw(index, x, images.y, random)
         seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
         losses, goodness, firing, weights = [], [], [], []
@@ -220,6 +231,10 @@ class Trainer:
             if number in (learner, len(self.layers) - 1):
                 break
             seen = self.network.hand_on(answer, noise(number + 1))
+            if self.learning.dropout:
+                seen = thinned(seen, len(labels), self.learning.dropout, random("dropout", number))
+        if self.averages:
+            self.averages.step()
         good = torch.stack(goodness).unflatten(1, (2, -1))  # (layers, 2, B): of positive and negative samples
         fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
         self.negatives.learn(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
@@ -268,6 +283,8 @@ class Trainer:
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
             state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}
+        if self.averages:
+            state |= {f"trained.{name}": value for name, value in self.averages.trained.items()}
         return state | self.negatives.state | {"epoch": torch.tensor(self.epoch)}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
@@ -280,9 +297,22 @@ class Trainer:
         for number, optimiser in enumerate(self.optimisers):
             for name, moment in parts.get(f"optimiser.{number}", {}).items():
                 optimiser.state[name].copy_(moment)
+        if self.averages:
+            self.averages.load(parts["trained"])
         for name, value in self.negatives.state.items():
             value.copy_(state[name])
         self.epoch = int(state["epoch"])
+
+
+def thinned(seen: Input, copies: int, share: float, generator: torch.Generator) -> Input:
+    """An input without a share of its neurons, drawn for each image: all time steps and copies lack the same ones.
+
+    Nothing is made up for them, since the layer that sees them brings its inputs to one root mean square (dropout:
+    Srivastava et al. 2014).
+    """
+    samples, neurons = seen.x.shape[1:]
+    drawn = torch.rand(samples // copies, neurons, generator=generator, device=seen.x.device)
+    return Input(seen.x * (drawn >= share).to(seen.x.dtype).repeat(copies, 1))
 
 
 def dead_layer(rates: torch.Tensor, batches: int) -> str | None:

@@ -1,9 +1,13 @@
-"""Shifted images against a naive loop."""
+"""Images changed at random, against naive loops."""
+
+import math
+from typing import Any
 
 import pytest
 import torch
 
-from ffsnn.training.augment import shifted
+from ffsnn.config import LearningConfig
+from ffsnn.training.augment import KNOTS, augmented, shifted
 
 SIDE = 5
 SHAPE = (1, SIDE, SIDE)
@@ -76,3 +80,93 @@ def test_the_generator_alone_decides() -> None:
 def test_numbers_of_any_type() -> None:
     x = images(10)
     assert torch.equal(shifted(x.double(), SHAPE, 3, seeded(1)), shifted(x, SHAPE, 3, seeded(1)).double())
+
+
+ALL = {"rotation": 20, "scaling": 0.2, "shear": 0.2, "elastic": 0.7, "shift": 1}
+
+
+def changed(x: torch.Tensor, shape: tuple[int, int, int], seed: int = 1, **how: Any) -> torch.Tensor:
+    return augmented(x, shape, LearningConfig.model_validate(how), seeded(seed))
+
+
+def read(image: torch.Tensor, row: float, column: float) -> float:
+    """The brightness (height, width) between pixels; black outside."""
+    total = 0.0
+    for i in (math.floor(row), math.floor(row) + 1):
+        for j in (math.floor(column), math.floor(column) + 1):
+            if 0 <= i < image.shape[0] and 0 <= j < image.shape[1]:
+                total += (1 - abs(row - i)) * (1 - abs(column - j)) * image[i, j].item()
+    return total
+
+
+def bent(knots: torch.Tensor, row: int, column: int, height: int, width: int) -> float:
+    """A field (KNOTS, KNOTS) at a pixel."""
+    return read(knots, row * (KNOTS - 1) / (height - 1), column * (KNOTS - 1) / (width - 1))
+
+
+@pytest.mark.parametrize("how", [{name: ALL[name]} for name in ALL if name != "shift"] + [ALL], ids=str)
+def test_a_warp_is_read_from_where_a_naive_loop_reads(how: dict[str, Any]) -> None:
+    """Seen from the middle of the image: turned, then sheared along x, then each axis scaled, then moved and bent."""
+    height, width, count = 7, 9, 4
+    x = torch.randint(1, 256, (count, height * width), generator=seeded(0), dtype=torch.uint8)
+    result = changed(x, (1, height, width), **how).view(count, height, width)
+    draw = seeded(1)
+    drawn = (torch.rand(6, count, 1, 1, generator=draw) * 2 - 1)[:, :, 0, 0]
+    knots = torch.randn(2, count, KNOTS, KNOTS, generator=draw) if how.get("elastic") else None
+    for n in range(count):
+        angle = math.radians(how.get("rotation", 0) * drawn[0, n].item())
+        wide, high = (1 + how.get("scaling", 0) * drawn[axis, n].item() for axis in (1, 2))
+        shear, (right, down) = how.get("shear", 0) * drawn[3, n].item(), how.get("shift", 0) * drawn[4:, n]
+        for row in range(height):
+            for column in range(width):
+                x_, y_ = column - (width - 1) / 2, row - (height - 1) / 2
+                x_, y_ = math.cos(angle) * x_ - math.sin(angle) * y_, math.sin(angle) * x_ + math.cos(angle) * y_
+                x_ += shear * y_
+                x_, y_ = wide * x_ + right.item(), high * y_ + down.item()
+                if knots is not None:
+                    x_ += how["elastic"] * bent(knots[0, n], row, column, height, width)
+                    y_ += how["elastic"] * bent(knots[1, n], row, column, height, width)
+                expected = read(x[n].view(height, width), y_ + (height - 1) / 2, x_ + (width - 1) / 2)
+                assert result[n, row, column].item() == pytest.approx(expected, abs=0.51)  # rounded
+
+
+def test_all_planes_of_an_image_change_alike() -> None:
+    """Channels, and time steps of a recording of images."""
+    plane = torch.randint(0, 256, (3, 5 * 6), generator=seeded(0), dtype=torch.uint8)
+    alone = changed(plane, (1, 5, 6), **ALL, mirror=True)
+    colour = changed(plane.repeat(1, 3), (3, 5, 6), **ALL, mirror=True)
+    assert torch.equal(colour, alone.repeat(1, 3))
+    film = changed(plane[:, None].repeat(1, 4, 1), (1, 5, 6), **ALL, mirror=True)
+    assert torch.equal(film, alone[:, None].repeat(1, 4, 1))
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    x = images(200)
+    result = changed(x, SHAPE, mirror=True)
+    mirrored = x.view(-1, SIDE, SIDE).flip(2).flatten(1)
+    same, other = (result == x).all(1), (result == mirrored).all(1)
+    assert (same ^ other).all()
+    assert 70 < other.sum() < 130
+
+
+def test_a_warp_is_decided_by_the_generator_alone_and_leaves_its_input_as_it_was() -> None:
+    x = images(50)
+    before = x.clone()
+    first = changed(x, SHAPE, **ALL)
+    assert first.dtype == torch.uint8
+    assert torch.equal(x, before)
+    assert torch.equal(changed(x, SHAPE, **ALL), first)
+    assert not torch.equal(changed(x, SHAPE, seed=2, **ALL), first)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bits_do_not_depend_on_threads(threads: int) -> None:
+    x = torch.randint(0, 256, (64, 784), generator=seeded(0), dtype=torch.uint8)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        some = changed(x, (1, 28, 28), **ALL)
+        torch.set_num_threads(1)
+        assert torch.equal(some, changed(x, (1, 28, 28), **ALL))
+    finally:
+        torch.set_num_threads(before)

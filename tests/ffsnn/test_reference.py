@@ -21,6 +21,7 @@ from ffsnn.parts.negatives import GoodnessTable, hard_negatives, uniform_negativ
 from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
 from ffsnn.randomness import generator
 from ffsnn.training.augment import shifted
+from ffsnn.training.averages import Averages
 from ffsnn.training.trainer import Trainer
 from tests.combinations import every_pair_occurs, name_of, pairwise
 from tests.reference import Reference, Step
@@ -42,6 +43,8 @@ CHOICES: dict[str, list[Any]] = {
     "learning.optimiser": ["adam", "sgd"],
     "learning.layers": ["together", "greedy"],
     "learning.shift": [0, 1],
+    "learning.dropout": [0, 0.3],
+    "learning.average": [0, 1],
 }
 COMBINATIONS = pairwise(CHOICES)
 EVERY_COMBINATION = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
@@ -66,6 +69,8 @@ def config_of(changes: dict[str, Any]) -> RunConfig:
         needed["learning.theta"] = 0.2 * scale
     if changes["learning.optimiser"] == "sgd":
         needed["learning.momentum"] = 0.8
+    if changes["network.normalize"] in (False, (True, False)):
+        needed["learning.dropout"] = 0
     return RunConfig.parse(base).replaced(changes | needed)
 
 
@@ -98,8 +103,10 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer = Trainer(config, split)
     trainer.network.double()
     trainer.optimisers = [layer.optimiser() for layer in trainer.layers]
+    trainer.averages = Averages(trainer.network, BATCHES) if learning.average else None
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
+    averages = [weight.clone() for weight in before]
     table = GoodnessTable(BATCHES * B, 10, learning.alpha, torch.device("cpu"))
 
     def wrong_labels(x: torch.Tensor, y: torch.Tensor, index: torch.Tensor, epoch: int, batch: int) -> torch.Tensor:
@@ -122,7 +129,13 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
             done = batch / BATCHES if greedy else (epoch + batch / BATCHES) / 2
             lr = learning.lr * 0.5 * (1 + math.cos(math.pi * done))
             noise = noise_of(trainer.network, 2, seed, "encoding", epoch, batch)
-            steps.append(slow.step(x, y, wrong, lr, noise, learner=epoch if greedy else None))
+            kept = [
+                torch.rand(B, width, generator=generator(seed, "dropout", epoch, batch, number)) >= learning.dropout
+                for number, width in enumerate(config.network.widths)
+            ]
+            steps.append(slow.step(x, y, wrong, lr, noise, epoch if greedy else None, kept))
+            pace = max(1 / BATCHES, 9 / (10 + epoch * BATCHES + batch))
+            averages = [(1 - pace) * mean + pace * w.detach() for mean, w in zip(averages, slow.weights, strict=True)]
             table.write(index, wrong, steps[-1].margin_B.float())
         metrics = trainer.train_epoch()
 
@@ -136,8 +149,8 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
                 sum(values) / BATCHES for values in zip(*(getattr(step, theirs) for step in steps), strict=True)
             ]
             assert mine == pytest.approx(expected, rel=1e-6)  # the trainer adds up in float32
-        for layer, weight in zip(trainer.layers, slow.weights, strict=True):
-            torch.testing.assert_close(layer.weight, weight, rtol=0, atol=1e-9)
+        for layer, weight in zip(trainer.layers, averages if learning.average else slow.weights, strict=True):
+            torch.testing.assert_close(layer.weight, weight, rtol=0, atol=1e-6 if learning.average else 1e-9)
     assert min(metrics.firing_rate) > 0.003  # no layer fell silent: at least 57 spikes in the last epoch
     for layer, weight in zip(trainer.layers, before, strict=True):
         assert (layer.weight - weight).abs().max() > 1e-4

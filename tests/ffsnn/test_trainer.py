@@ -52,7 +52,10 @@ RESUMED_GREEDILY = RESUMED.replaced(
         "network.v_threshold": 0.25,
     }
 )
-RESUMED_CONFIGS = {"together": RESUMED, "greedy": RESUMED_GREEDILY}
+RESUMED_AVERAGED = RESUMED.replaced(
+    {"learning.average": 1, "learning.dropout": 0.2, "learning.elastic": 0.5, "learning.mirror": True}
+)
+RESUMED_CONFIGS = {"together": RESUMED, "greedy": RESUMED_GREEDILY, "averaged": RESUMED_AVERAGED}
 TIMES = {"seconds", "images_per_second"}
 
 ANOTHER_PROCESS = """
@@ -268,6 +271,20 @@ def test_a_trainer_that_was_copied_from_another_shares_nothing_with_it(split: Sp
     second.load_state_dict(first.state_dict())
     assert timeless(first.train_epoch()) == timeless(second.train_epoch())
     assert_same_bits(first.state_dict(), second.state_dict())
+
+
+def test_what_is_validated_is_the_average_and_training_goes_on_from_the_weights(split: Split) -> None:
+    """Weights that are trained are those of a run without averages; the averages are near them, and are the network."""
+    plain, averaged = Trainer(RESUMED, split), Trainer(RESUMED.replaced({"learning.average": 1}), split)
+    for _ in range(3):
+        losses, more = plain.train_epoch(), averaged.train_epoch()
+        assert more.loss == losses.loss
+    assert more.val_accuracy == averaged.network.accuracy(split.validation.x, split.validation.y)
+    state = averaged.state_dict()
+    for name, weight in plain.network.state_dict().items():
+        assert torch.equal(state[f"trained.{name}"], weight)
+        distance = (state[f"network.{name}"] - weight).norm() / weight.norm()
+        assert 0 < distance < 0.5
 
 
 def test_metrics_survive_json(split: Split) -> None:
