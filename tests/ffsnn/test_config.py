@@ -281,7 +281,7 @@ MSE: dict[str, Any] = {"learning.output": "mse"}
         ),
         (
             {"learning.dropout": 0.2, "network.normalize": [True, False]},
-            r"dropout=0\.2 lowers the input of every later layer, which must be normalized, but got normalize=\(True, Fa",
+            r"dropout=0\.2 lowers the input of every later layer, which must be normalized, but got normalize=",
         ),
         (
             {"learning.layers": "greedy", "learning.epochs": 1},
