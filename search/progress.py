@@ -18,6 +18,8 @@ from search.store.trial_folder import End, TrialFolder
 if TYPE_CHECKING:
     from search.execution.session import TrialEvent
 
+SILENCE_S = 60.0  # after which the counts are said once more: trials may rest for long before one ends
+
 
 class Counts:
     """Numbers of trials by where they are, and the best one, in a line.
@@ -83,7 +85,8 @@ class ProgressDisplay(threading.Thread):
         self.counts = Counts(config, {"complete": 0, "pruned": 0, "failed": 0}, set(), set(), noun)
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
-        self.started = time.monotonic()
+        self.started = self.said_at = time.monotonic()
+        self.lock = threading.RLock()  # the driver's thread changes what this one shows
         self.done, self.running, self.resting = self.counts.done, self.counts.running, self.counts.resting
         self.last, self.epochs = self.counts.last, self.counts.epochs
         self._stop_asked = threading.Event()
@@ -98,8 +101,11 @@ class ProgressDisplay(threading.Thread):
 
     def on_event(self, event: "TrialEvent") -> None:
         """A trial was handed out, has an epoch more, rests, or has ended."""
-        if self.changed(event):
+        with self.lock:
+            ended = self.changed(event)
+        if ended:
             self.say_end(event)
+            self.said_at = time.monotonic()
 
     def changed(self, event: "TrialEvent") -> bool:
         """Count an event; True if the trial has ended."""
@@ -159,7 +165,13 @@ class ProgressDisplay(threading.Thread):
         return f", about {clock(max(left, 0))} left"
 
     def run(self) -> None:
-        """Nothing: lines are printed by the thread that has the events."""
+        """Say where it stands whenever no trial has ended for a while."""
+        while not self._stop_asked.wait(max(0.0, self.said_at + SILENCE_S - time.monotonic())):
+            if time.monotonic() - self.said_at >= SILENCE_S:
+                with self.lock:
+                    line = self.line()
+                self.console.print(f"  ...  {line}")
+                self.said_at = time.monotonic()
 
     def close(self) -> None:
         self._stop_asked.set()

@@ -4,7 +4,6 @@ Where neither is to be had (a pipe, TERM=dumb, NO_COLOR) the lines are all there
 """
 
 import html
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -67,7 +66,6 @@ class TableDisplay(ProgressDisplay):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.lock = threading.Lock()  # the driver's thread changes what this one draws
         self.begun: dict[int, tuple[int, float]] = {}  # of a running trial: epoch and time when it was handed out
         self.reported: dict[int, float] = {}  # of a running trial: time of its last epoch
         self.samples: dict[int, str] = {}
@@ -75,20 +73,19 @@ class TableDisplay(ProgressDisplay):
 
     def changed(self, event: "TrialEvent") -> bool:
         now, number = time.monotonic(), event.number
-        with self.lock:
-            if event.end is None and not event.rests:
-                first = number not in self.running
-                self.begun.setdefault(number, (max(event.epoch, self.epochs.get(number, 0)), now))
-                if not first:
-                    self.reported[number] = now
-            ended = super().changed(event)
-            if event.end is not None or event.rests:
-                self.begun.pop(number, None)
-                self.reported.pop(number, None)
-            if event.end is not None:
-                why = event.end.detail or event.end.reason
-                self.lately.append(self._row(number, event.end.state, "", why))
-            return ended
+        if event.end is None and not event.rests:
+            first = number not in self.running
+            self.begun.setdefault(number, (max(event.epoch, self.epochs.get(number, 0)), now))
+            if not first:
+                self.reported[number] = now
+        ended = super().changed(event)
+        if event.end is not None or event.rests:
+            self.begun.pop(number, None)
+            self.reported.pop(number, None)
+        if event.end is not None:
+            why = event.end.detail or event.end.reason
+            self.lately.append(self._row(number, event.end.state, "", why))
+        return ended
 
     def _row(self, number: int, state: str, pace: str, note: str) -> Row:
         epoch = f"{self.epochs.get(number, 0)}/{self.config.epochs}"

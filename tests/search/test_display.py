@@ -5,12 +5,14 @@ import os
 import pty
 import re
 import threading
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from search import progress
 from search.display.live_table import LiveDisplay, NotebookConsole, NotebookDisplay, kept, watching
 from search.display.summary import best_tables, learned, summary
 from search.execution.session import TrialEvent
@@ -96,6 +98,18 @@ def test_elsewhere_there_are_plain_lines(tmp_path, console):
     assert type(watching(folder, folder.config, console)) is ProgressDisplay
 
 
+def test_plain_lines_say_where_it_stands_when_no_trial_ends_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "SILENCE_S", 0.05)
+    folder = write(tmp_path)
+    display = ProgressDisplay(folder, folder.config, Console(file=io.StringIO(), soft_wrap=True))
+    display.start()
+    deadline = time.monotonic() + 10
+    while display.console.file.getvalue().count("  ...  5/10 trials, ") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    display.close()
+    assert display.console.file.getvalue().count("  ...  5/10 trials, ") >= 2
+
+
 def test_events_and_drawing_may_come_at_once(live):
     """Two threads: the driver's and the display's."""
     stop, failed = threading.Event(), []
@@ -111,7 +125,7 @@ def test_events_and_drawing_may_come_at_once(live):
     thread = threading.Thread(target=draw)
     thread.start()
     for number in range(6, 2000):
-        live.changed(TrialEvent(number, 1, (0.1,)))
+        live.on_event(TrialEvent(number, 1, (0.1,)))
     stop.set()
     thread.join()
     assert failed == []
