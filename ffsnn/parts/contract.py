@@ -7,6 +7,7 @@ Legend: T time steps, B samples, F neurons or pixels.
 
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.parts import registry
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 B, F, T = 4, 6, 8
 Check = Callable[[Any], str | None]  # a part -> what is wrong with it; None: nothing
+LAYERS_HOME = "ffsnn.training.layer_contract"  # whose check builds a network, which stands on this floor
 
 
 def broken(parts: Registry[Any], name: str) -> str | None:
@@ -89,6 +91,11 @@ def _surrogate(part: Any) -> str | None:
     return _gradient(spikes.sum(), potential)
 
 
+def _layer(part: Any) -> str | None:
+    wrong: str | None = import_module(LAYERS_HOME).broken(part)
+    return wrong
+
+
 def _problem(given: Any, shape: tuple[int, ...], wanted: str) -> str | None:
     import torch
 
@@ -122,5 +129,5 @@ def _shown(shape: tuple[int, ...]) -> str:
 # By kind; whoever has a registry of its own adds to them.
 CHECKS: dict[str, Check] = {
     registry.GOODNESS.kind: _goodness, registry.LOSSES.kind: _loss, registry.ENCODERS.kind: _encoder,
-    registry.SURROGATES.kind: _surrogate,
+    registry.SURROGATES.kind: _surrogate, registry.LAYERS.kind: _layer,
 }  # fmt: skip

@@ -2,8 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ffsnn.parts import contract
 from search.registries import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -109,3 +112,32 @@ class Unscheduled(Scheduler):
 
     def describe(self, config: "SearchConfig") -> str:
         return "none: every trial runs to its end"
+
+
+def _broken(scheduler: Scheduler) -> str | None:
+    """The rule that a kind of scheduler breaks, tried out on a search without trials; None: it breaks none."""
+    from ray.tune.schedulers import TrialScheduler
+
+    from ffsnn.validation import parse
+    from search.config import SearchConfig
+    from search.store.folder import TrialsFolder
+    from spaces.space import Space
+
+    base = {"data": {"dataset": "digits"}, "learning": {"batch_size": 32}}
+    tree = {"base": base, "parameters": {"T": {"int": [2, 4]}}, "budget": {"trials": 4, "epochs": 9}}
+    space = Space.parse(tree).model_dump(mode="json")
+    config = parse(SearchConfig, {"name": "tried", "space": space, "trials": 4, "epochs": 9})
+    milestones: object = scheduler.milestones(config)
+    if not isinstance(milestones, list) or milestones != sorted({*milestones} & {*range(1, 10)}):
+        return f"must have milestones that rise and lie within the epochs (1 to 9), but gave {milestones!r}"
+    said: object = scheduler.describe(config)
+    if not isinstance(said, str) or not said:
+        return f"must describe itself in a sentence, but gave {said!r}"
+    with TemporaryDirectory(prefix="ffsnn-") as folder:
+        made: object = scheduler.build(config, TrialsFolder(Path(folder)), lambda number: None)
+    if not isinstance(made, TrialScheduler):
+        return f"must build a ray.tune.schedulers.TrialScheduler, but built {type(made).__name__}"
+    return None
+
+
+contract.CHECKS[SCHEDULERS.kind] = _broken

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ffsnn.fields import short
-from ffsnn.validation import ConfigError
+from ffsnn.parts import contract
+from ffsnn.validation import ConfigError, parse
 from search.registries import SAMPLERS
 from spaces.space import Space
 
@@ -135,3 +136,51 @@ def limits(name: str, space: Space) -> str | None:
     if not left:
         return None
     return f"the {name} sampler draws {', '.join(left)} at random: it cannot model parameters with conditions"
+
+
+def _broken(sampler: Sampler) -> str | None:
+    """The rule that a sampler breaks, tried out on four trials of a small search; None: it breaks none."""
+    from optuna.samplers import BaseSampler
+
+    from search.config import SearchConfig
+
+    parameters = {"v_threshold": {"float": [0.2, 1.5]}, "T": {"int": [2, 8]}, "loss": {"choice": ["swish", "symba"]}}
+    tree = {"base": {"data": {"dataset": "digits"}, "learning": {"batch_size": 32}}, "parameters": parameters}
+    space = Space.parse(tree | {"budget": {"trials": 4, "epochs": 3}})
+    config = parse(SearchConfig, {"name": "tried", "space": space.model_dump(mode="json"), "trials": 4, "epochs": 3})
+    with warnings.catch_warnings(action="ignore"):
+        made: object = sampler.make(1, config)
+        if not isinstance(made, BaseSampler):
+            return f"must make an optuna.samplers.BaseSampler of a seed and a search, but made {type(made).__name__}"
+        first, second = (_tried(sampler, config) for _ in range(2))
+    if isinstance(first, str):
+        return first
+    return None if first == second else "must suggest the same point for the same seed and the same trials before"
+
+
+def _tried(sampler: Sampler, config: "SearchConfig") -> "list[dict[str, Any]] | str":
+    """Four points of a sampler, three of them with results; or what is wrong with one."""
+    import optuna
+
+    from search.study import sampling
+
+    quiet = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study, points = optuna.create_study(direction=config.goal.direction), list[dict[str, Any]]()
+        for number in range(4):
+            trial = study.ask()
+            points.append(sampling.draw(config.space, study, sampler.make(1 + number, config), number))
+            try:
+                config.space.apply(points[-1], config.base)
+                sampling.record(config.space, study, number, points[-1])
+            except (ConfigError, ValueError, KeyError) as error:
+                return f"suggested {points[-1]}, which the space does not have: {error}"
+            if number < 3:
+                study.tell(trial, 0.5 + 0.1 * number)
+        return points
+    finally:
+        optuna.logging.set_verbosity(quiet)
+
+
+contract.CHECKS[SAMPLERS.kind] = _broken

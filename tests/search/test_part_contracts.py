@@ -1,0 +1,161 @@
+"""What layers, samplers and schedulers of one's own are asked before a search begins: all that ship pass, others are
+named with the rule that they break."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from ray.tune.schedulers import FIFOScheduler
+
+from ffsnn.dense import DenseLayer, shapes
+from ffsnn.layer import LayerKind, LayerOutput
+from ffsnn.layer import register as register_layer
+from ffsnn.parts import contract
+from ffsnn.parts.registry import LAYERS, Registry
+from search.execution.schedulers import Scheduler
+from search.execution.schedulers import register as register_scheduler
+from search.registries import SAMPLERS, SCHEDULERS
+from search.study.samplers import register as register_sampler
+
+EVERY = [(registry, name) for registry in Registry.every if registry.kind in contract.CHECKS for name in registry]
+
+
+@pytest.fixture(autouse=True)
+def _forgets():
+    yield
+    for registry in Registry.every:
+        if registry.ships("mine"):
+            registry.forget(registry.origin("mine"))
+
+
+@pytest.mark.parametrize(("registry", "name"), EVERY, ids=lambda it: it if isinstance(it, str) else it.kind)
+def test_what_ships_keeps_its_contract(registry: Registry[Any], name: str) -> None:
+    assert contract.broken(registry, name) is None
+
+
+def test_every_kind_of_part_of_ones_own_has_a_contract() -> None:
+    kinds = {registry.kind for registry in Registry.every}
+    assert kinds - contract.CHECKS.keys() == {"data set", "kind of negatives", "prediction"}
+
+
+# --- layers ---
+
+
+def layer_of(method: str, function: Callable[..., Any]) -> LayerKind:
+    """Dense layers with one method that is another one."""
+    kind = type("Own", (DenseLayer,), {method: function})
+    return LayerKind(shapes, lambda number, shape, config: kind(number, shape, config.network, config.learning))
+
+
+def changed(**fields: Any) -> Callable[..., LayerOutput]:
+    """`forward` with fields of the answer made by functions of it."""
+
+    def forward(self: DenseLayer, *arguments: Any, **named: Any) -> LayerOutput:
+        answer = DenseLayer.forward(self, *arguments, **named)
+        return answer._replace(**{name: value(answer) for name, value in fields.items()})
+
+    return forward
+
+
+def by_torchs_own_numbers(self: DenseLayer, generator: torch.Generator) -> None:
+    torch.nn.init.uniform_(self.weight)
+
+
+class Lazy:
+    def __init__(self, layer: DenseLayer) -> None:
+        self.step = self.forget_gradient = lambda: None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            layer_of("forward", changed(rates=lambda it: it.rates[:, :3])),
+            r"must give rates of shape \(6, 12\) for 3 images under 2 labels each, but gave \(6, 3\) \(layer 0 of 2\)",
+        ),
+        (layer_of("forward", changed(rates=lambda it: it.rates + 2)), "must give rates from 0 to 1, but gave 2 to "),
+        (layer_of("forward", changed(goodness=lambda it: it.goodness / 0)), "gives goodness that are not finite"),
+        (layer_of("forward", changed(loss=lambda it: None)), "must give loss of shape .*, but gave NoneType"),
+        (layer_of("forward", lambda self, *_, **__: 7), "must give a LayerOutput, but gave int"),
+        (layer_of("forward", changed(loss=lambda it: it.firing)), "has a loss without a gradient"),
+        (layer_of("initialise", by_torchs_own_numbers), "must draw its weights from the generator"),
+        (layer_of("optimiser", lambda self: Lazy(self)), "has an optimiser whose step changes no weight"),
+        (layer_of("forward", lambda self, *_, **__: 1 / 0), r"fails on small tensors, at .*ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_a_layer_that_breaks_its_contract_is_told_the_rule(kind: LayerKind, said: str) -> None:
+    register_layer("mine", kind.shapes, kind.build)
+    broken = contract.broken(LAYERS, "mine")
+    assert broken is not None
+    assert broken.startswith("the layer 'mine' ")
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(broken)
+
+
+# --- samplers ---
+
+
+class Drifting(optuna.samplers.RandomSampler):
+    """Whatever seed it is given, it goes on from where the last one stopped."""
+
+    drawn = 0
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        Drifting.drawn += 1
+        choices = getattr(param_distribution, "choices", None)
+        return choices[0] if choices else param_distribution.high - Drifting.drawn % 5 // 4
+
+
+class Outside(optuna.samplers.RandomSampler):
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        return 99
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda seed, config: 7, r"must make an optuna\.samplers\.BaseSampler of a seed and a search, but made int"),
+        (lambda seed, config: Outside(), r"suggested .*99.*, which the space does not have: "),
+        (lambda seed, config: Drifting(), r"must suggest the same point for the same seed and the same trials before"),
+        (lambda seed: 7, r"fails on small tensors, at .*TypeError"),
+    ],
+)
+def test_a_sampler_that_breaks_its_contract_is_told_the_rule(make: Callable[..., Any], said: str) -> None:
+    register_sampler("mine")(make)
+    with pytest.raises(AssertionError, match=f"^the sampler 'mine' {said}"):
+        raise AssertionError(contract.broken(SAMPLERS, "mine"))
+
+
+# --- schedulers ---
+
+
+class Own(Scheduler):
+    def build(self, config, folder, on_stop):
+        return FIFOScheduler()
+
+    def describe(self, config):
+        return "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"milestones": lambda self, config: [3, 1]}, r"must have milestones that rise .*, but gave \[3, 1\]"),
+        ({"milestones": lambda self, config: [1, 12]}, r"must have milestones that .* \(1 to 9\), but gave \[1, 12\]"),
+        ({"describe": lambda self, config: None}, "must describe itself in a sentence, but gave None"),
+        ({"build": lambda self, *_: None}, r"must build a ray\.tune\.schedulers\.TrialScheduler, but built NoneType"),
+    ],
+)
+def test_a_scheduler_that_breaks_its_contract_is_told_the_rule(changes: dict[str, Any], said: str) -> None:
+    register_scheduler("mine")(type("Mine", (Own,), changes))
+    with pytest.raises(AssertionError, match=f"^the scheduler 'mine' {said}"):
+        raise AssertionError(contract.broken(SCHEDULERS, "mine"))
+
+
+def test_those_that_keep_it_are_taken() -> None:
+    register_scheduler("mine")(Own)
+    register_sampler("mine")(lambda seed, config: optuna.samplers.RandomSampler(seed=seed))
+    register_layer("mine", *[(kind := LAYERS["dense"]).shapes, kind.build])
+    assert [contract.broken(parts, "mine") for parts in (SCHEDULERS, SAMPLERS, LAYERS)] == [None, None, None]
