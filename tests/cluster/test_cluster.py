@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ray._common.utils import get_default_ray_temp_dir
 from ray.cluster_utils import Cluster
@@ -43,8 +44,9 @@ def cluster(token: None) -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="ffc-") as folder:  # short: Ray's sockets lie in it
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, **small})
         try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=1, wait=False, **small)
+            for number in range(2):
+                data = {"FFSNN_DATA": f"{folder}/data-{number}"}  # no node sees the driver's, nor the other's
+                cluster.add_node(num_cpus=1, wait=False, env_vars=data, **small)
             cluster.wait_for_nodes()
             yield cluster
         finally:
@@ -87,6 +89,28 @@ def _under_way(driver: "subprocess.Popen[bytes]", home: Path) -> tuple[str, int]
                 return json.loads(lock.read_text())["node"], int(lock.parent.name)
         time.sleep(0.02)
     raise AssertionError((home / "log").read_text())
+
+
+@pytest.mark.slow
+def test_ones_own_data_reach_every_node(cluster: Cluster, tmp_path: Path) -> None:
+    """From the shared copy in the home, once a node; and the doctor looks whether they do."""
+    x, y = np.random.default_rng(0).integers(0, 256, (120, 6, 6), np.uint8), np.arange(120) % 3
+    np.savez(tmp_path / "toy.npz", x=x, y=y)
+    (tmp_path / "home" / "mlruns").mkdir(parents=True)
+    driver = environment(tmp_path / "home", XDG_CACHE_HOME=str(tmp_path / "data"))  # no FFSNN_DATA, which nodes get too
+    subprocess.run([*FFSNN, "data", "add", "toy", str(tmp_path / "toy.npz")], env=driver, check=True)
+    command = [*FFSNN, "search", "digits_smoke", "--set", "dataset=toy", "--set", "batch_size=32"]
+    command += ["--address", cluster.address, "--name", "toy", "--trials", "6", "--epochs", "3", "--scheduler", "none"]
+    done = subprocess.run(command, env=driver, text=True, capture_output=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ends = [json.loads(end.read_text()) for end in tmp_path.rglob("end.json")]
+    assert [end["state"] for end in ends] == ["complete"] * 6
+    trained = {end["trained_by"]["node"] for end in ends}
+    assert len(trained) == 2
+    (own,) = (tmp_path / "data").rglob("own/toy.safetensors")
+    folders = sorted(Path(node._ray_params.env_vars["FFSNN_DATA"]) for node in cluster.worker_nodes)
+    copies = [copy.read_bytes() for folder in folders for copy in folder.rglob("own/toy.safetensors")]
+    assert copies == 2 * [own.read_bytes()]
 
 
 def test_a_stranger_without_the_token_is_refused(cluster: Cluster, tmp_path: Path) -> None:
