@@ -77,7 +77,7 @@ def works(
         return lambda: trainer.train_batch(index, 0), lambda: trainer.network.predict(x), setting.batch
     rival = RIVALS[system](list(setting.widths), setting.T, setting.encoder == "poisson", device)
     pixels, y = x.float() / 255, images.y[: setting.slice]
-    wrong = uniform_negatives(y, 10, torch.Generator(device).manual_seed(0))
+    wrong = uniform_negatives(y, 10, torch.Generator(device).manual_seed(0))[0]
     return lambda: rival.train_step(pixels, y, wrong), lambda: rival.predict(pixels), setting.slice
 
 

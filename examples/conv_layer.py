@@ -31,7 +31,7 @@ from ffsnn.config import RunConfig
 from ffsnn.dense import EPS, DenseLayer
 from ffsnn.layer import Input, Layer, LayerOutput, register
 from ffsnn.neuron import LIF, lif
-from ffsnn.parts.losses import pair_loss
+from ffsnn.parts.losses import goodness_loss
 from ffsnn.parts.registry import ENCODERS, GOODNESS
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
@@ -90,7 +90,7 @@ class ConvLayer(Layer):
         rate = counts / self.network.T
         good = self.goodness.of(counts if self.network.activity == "count" else rate)
         answer = LayerOutput(fired, rate, good, rate.detach().mean())
-        return answer._replace(loss=pair_loss(self.learning, *good.chunk(2))) if loss else answer
+        return answer._replace(loss=goodness_loss(self.learning, good)) if loss else answer
 
     def _convolved(self, x: torch.Tensor) -> torch.Tensor:
         size = self.options.kernel

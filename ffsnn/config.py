@@ -27,7 +27,7 @@ ID_VERSION = 2  # of configurations' ids: raised when a default changes
 AUGMENTATIONS = ("shift", "rotation", "scaling", "shear", "elastic", "mirror")  # fields that change training images
 ADDED = (  # fields since version 1, whose ids were of all fields
     "network.layer", "network.options", "data.window_ms", *(f"learning.{name}" for name in AUGMENTATIONS[1:]),
-    "learning.dropout", "learning.average",
+    "learning.dropout", "learning.average", "learning.negatives_per_image",
 )  # fmt: skip
 
 
@@ -125,6 +125,9 @@ class LearningConfig(Config):
     negatives: Annotated[str, NEGATIVES] = Field(
         "table", description="how the wrong label is drawn: by remembered goodness, by fresh goodness, or all alike"
     )
+    negatives_per_image: int = Field(
+        1, ge=1, description="negative samples a step of each image, with different wrong labels"
+    )
     shift: int = Field(
         0, ge=0, le=4, description="pixels by which training images are moved at random, each its own way"
     )
@@ -154,6 +157,11 @@ class LearningConfig(Config):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the weights in sums and products; pays on a GPU"
     )
+
+    @property
+    def copies(self) -> int:
+        """Samples of an image in a training step: a positive one and its negative ones."""
+        return 1 + self.negatives_per_image
 
     @model_validator(mode="after")
     def _theta_belongs_to_its_loss(self) -> Self:
@@ -210,6 +218,16 @@ class RunConfig(Config):
             raise ValueError(
                 f"label='in_place' takes {facts.classes} inputs, one a class, of {self.data.dataset}, {why}: take "
                 "label='appended'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _wrong_labels_suffice(self) -> Self:
+        classes, count = self.data.facts.classes, self.learning.negatives_per_image
+        if count >= classes:
+            raise ValueError(
+                f"negatives_per_image <= {classes - 1} wrong labels must hold for {self.data.dataset}, but got "
+                f"negatives_per_image={count}"
             )
         return self
 

@@ -16,7 +16,7 @@ from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
 from ffsnn.kernels.backends import compiled
 from ffsnn.layer import Input, Layer, LayerOutput, register
 from ffsnn.neuron import LIF, lif
-from ffsnn.parts.losses import pair_loss, readout_loss
+from ffsnn.parts.losses import goodness_loss, readout_loss
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
@@ -118,9 +118,9 @@ class DenseLayer(Layer):
             loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
         elif true is not None and self.sums_up and LOSSES[self.learning.loss].compiled:
             squared = self.goodness.statistic == "squares"
-            loss_of = loss_gradients.PairLoss(self.learning, squared, self._unit)
+            loss_of = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
         elif true is not None:
-            loss_of = loss_gradients.ByAutograd(self._loss_of_counts)
+            loss_of = loss_gradients.ByAutograd(self._loss_of_counts, copies)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self._scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
@@ -203,18 +203,18 @@ class DenseLayer(Layer):
 
     def _loss_of_counts(self, counts: torch.Tensor) -> torch.Tensor:
         """The loss of positive samples and, behind them, negative ones, from their counts (B, H)."""
-        return pair_loss(self.learning, *self.goodness_of(counts / self.network.T).chunk(2))
+        return goodness_loss(self.learning, self.goodness_of(counts / self.network.T))
 
     def local_loss(self, answer: LayerOutput, y: torch.Tensor) -> torch.Tensor:
         """The loss of an answer to positive samples and, behind them, negative ones.
 
         Args:
-            answer: to 2R samples.
+            answer: to R positive samples and, behind them, the negative ones.
             y: (R,) true labels; a layer that reads out learns them from positive and negative samples alike.
         """
         if self.reads_out:
-            return readout_loss(answer.rates, y.repeat(2))
-        return pair_loss(self.learning, *answer.goodness.chunk(2))
+            return readout_loss(answer.rates, y.repeat(self.learning.copies))
+        return goodness_loss(self.learning, answer.goodness)
 
     def optimiser(self) -> Optimiser:
         if self.learning.optimiser == "sgd":

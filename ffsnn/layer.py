@@ -76,7 +76,7 @@ class Layer(nn.Module, ABC):
                 and a loss look at it.
             copies: samples of an image, one a label.
             spikes, rates, loss: whether they are wanted. The loss is that of true labels, which make the samples of
-                copy 0 positive ones, and wrong labels, which make those of copy 1 negative ones.
+                copy 0 positive ones, and wrong labels, which make those of the others negative ones.
         """
 
     @abstractmethod

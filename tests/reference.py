@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import cross_entropy, silu, softplus
 
 from ffsnn.config import LearningConfig, NetworkConfig
 
@@ -37,7 +37,7 @@ class Step:
     good_pos: list[float]
     good_neg: list[float]
     rate: list[float]
-    margin_B: torch.Tensor
+    margin_KB: torch.Tensor
 
 
 class Reference:
@@ -60,7 +60,7 @@ class Reference:
         self,
         images_BF: torch.Tensor,
         true_B: torch.Tensor,
-        wrong_B: torch.Tensor,
+        wrong_KB: torch.Tensor,
         lr: float,
         noise: list[torch.Tensor],
         learner: int | None = None,
@@ -69,22 +69,24 @@ class Reference:
         """One update of every layer, or of one: then the layers below it only pass on, those above are not asked.
 
         Args:
-            noise: (T, B, inputs) for the images; (T, 2 B, H) behind each layer, positive samples first.
+            wrong_KB: different wrong labels of each image; its positive sample is beside each of its negative ones.
+            noise: (T, B, inputs) for the images; (T, (1 + K) B, H) behind each layer, positive samples first.
             kept: (B, H) behind each layer, the neurons that dropout leaves; None: all.
         """
         x_TBF = self.encoded(self.pixels(images_BF), noise[0])
-        positive, negative = self.labelled(x_TBF, self.one_hot(true_B)), self.labelled(x_TBF, self.one_hot(wrong_B))
-        done = Step(*([0.0] * len(self.weights) for _ in range(4)), torch.zeros(len(true_B), dtype=positive.dtype))
+        shown = [self.labelled(x_TBF, self.one_hot(label_B)) for label_B in (true_B, *wrong_KB)]
+        margins = torch.zeros(wrong_KB.shape, dtype=shown[0].dtype)
+        done = Step(*([0.0] * len(self.weights) for _ in range(4)), margins)
         for number, weight in enumerate(self.weights):
-            pos_spikes, neg_spikes = self.layer(number, positive), self.layer(number, negative)
-            pos_rate, neg_rate = pos_spikes.mean(0), neg_spikes.mean(0)
-            good_pos, good_neg = self.goodness(pos_rate), self.goodness(neg_rate)
+            spikes = [self.layer(number, sample) for sample in shown]
+            rates = [each.mean(0) for each in spikes]
+            good_pos, *good_neg = [self.goodness(rate) for rate in rates]
             if self.reads_out(number):
-                errors = [(rate - self.one_hot(true_B)) ** 2 for rate in (pos_rate, neg_rate)]
+                errors = [(rate - self.one_hot(true_B)) ** 2 for rate in rates]
                 loss = torch.cat(errors).mean()
             else:
                 loss = self.loss(good_pos, good_neg)
-                done.margin_B += (good_neg - good_pos).detach()
+                done.margin_KB += torch.stack([(good - good_pos).detach() for good in good_neg])
             if learner is None or number == learner:
                 self.optimisers[number].param_groups[0]["lr"] = lr
                 weight.grad = None
@@ -92,14 +94,14 @@ class Reference:
                 self.optimisers[number].step()
             done.loss[number] = loss.item()
             done.good_pos[number] = good_pos.mean().item()
-            done.good_neg[number] = good_neg.mean().item()
-            done.rate[number] = (pos_rate.mean().item() + neg_rate.mean().item()) / 2
+            done.good_neg[number] = torch.stack(good_neg).mean().item()
+            done.rate[number] = torch.stack(rates).mean().item()
             if number == learner:
                 break
-            noise_pos, noise_neg = noise[number + 1].chunk(2, 1)
-            positive, negative = self.handed_on(pos_spikes, noise_pos), self.handed_on(neg_spikes, noise_neg)
+            behind = noise[number + 1].chunk(len(shown), 1)
+            shown = [self.handed_on(each, its) for each, its in zip(spikes, behind, strict=True)]
             if kept is not None:
-                positive, negative = positive * kept[number], negative * kept[number]
+                shown = [each * kept[number] for each in shown]
         return done
 
     def scores(self, images_BF: torch.Tensor, prediction: str, noise: list[torch.Tensor]) -> torch.Tensor:
@@ -206,10 +208,15 @@ class Reference:
         """Is this an output layer that learns the labels and has no goodness to speak of?"""
         return self.learning.output == "mse" and number == len(self.network.widths) - 1
 
-    def loss(self, good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
-        alpha, theta = self.learning.alpha, self.learning.theta
-        return {
-            "threshold": lambda: softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta)),
-            "swish": lambda: silu(alpha * (good_neg - good_pos)),
-            "symba": lambda: softplus(alpha * (good_neg - good_pos)),
-        }[self.learning.loss]().mean()
+    def loss(self, good_pos: torch.Tensor, good_negs: list[torch.Tensor]) -> torch.Tensor:
+        alpha, theta, parts = self.learning.alpha, self.learning.theta, []
+        if self.learning.loss == "softmax":
+            scores = alpha * torch.stack([good_pos, *good_negs], 1)
+            return cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+        for good_neg in good_negs:
+            if self.learning.loss == "threshold":
+                parts.append(softplus(alpha * (theta - good_pos)) + softplus(alpha * (good_neg - theta)))
+            else:
+                function = {"swish": silu, "symba": softplus}[self.learning.loss]
+                parts.append(function(alpha * (good_neg - good_pos)))
+        return torch.stack(parts).mean()

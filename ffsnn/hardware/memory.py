@@ -14,7 +14,6 @@ from ffsnn.config import RunConfig
 from ffsnn.parts.registry import ENCODERS
 from ffsnn.shapes import layer_shapes
 
-COPIES = 2  # of an image: the positive and the negative sample
 EVENT = 8  # bytes: an input's number and its value
 NOISE = 5  # bytes: a uniform number, and how it compares
 BUSY = 0.2  # events, as a share of a row's inputs and time steps: what is seen in trained networks, rounded up
@@ -32,24 +31,24 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     as events, on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the
     currents, potentials and spikes of all time steps.
     """
-    network = config.network
+    network, samples = config.network, config.learning.copies
     T, number_bytes = network.T, 2 if config.learning.precision == "bfloat16" else 4
     worst = 0
     for number, shape in enumerate(layer_shapes(config)):
-        (F, H), copies = (shape.inputs, shape.width), 1 if number == 0 else COPIES
+        (F, H), copies = (shape.inputs, shape.width), 1 if number == 0 else samples
         steps = 1 if shape.constant else T
         seen = steps * copies * F * (4 if shape.constant or shape.varying else 1)
         if not fused:
-            layer = seen + COPIES * T * H * 4 * 6
+            layer = seen + samples * T * H * 4 * 6
         elif device == "cuda":
             products = steps * copies * (F + 2 * H) * number_bytes
             drawn = NOISE * steps * copies * F if ENCODERS[network.encoder].random else 0
             arrived = 0 if number and network.between == "spikes" else seen  # else in the products' type, as it came
-            layer = arrived + max(products, drawn) + COPIES * H * (T * number_bytes + 4 * 2)
+            layer = arrived + max(products, drawn) + samples * H * (T * number_bytes + 4 * 2)
         else:
             handed_on = T if number + 1 < len(network.widths) and network.between == "spikes" else 0
             events = int(steps * copies * F * (1 / 8 + EVENT * BUSY))
-            layer = seen + events + COPIES * H * (handed_on + 4 * 2)
+            layer = seen + events + samples * H * (handed_on + 4 * 2)
         worst = max(worst, layer)
     return worst
 

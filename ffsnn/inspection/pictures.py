@@ -177,7 +177,7 @@ def save_all(network: Network, images: Images, folder: str | Path) -> list[Path]
 
 def _wrong_labels(network: Network, images: Images) -> torch.Tensor:
     draw = generator(network.seed, "pictures", device=images.y.device)
-    return uniform_negatives(images.y, network.classes, draw)
+    return uniform_negatives(images.y, network.classes, draw)[0]
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ import torch
 
 from ffsnn.kernels import sparse_input
 from ffsnn.kernels.lif_kernels import SURROGATES, backward, forward
-from ffsnn.kernels.loss_gradients import LossGradients, PairLoss
+from ffsnn.kernels.loss_gradients import GoodnessLoss, LossGradients
 from ffsnn.kernels.parallel import in_parallel, threads
 from ffsnn.kernels.sparse_input import SparseInput
 from ffsnn.neuron import LIF
@@ -46,7 +46,7 @@ def compile_once() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         from ffsnn.config import LearningConfig, NetworkConfig
 
-        lif, loss = LIF.of(NetworkConfig()), PairLoss(LearningConfig(), squared=True, unit=1.0)
+        lif, loss = LIF.of(NetworkConfig()), GoodnessLoss(LearningConfig(), squared=True, unit=1.0)
         weight, y = torch.zeros(8, 1, requires_grad=True), torch.zeros(2, 1, dtype=torch.int64)
         spikes = sparse_input.bernoulli(torch.zeros(2, 8), 1, torch.Generator())
         for seen in (sparse_input.of_images(torch.zeros(1, 1, 8), 1, y, 2, 1.0), sparse_input.of_spikes(spikes, 2)):

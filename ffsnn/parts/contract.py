@@ -52,6 +52,8 @@ def _loss(part: Any) -> str | None:
     import torch
 
     better, worse = (torch.tensor(values).requires_grad_() for values in ([0.0, 0.3, 1.0], [0.2, 0.0, 1.0]))
+    if part.joint:
+        worse = torch.stack([worse.detach(), 0.5 * worse.detach()]).requires_grad_()
     for alpha in (1.0, 50.0):
         given = part.of(better, worse, alpha, 0.1 if part.has_theta else 0.0)
         if wrong := _problem(given, (), "a scalar, (), of goodness (B,) and (B,)"):

@@ -2,7 +2,7 @@
 
 A loss that is not compiled (`ffsnn.kernels.loss_gradients`) has its gradient by autograd.
 
-Legend: B pairs, C classes.
+Legend: B images or pairs, K negative samples of an image, C classes.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,18 @@ from ffsnn.parts.registry import LOSSES
 if TYPE_CHECKING:
     from ffsnn.config import LearningConfig
 
-Formula = Callable[[torch.Tensor, torch.Tensor, float, float], torch.Tensor]  # g+ (B,), g- (B,), alpha, theta -> ()
+# g+ (B,), g- (B,), alpha, theta -> (); of a loss that sees all samples of an image at once g- is (K, B).
+Formula = Callable[[torch.Tensor, torch.Tensor, float, float], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of pairs."""
+    """A loss of pairs; with several negative samples an image, the mean over their pairs."""
 
     of: Formula
     has_theta: bool = False  # it compares goodness with a threshold theta; otherwise it is given theta = 0
     compiled: bool = False  # the kernels know its formula and derivatives
+    joint: bool = False  # it sees all samples of an image at once, not pair by pair
 
 
 register = LOSSES.decorator(Loss)
@@ -50,9 +52,23 @@ def symba_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, the
     return softplus(-alpha * (good_pos - good_neg)).mean()
 
 
-def pair_loss(config: "LearningConfig", good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
-    """The local loss that a configuration names, of the goodness (B,) of positive and negative samples."""
-    return LOSSES[config.loss].of(good_pos, good_neg, config.alpha, config.theta or 0.0)
+@register("softmax", compiled=True, joint=True)
+def softmax_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, theta: float = 0.0) -> torch.Tensor:
+    """-log softmax(alpha g) of the true label among those shown, averaged: N-pair loss (Sohn 2016) of goodness.
+
+    With one negative sample it is `symba`, with all wrong labels the cross-entropy of a classifier by goodness.
+    """
+    shown = alpha * torch.cat([good_pos[None], good_neg.view(-1, len(good_pos))])
+    return (shown.logsumexp(0) - shown[0]).mean()
+
+
+def goodness_loss(config: "LearningConfig", good: torch.Tensor) -> torch.Tensor:
+    """The local loss that a configuration names, of the goodness ((1 + K) B,) of positive and, behind them, negative
+    samples."""
+    loss, (good_pos, *good_neg) = LOSSES[config.loss], good.chunk(config.copies)
+    if loss.joint:
+        return loss.of(good_pos, torch.stack(good_neg), config.alpha, config.theta or 0.0)
+    return loss.of(good_pos.repeat(len(good_neg)), torch.cat(good_neg), config.alpha, config.theta or 0.0)
 
 
 def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:

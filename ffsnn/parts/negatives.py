@@ -1,6 +1,6 @@
 """Negatives: how the wrong label of a negative sample is drawn; by name.
 
-Legend: B images, F pixels, C classes, N training images.
+Legend: B images, K negative samples of each, F pixels, C classes, N training images.
 """
 
 from abc import ABC, abstractmethod
@@ -32,13 +32,14 @@ class Negatives(ABC):
     by_goodness = False  # it needs a layer that learns by goodness
 
     def __init__(self, network: "Network", learning: "LearningConfig", images: int, device: torch.device) -> None:
-        self.network, self.learning = network, learning
+        self.network, self.learning, self.count = network, learning, learning.negatives_per_image
 
     @abstractmethod
     def draw(self, index_B: torch.Tensor, x_BF: torch.Tensor, y_B: torch.Tensor, random: Random) -> torch.Tensor:
-        """A wrong label (B,) for each uint8 image of `x_BF`, whose numbers are `index_B` and true labels `y_B`."""
+        """Different wrong labels (K, B) for each uint8 image of `x_BF`, whose numbers are `index_B` and true labels
+        `y_B`; K is `learning.negatives_per_image`."""
 
-    def learn(self, index_B: torch.Tensor, wrong_B: torch.Tensor, margin_B: torch.Tensor) -> None:  # noqa: B027
+    def learn(self, index_B: torch.Tensor, wrong_KB: torch.Tensor, margin_KB: torch.Tensor) -> None:  # noqa: B027
         """Take note of goodness of the negative less that of the positive samples, summed over layers; or do not."""
 
     @property
@@ -50,16 +51,24 @@ class Negatives(ABC):
 register = NEGATIVES.decorator(lambda kind: kind)
 
 
-def hard_negatives(scores_BC: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A wrong label for each true one, drawn from softmax(scores) without the true label."""
+def hard_negatives(
+    scores_BC: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator, count: int = 1
+) -> torch.Tensor:  # fmt: skip
+    """Wrong labels (count, B) for each true one, drawn from softmax(scores) without it and without replacement."""
     logits = scores_BC.scatter(1, y_B[:, None], float("-inf"))
     noise = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_min_(1e-20)
-    return (logits - noise.log().neg().log()).argmax(1)  # Gumbel's trick: a sample of the softmax
+    return (logits - noise.log().neg().log()).topk(count, 1).indices.T  # Gumbel's trick: a sample of the softmax
 
 
-def uniform_negatives(y_B: torch.Tensor, classes: int, generator: torch.Generator) -> torch.Tensor:
-    """A wrong label for each true one, all wrong ones alike."""
-    shift = torch.randint(1, classes, y_B.shape, generator=generator, device=y_B.device)
+def uniform_negatives(
+    y_B: torch.Tensor, classes: int, generator: torch.Generator, count: int = 1
+) -> torch.Tensor:  # fmt: skip
+    """Wrong labels (count, B) for each true one, all wrong ones alike, without replacement."""
+    if count == 1:
+        shift = torch.randint(1, classes, (1, len(y_B)), generator=generator, device=y_B.device)
+    else:
+        drawn = torch.rand(classes - 1, len(y_B), generator=generator, device=y_B.device)
+        shift = 1 + drawn.topk(count, 0).indices
     return (y_B + shift) % classes
 
 
@@ -76,13 +85,15 @@ class GoodnessTable:
         self.margins_NC = torch.zeros(images, classes, device=device)
         self.sharpness = sharpness
 
-    def draw(self, index_B: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Wrong labels (B,) for the training images `index_B` with true labels `y_B`."""
-        return hard_negatives(self.sharpness * self.margins_NC[index_B], y_B, generator)
+    def draw(
+        self, index_B: torch.Tensor, y_B: torch.Tensor, generator: torch.Generator, count: int = 1
+    ) -> torch.Tensor:  # fmt: skip
+        """Wrong labels (count, B) for the training images `index_B` with true labels `y_B`."""
+        return hard_negatives(self.sharpness * self.margins_NC[index_B], y_B, generator, count)
 
-    def write(self, index_B: torch.Tensor, wrong_B: torch.Tensor, margin_B: torch.Tensor) -> None:
+    def write(self, index_B: torch.Tensor, wrong_KB: torch.Tensor, margin_KB: torch.Tensor) -> None:
         rows = self.margins_NC[index_B] * self.fade
-        rows.scatter_(1, wrong_B[:, None], margin_B.to(rows.dtype)[:, None])
+        rows.scatter_(1, wrong_KB.T, margin_KB.to(rows.dtype).T)
         self.margins_NC[index_B] = rows
 
 
@@ -95,10 +106,10 @@ class Remembered(Negatives):
         self.table = GoodnessTable(images, network.classes, learning.alpha, device)
 
     def draw(self, index_B: torch.Tensor, x_BF: torch.Tensor, y_B: torch.Tensor, random: Random) -> torch.Tensor:
-        return self.table.draw(index_B, y_B, random("negatives"))
+        return self.table.draw(index_B, y_B, random("negatives"), self.count)
 
-    def learn(self, index_B: torch.Tensor, wrong_B: torch.Tensor, margin_B: torch.Tensor) -> None:
-        self.table.write(index_B, wrong_B, margin_B)
+    def learn(self, index_B: torch.Tensor, wrong_KB: torch.Tensor, margin_KB: torch.Tensor) -> None:
+        self.table.write(index_B, wrong_KB, margin_KB)
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
@@ -114,7 +125,7 @@ class Fresh(Negatives):
     def draw(self, index_B: torch.Tensor, x_BF: torch.Tensor, y_B: torch.Tensor, random: Random) -> torch.Tensor:
         draw = random("negatives")
         scores = self.network.scores(x_BF, prediction="goodness", noise=partial(random, "prediction"))
-        return hard_negatives(self.learning.alpha * scores, y_B, draw)
+        return hard_negatives(self.learning.alpha * scores, y_B, draw, self.count)
 
 
 @register("uniform")
@@ -122,4 +133,4 @@ class Uniform(Negatives):
     """Labels drawn evenly from all wrong ones."""
 
     def draw(self, index_B: torch.Tensor, x_BF: torch.Tensor, y_B: torch.Tensor, random: Random) -> torch.Tensor:
-        return uniform_negatives(y_B, self.network.classes, random("negatives"))
+        return uniform_negatives(y_B, self.network.classes, random("negatives"), self.count)

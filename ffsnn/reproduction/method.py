@@ -229,7 +229,7 @@ def hits(
 
 def positives_and_negatives(batch: Images, seed: int) -> torch.Tensor:
     """Input (2N, F): each image under its own label, then under a wrong one, drawn once for all iterations."""
-    wrong_N = uniform_negatives(batch.y, CLASSES, generator(seed, "negatives"))
+    wrong_N = uniform_negatives(batch.y, CLASSES, generator(seed, "negatives"))[0]
     x_NF = batch.x.float() / 255
     return torch.cat([overlay(x_NF, batch.y), overlay(x_NF, wrong_N)])
 

@@ -213,7 +213,7 @@ class Trainer:
         if self.augments:  # the stream keeps the name that it had when images were only shifted
             x = augmented(x, self.config.data.facts.shape, self.learning, random("shift"))
         wrong = self.negatives.draw(index, x, images.y, random)
-        seen, labels = Input(self.network.encode(x, noise(0))), torch.stack([images.y, wrong])
+        seen, labels = Input(self.network.encode(x, noise(0))), torch.cat([images.y[None], wrong])
         losses, goodness, firing, weights = [], [], [], []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
             with torch.set_grad_enabled(learner in (None, number) and number not in self.frozen):
@@ -235,12 +235,18 @@ class Trainer:
                 seen = thinned(seen, len(labels), self.learning.dropout, random("dropout", number))
         if self.averages:
             self.averages.step()
-        good = torch.stack(goodness).unflatten(1, (2, -1))  # (layers, 2, B): of positive and negative samples
+        good = torch.stack(goodness).unflatten(1, (len(labels), -1))  # (layers, copies, B): positive samples first
         fooled = good[:-1] if self.layers[len(good) - 1].reads_out else good
-        self.negatives.learn(index, wrong, (fooled[:, 1] - fooled[:, 0]).sum(0))
+        self.negatives.learn(index, wrong, (fooled[:, 1:] - fooled[:, :1]).sum(0))
         shown = torch.zeros(5, len(self.layers), device=self.device)
         shown[:, : len(good)] = torch.stack(
-            [torch.stack(losses), *good.mean(2).T, torch.stack(firing), torch.stack(weights)]
+            [
+                torch.stack(losses),
+                good[:, 0].mean(1),
+                good[:, 1:].mean((1, 2)),
+                torch.stack(firing),
+                torch.stack(weights),
+            ]
         )
         return shown
 

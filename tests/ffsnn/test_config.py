@@ -284,6 +284,10 @@ MSE: dict[str, Any] = {"learning.output": "mse"}
             r"dropout=0\.2 lowers the input of every later layer, which must be normalized, but got normalize=",
         ),
         (
+            {"learning.negatives_per_image": 10},
+            r"negatives_per_image <= 9 wrong labels must hold for mnist, but got negatives_per_image=10$",
+        ),
+        (
             {"learning.layers": "greedy", "learning.epochs": 1},
             r"layers='greedy' needs an epoch a layer, but got epochs=1 for widths=\[500, 500\]$",
         ),
@@ -302,6 +306,7 @@ def test_choices_that_exclude_each_other_are_refused_naming_both(changes: dict[s
         {"network.normalize": [False, True]},
         {"network.normalize": [False, True], "learning.dropout": 0.2},
         {"learning.average": 19},
+        {"learning.negatives_per_image": 9, "learning.loss": "softmax"},
         {"network.prediction": "goodness_after_first"},
         {"network.prediction": "largest_rate", "network.widths": [10]},
         {"network.prediction": "largest_rate", "network.widths": [10], "network.label": "appended"},

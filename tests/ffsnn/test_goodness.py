@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.dense import DenseLayer
 from ffsnn.layer import LayerOutput
 from ffsnn.parts.goodness import mean, mean_square
-from ffsnn.parts.losses import pair_loss, readout_loss, swish_loss, symba_loss, threshold_loss
+from ffsnn.parts.losses import goodness_loss, readout_loss, softmax_loss, swish_loss, symba_loss, threshold_loss
 from ffsnn.parts.registry import GOODNESS
 from ffsnn.shapes import LayerShape
 
@@ -18,6 +19,7 @@ LOSSES = [
     LearningConfig(loss="threshold", theta=0.2, alpha=10.0),
     LearningConfig(loss="swish", alpha=10.0),
     LearningConfig(loss="symba", alpha=10.0),
+    LearningConfig(loss="softmax", alpha=10.0),
 ]
 EVERY_LOSS = pytest.mark.parametrize("config", LOSSES, ids=lambda config: config.loss)
 
@@ -89,15 +91,32 @@ def test_theta_and_alpha_scaled_with_counts_give_the_loss_of_rates(config: Learn
 def test_the_configuration_picks_the_loss(config: LearningConfig) -> None:
     good = torch.tensor([0.3, 0.1]), torch.tensor([0.1, 0.4])
     arguments: dict[str, Any] = {"alpha": 10.0} | ({"theta": 0.2} if config.loss == "threshold" else {})
-    function = {"threshold": threshold_loss, "swish": swish_loss, "symba": symba_loss}[config.loss]
-    assert torch.equal(pair_loss(config, *good), function(*good, **arguments))
+    every = {"threshold": threshold_loss, "swish": swish_loss, "symba": symba_loss, "softmax": softmax_loss}
+    assert torch.equal(goodness_loss(config, torch.cat(good)), every[config.loss](*good, **arguments))
+
+
+@EVERY_LOSS
+def test_with_several_negatives_the_loss_is_the_mean_over_pairs_or_sees_all(config: LearningConfig) -> None:
+    good = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+    found = goodness_loss(config.model_copy(update={"negatives_per_image": 2}), good.flatten())
+    if config.loss == "softmax":
+        expected = cross_entropy(config.alpha * good.T, torch.zeros(4, dtype=torch.int64))
+    else:
+        expected = (goodness_loss(config, good[:2].flatten()) + goodness_loss(config, good[::2].flatten())) / 2
+    torch.testing.assert_close(found, expected)
+
+
+def test_softmax_of_one_pair_is_symba() -> None:
+    good = torch.rand(10, generator=torch.Generator().manual_seed(0))
+    losses = [goodness_loss(LearningConfig(loss=loss, alpha=7.0), good) for loss in ("softmax", "symba")]
+    torch.testing.assert_close(*losses)
 
 
 @EVERY_LOSS
 def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: LearningConfig) -> None:
     """Near the boundary (swish turns where the pair is right by more than 1.28 / alpha)."""
     good_pos, good_neg = (torch.tensor(g, requires_grad=True) for g in ([0.1, 0.2, 0.25], [0.3, 0.2, 0.2]))
-    pair_loss(config, good_pos, good_neg).backward()
+    goodness_loss(config, torch.cat([good_pos, good_neg])).backward()
     assert good_pos.grad is not None
     assert good_neg.grad is not None
     assert (good_pos.grad < 0).all()
@@ -108,14 +127,14 @@ def test_a_step_down_raises_positive_and_lowers_negative_goodness(config: Learni
 def test_every_loss_has_the_gradient_of_its_values(config: LearningConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     pair = [torch.rand(5, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    assert torch.autograd.gradcheck(lambda p, n: pair_loss(config, p, n), pair)
+    assert torch.autograd.gradcheck(lambda p, n: goodness_loss(config, torch.cat([p, n])), pair)
 
 
 @EVERY_LOSS
 def test_every_loss_stays_finite_where_goodness_is_extreme(config: LearningConfig) -> None:
     sharp = config.model_copy(update={"alpha": 1e6})
     pair = [torch.tensor(g, requires_grad=True) for g in ([0.0, 1.0, 0.5], [1.0, 0.0, 0.5])]
-    value = pair_loss(sharp, *pair)
+    value = goodness_loss(sharp, torch.cat(pair))
     assert value.isfinite()
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value, pair))
 

@@ -205,7 +205,7 @@ def test_a_layer_is_the_plain_one(changes: dict[str, Any], kernels: ModuleType, 
     x, true = split.train.x[:16], split.train.y[:16]
     every = torch.arange(10, device=DEVICE)[:, None].expand(-1, 16)
     wrong = uniform_negatives(true, 10, torch.Generator(DEVICE).manual_seed(1))
-    y = {2: torch.stack([true, wrong]), 10: every, None: None}[changes["labels"]]
+    y = {2: torch.cat([true[None], wrong]), 10: every, None: None}[changes["labels"]]
     copies = 1 if y is None else len(y)
     seen = Input(network.encode(x, generator(0, "noise", 0, device=DEVICE)))
     for number, layer in enumerate(network.each_layer):

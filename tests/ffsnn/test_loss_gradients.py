@@ -7,36 +7,42 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig
-from ffsnn.kernels.loss_gradients import LossGradients, PairLoss, ReadoutLoss
-from ffsnn.parts.losses import pair_loss, readout_loss
+from ffsnn.kernels.loss_gradients import COMPILED, GoodnessLoss, LossGradients, ReadoutLoss
+from ffsnn.parts.losses import goodness_loss, readout_loss
 
 ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
 EVERY_LOSS = pytest.mark.parametrize(
     "learning",
-    [LearningConfig(loss="threshold", theta=0.3, alpha=9), LearningConfig(loss="swish"), LearningConfig(loss="symba")],
-    ids=lambda learning: learning.loss,
+    [
+        LearningConfig(loss=loss, theta=0.3 if loss == "threshold" else None, alpha=9, negatives_per_image=count)
+        for loss in COMPILED
+        for count in (1, 3)
+    ],
+    ids=lambda learning: f"{learning.loss}-{learning.negatives_per_image}",
 )
 
 
-def whole(parts: list[LossGradients], name: str) -> torch.Tensor:
+def whole(parts: list[LossGradients], name: str, copies: int = 2) -> torch.Tensor:
     """Of all samples: positive ones of all parts, then negative ones."""
-    return torch.cat([torch.tensor(getattr(part, name)).unflatten(0, (2, -1)) for part in parts], 1).flatten(0, 1)
+    return torch.cat([torch.tensor(getattr(part, name)).unflatten(0, (copies, -1)) for part in parts], 1).flatten(0, 1)
 
 
 @EVERY_LOSS
 @pytest.mark.parametrize("squared", [True, False], ids=["squares", "total"])
-def test_of_pairs(learning: LearningConfig, squared: bool) -> None:
-    sums = np.random.default_rng(0).integers(0, 30, (2, 2 * ROWS)).astype(np.float32)  # of two tiles
-    none, counts = np.full_like(sums, np.nan), np.empty((2 * ROWS, 5), np.float32)
+def test_of_goodness(learning: LearningConfig, squared: bool) -> None:
+    copies = learning.copies
+    sums = np.random.default_rng(0).integers(0, 30, (2, copies * ROWS)).astype(np.float32)  # of two tiles
+    none, counts = np.full_like(sums, np.nan), np.empty((copies * ROWS, 5), np.float32)
     given = (none, sums) if squared else (sums, none)
-    parts = [PairLoss(learning, squared, 0.01)(*rows, *given, counts) for rows in PARTS]
+    parts = [GoodnessLoss(learning, squared, 0.01)(*rows, *given, counts) for rows in PARTS]
 
     leaf = torch.tensor(sums.sum(0), dtype=torch.float64, requires_grad=True)
-    loss = pair_loss(learning, *(0.01 * leaf).chunk(2))
+    loss = goodness_loss(learning, 0.01 * leaf)
     loss.backward()
     assert sum(part.loss for part in parts) == pytest.approx(loss.item())
-    torch.testing.assert_close(whole(parts, "squares" if squared else "total").double(), leaf.grad, rtol=1e-6, atol=0)
-    assert not whole(parts, "total" if squared else "squares").any()
+    found = whole(parts, "squares" if squared else "total", copies).double()
+    torch.testing.assert_close(found, leaf.grad, rtol=1e-6, atol=1e-9)
+    assert not whole(parts, "total" if squared else "squares", copies).any()
     assert all(part.counts.shape == (0, 5) for part in parts)
 
 
@@ -44,8 +50,8 @@ def test_of_pairs(learning: LearningConfig, squared: bool) -> None:
 @pytest.mark.parametrize("sums", [(0.0, 1e4), (1e4, 0.0)], ids=["wrong", "right"])
 def test_far_from_the_boundary(learning: LearningConfig, sums: tuple[float, float]) -> None:
     sharp = learning.model_copy(update={"alpha": 1e6})
-    shown = np.array([sums], np.float32)
-    found = PairLoss(sharp, True, 1.0)(0, 1, shown, shown, shown[:, :0])
+    shown = np.array([sums + sums[1:] * (learning.copies - 2)], np.float32)
+    found = GoodnessLoss(sharp, True, 1.0)(0, 1, shown, shown, shown[:, :0])
     assert np.isfinite([found.loss, *found.squares]).all()
 
 

@@ -45,6 +45,7 @@ CHOICES: dict[str, list[Any]] = {
     "learning.shift": [0, 1],
     "learning.dropout": [0, 0.3],
     "learning.average": [0, 1],
+    "learning.negatives_per_image": [1, 3],
 }
 COMBINATIONS = pairwise(CHOICES)
 EVERY_COMBINATION = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
@@ -106,17 +107,17 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer.averages = Averages(trainer.network, BATCHES) if learning.average else None
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
-    averages = [weight.clone() for weight in before]
+    averages, count = [weight.clone() for weight in before], learning.negatives_per_image
     table = GoodnessTable(BATCHES * B, 10, learning.alpha, torch.device("cpu"))
 
     def wrong_labels(x: torch.Tensor, y: torch.Tensor, index: torch.Tensor, epoch: int, batch: int) -> torch.Tensor:
         draw = generator(seed, "negatives", epoch, batch)
         if learning.negatives == "table":
-            return table.draw(index, y, draw)
+            return table.draw(index, y, draw, count)
         if learning.negatives == "fresh":
             noise = noise_of(trainer.network, 10, seed, "prediction", batch)
-            return hard_negatives(learning.alpha * slow.scores(x, "goodness", noise), y, draw)
-        return uniform_negatives(y, 10, draw)
+            return hard_negatives(learning.alpha * slow.scores(x, "goodness", noise), y, draw, count)
+        return uniform_negatives(y, 10, draw, count)
 
     for epoch in range(2):
         steps: list[Step] = []
@@ -128,7 +129,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
             wrong = wrong_labels(x, y, index, epoch, batch)
             done = batch / BATCHES if greedy else (epoch + batch / BATCHES) / 2
             lr = learning.lr * 0.5 * (1 + math.cos(math.pi * done))
-            noise = noise_of(trainer.network, 2, seed, "encoding", epoch, batch)
+            noise = noise_of(trainer.network, 1 + count, seed, "encoding", epoch, batch)
             kept = [
                 torch.rand(B, width, generator=generator(seed, "dropout", epoch, batch, number)) >= learning.dropout
                 for number, width in enumerate(config.network.widths)
@@ -136,7 +137,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
             steps.append(slow.step(x, y, wrong, lr, noise, epoch if greedy else None, kept))
             pace = max(1 / BATCHES, 9 / (10 + epoch * BATCHES + batch))
             averages = [(1 - pace) * mean + pace * w.detach() for mean, w in zip(averages, slow.weights, strict=True)]
-            table.write(index, wrong, steps[-1].margin_B.float())
+            table.write(index, wrong, steps[-1].margin_KB.float())
         metrics = trainer.train_epoch()
 
         for mine, theirs in (
@@ -160,7 +161,7 @@ def gradient(layer: DenseLayer, seen: Input, labels: torch.Tensor, fused: bool) 
     """The answer, and the gradient of the layer's local loss."""
     layer.fused = fused
     layer.zero_grad()
-    answer: LayerOutput = layer(seen, labels, 2, loss=True)
+    answer: LayerOutput = layer(seen, labels, len(labels), loss=True)
     assert answer.loss is not None
     answer.loss.backward()
     assert layer.weight.grad is not None
@@ -171,10 +172,11 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return ((a - b).norm() / b.norm()).item()
 
 
-def sixteen_pairs(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and their true and wrong labels (2, 16)."""
-    true = split.train.y[:16]
-    return split.train.x[:16], torch.stack([true, uniform_negatives(true, 10, torch.Generator().manual_seed(1))])
+def sixteen_images(split: Split, config: RunConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and their true and wrong labels (copies, 16)."""
+    true, draw = split.train.y[:16], torch.Generator().manual_seed(1)
+    wrong = uniform_negatives(true, 10, draw, config.learning.negatives_per_image)
+    return split.train.x[:16], torch.cat([true[None], wrong])
 
 
 @EVERY_COMBINATION
@@ -184,7 +186,7 @@ def test_a_fused_step_agrees_with_a_plain_one(
     """1e-4 lies between rounding (3e-7 seen) and a flipped spike (about 1e-2)."""
     monkeypatch.setattr("ffsnn.kernels.lif_cpu.POTENTIAL_BYTES", 2500)  # five of the sixteen rows pass at once
     network = Network(config_of(changes))
-    x, labels = sixteen_pairs(split)
+    x, labels = sixteen_images(split, network.config)
     seen = Input(network.encode(x, generator(0, "noise", 0)))
     for number, layer in enumerate(network.each_layer):
         answer, fast = gradient(layer, seen, labels, fused=True)
@@ -205,12 +207,12 @@ def test_a_bfloat16_step_points_where_the_reference_does(changes: dict[str, Any]
     """Wide on purpose: rounding currents to 8 bits flips about one spike in 300, each worth a sample's share."""
     config = config_of(changes | {"learning.precision": "bfloat16"})
     network = Network(config)
-    x, labels = sixteen_pairs(split)
+    x, labels = sixteen_images(split, config)
     layer = network.each_layer[0]
     shown = network.encode(x, generator(0, "noise"))
     noise = 1.0 - shown if config.network.encoder == "poisson" else torch.zeros(3, 16, layer.inputs)
     slow = Reference([layer.weight.double()], 10, config.network, config.learning)
-    slow.step(x, *labels, lr=0.0, noise=[noise, torch.zeros(3, 32, 20)])
+    slow.step(x, labels[0], labels[1:], lr=0.0, noise=[noise, torch.zeros(3, labels.numel(), 20)])
     expected = slow.weights[0].grad
     assert expected is not None
     got = gradient(layer, Input(shown), labels, fused=True)[1].double()

@@ -200,7 +200,7 @@ def test_fresh_negatives_are_those_that_fool_the_network_of_the_moment(split: Sp
     x, y = split.train.x[index], split.train.y[index]
     scores = trainer.network.scores(x, 0, "goodness")
     best_wrong = scores.scatter(1, y[:, None], -1.0).max(1).values
-    drawn = trainer.negatives.draw(index, x, y, partial(generator, 0))
+    (drawn,) = trainer.negatives.draw(index, x, y, partial(generator, 0))
     assert (drawn != y).all()
     assert torch.equal(scores.gather(1, drawn[:, None])[:, 0], best_wrong)  # the same goodness for two labels happens
     assert not trainer.negatives.state
