@@ -23,7 +23,7 @@ from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking.search_exporter import export_search
 from search.tracking.store import open_store
-from search.tracking.view import _best
+from search.tracking.view import _best, _found
 from spaces.space import Space
 from tests.search.conftest import open_study
 
@@ -202,7 +202,9 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     export_search(tmp_path, folder)
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
-    assert [int(runs[run].data.tags["ffsnn.trial"]) for run in _best(client, experiment, folder)] == order
+    assert [
+        int(runs[run].data.tags["ffsnn.trial"]) for run in _best(folder, _found(client, experiment, folder))
+    ] == order
 
 
 def test_a_search_says_what_it_is(tmp_path):
