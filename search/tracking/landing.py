@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from search import names
+from search import names, objectives
 from search.objectives import Objective
 from search.progress import clock
+from search.registries import OBJECTIVES
 from search.report.document import Table, Text, markdown_block
 from search.store.folder import SearchFolder
 from search.store.results import Results, epochs_of
@@ -30,7 +31,7 @@ COLUMNS = (names.TAG_SPACE, names.TAG_DATASET, names.TAG_OBJECTIVE)
 
 
 def totals(search: SearchFolder) -> dict[str, float]:
-    """What a search has come to, as metrics of its own run: the best value by the one rule, and what it took."""
+    """Metrics of a search's own run: its best value, by the one rule, and what it took."""
     results = Results(search)
     ended = [trial for trial in results.trials if trial.state != "unfinished"]
     values = {names.TRIAL_COUNT: len(ended), names.EPOCHS: epochs_of(results.trials), names.SECONDS: search.spent()}
@@ -71,11 +72,9 @@ def describe(client: "MlflowClient", experiment: str) -> None:
 
 
 def _row(run: "Run") -> tuple[str, ...]:
-    from search import objectives
-
     tags, metrics = run.data.tags, run.data.metrics
     first = objectives.canonical(tags.get(names.TAG_OBJECTIVE, objectives.DEFAULT)).split(",")[0].split(":")[0]
-    goal: Objective | None = objectives.OBJECTIVES.get(first)
+    goal: Objective | None = OBJECTIVES.get(first)
     best = metrics.get(names.BEST_PREFIX + first)
     seconds = metrics.get(names.SECONDS)
     return (

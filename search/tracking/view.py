@@ -136,7 +136,7 @@ def side_by_side(space: Space, goals: Goals, best: dict[str, Sample]) -> dict[st
 
 
 def _columns(space: Space, goals: Goals) -> list[str]:
-    """What decides first: objectives, then parameters; last what nearly says the same again."""
+    """Columns: objectives and parameters first, last those that say nearly the same again."""
     measured = [it.name for it in goals.measured]
     last = [names.BEST_PREFIX + measured[0], names.SECONDS, names.SPIKES, names.ENERGY]
     ends = (names.TAG_STATE, names.TAG_STOP_REASON, *([names.TAG_PARETO] if len(goals.objectives) > 1 else []))
