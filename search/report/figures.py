@@ -88,7 +88,7 @@ def history(results: Results) -> go.Figure:
     )  # fmt: skip
     far = [trial for trial in trials if not span[0] <= trial.values[-1] <= span[1]]
     for name, group, symbol, color in (
-        ("far below, at the edge", far, "triangle-down", BLUE), ("failed", results.of("failed"), "x-thin-open", RED),
+        ("far off, at the edge", far, "triangle-down", BLUE), ("failed", results.of("failed"), "x-thin-open", RED),
     ):  # fmt: skip
         if group:
             figure.add_scatter(

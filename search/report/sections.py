@@ -23,7 +23,7 @@ def note(text: str) -> Text:
 
 def best(results: Results) -> Section:
     """The best trials, each with the command that trains it."""
-    ranked, goal = results.ranked()[:TOP], results.config.goal
+    ranked = results.ranked()[:TOP]
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
     train = [
@@ -33,15 +33,24 @@ def best(results: Results) -> Section:
     return Section("Best trials", [
         standings(results, TOP),
         note(
-            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, by {goal.title} after "
-            f"their last epoch; those at full length ({results.config.epochs} epochs) stand before all others. The "
-            f"best of many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
+            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, {_order(results)}. The best of "
+            f"many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
             f"test files once:"
         ),
         Code(command("retrain", results.name)),
         Text("To train one of them:"),
         Table(("trial", "command"), tuple(train)),
     ])  # fmt: skip
+
+
+def _order(results: Results) -> str:
+    """The order of the best trials, in words."""
+    if len(results.config.goals.objectives) > 1:
+        return "after their last epoch: the front first; within it each next trial is the farthest from those before it"
+    return (
+        f"by {results.config.goal.title} after their last epoch; those at full length ({results.config.epochs} epochs) "
+        f"stand before all others"
+    )
 
 
 def history(results: Results) -> Section:

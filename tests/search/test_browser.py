@@ -104,6 +104,7 @@ def test_the_prepared_charts_show_every_trial(browser, pages, store, tmp_path):
     browser.wait("return document.querySelectorAll('.parcoords .dimension .label').length > 10")
     browser.wait("return document.querySelectorAll('.js-plotly-plot').length > 1")
     browser.screenshot(tmp_path / "charts.png")
+    assert browser.script(ASSISTANT) == 0
     text = browser.script("return document.body.innerText")
     assert [name for name in store if name not in text] == []
     every, conditional = browser.script(PARALLEL)
@@ -181,6 +182,11 @@ def test_the_report_draws_what_the_store_has(browser, home, store, tmp_path):
     browser.wait("return document.querySelectorAll('.js-plotly-plot .main-svg').length > 5")
     browser.screenshot(tmp_path / "report.png")
     assert browser.script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    cut = """
+    return [...document.querySelectorAll('.command code')].filter(code =>
+      code.getBoundingClientRect().right > code.closest('.table').getBoundingClientRect().right).length
+    """
+    assert browser.script(cut) == 0
     drawn = browser.script(
         "return Object.fromEntries([...document.querySelectorAll('#learning-curves, #optimisation-history')].map("
         "section => [section.id, section.querySelector('.js-plotly-plot')._fullData.map("
