@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 KEY = "all searches"  # of the prepared view: no search can have that name
-TITLE = "**Searches**, the latest first."
+TITLE = "**Searches** with their best, the latest first: the arrow at the right opens the table."
 LISTED, LONGEST = 30, 4500  # searches in the description; characters, of the 5,000 that MLflow takes
 FOUND = f"tags.`{names.TAG_KIND}` = 'search'"
 COLUMNS = (names.TAG_SPACE, names.TAG_DATASET, names.TAG_OBJECTIVE)
