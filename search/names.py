@@ -43,9 +43,11 @@ TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered v
 CHAMPION, TEST = "champion", "test_accuracy"  # an alias; a metric
 BEST_PREFIX = "best_"  # before the objective's name
 EPOCHS, SECONDS, SPEED = "epochs", "total_seconds", "mean_images_per_second"
+TRIAL_COUNT = "trials_ended"  # of a search, beside its best value, epochs and seconds
 SPIKES, OPERATIONS, ENERGY = "spikes_per_sample", "synaptic_operations_per_sample", "nanojoules_per_sample"
 LOG10 = "_log10"  # after the name of a parameter that is searched over a logarithmic range; MLflow's axes are linear
 VIEW = "mlflow.sharedViewState."  # before the key of a prepared view, among an experiment's tags
+TAG_KIND_OF_EXPERIMENT = "mlflow.experimentKind"
 TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
 
 # Said to Ray, Tune and MLflow before they are imported (`search.environment`); what a person has set stays.

@@ -1,14 +1,17 @@
 """Two searches side by side, at one epoch that enough trials of each reached."""
 
 import statistics
+from collections.abc import Callable
 
 from search.config import SearchConfig, differences
+from search.objectives import Objective
 from search.progress import clock
 from search.report import figures
 from search.report.document import Block, Figures, Section, Table, Text
 from search.report.sections import note
-from search.report.studies import at_epoch, counted
 from search.store.results import Results, epochs_of, seconds_of
+
+Show = Callable[[Objective, float | None], str]
 
 
 def common_epoch(results: Results, other: Results) -> int | None:
@@ -22,46 +25,66 @@ def section(results: Results, other: Results) -> Section:
     if results.config.objective != other.config.objective:
         said = f"{results.name} is after {results.config.objective}, {other.name} after {other.config.objective}"
         return Section("Comparison", [Text(f"The two searches do not compare: {said}.")])
-    here, there = _numbers(results, epoch), _numbers(other, epoch)
-    rows = tuple((what, value, there[what]) for what, value in here.items())
-    blocks: list[Block] = [*_warnings(results, other), Table(("", results.name, other.name), rows)]
+    goal, here, there = results.config.goal, _numbers(results, epoch), _numbers(other, epoch)
+    rows = tuple(
+        (what, show(goal, value), show(goal, there[what][1]), _difference(goal, value, there[what][1], show))
+        for what, (show, value) in here.items()
+    )
+    head = ("", results.name, other.name, "difference")
+    blocks: list[Block] = [*_warnings(results, other), Table(head, rows)]
     if epoch is None:
         return Section("Comparison", [*blocks, Text("There is nothing to draw before a trial of each has a result.")])
-    studies = [at_epoch(searched, epoch) for searched in (results, other)]
-    counts = " and ".join(f"{counted(study)} of {study.study_name}" for study in studies)
+    counts = " and ".join(f"{len(it.reached(epoch))} of {it.name}" for it in (results, other))
     return Section("Comparison", [
         *blocks,
         Figures((figures.best_by_epochs([results, other]),)),
         note("Counts all trials with a result by their last value, in the order of their numbers."),
-        Figures((figures.distributions(studies, results.config.goal),)),
+        Figures((figures.distributions([results, other], epoch),)),
         note(f"Counts the trials that reached epoch {epoch}, by their value there: {counts}. Each "
              f"search is one draw of its seed: a small difference between two is no evidence that one is the better "
              f"way to search."),
     ])  # fmt: skip
 
 
-def _numbers(results: Results, epoch: int | None) -> dict[str, str]:
-    """Rows of the comparison, by their names."""
+def _numbers(results: Results, epoch: int | None) -> dict[str, tuple[Show, float | None]]:
+    """Rows of the comparison, by their names: how they are shown, and the value."""
     goal = results.config.goal
     complete = [trial.values[-1] for trial in results.of("complete")]
-    rows = {
-        "trials with a result": str(len(results.reached(1))),
-        "epochs at full length": str(results.config.epochs),
-        "trials at full length": str(len(complete)),
-        "best at full length": goal.show(goal.best(complete) if complete else None),
+    rows: dict[str, tuple[Show, float | None]] = {
+        "trials with a result": (_count, len(results.reached(1))),
+        "epochs at full length": (_count, results.config.epochs),
+        "trials at full length": (_count, len(complete)),
+        "best at full length": (Objective.show, goal.best(complete) if complete else None),
     }
     if epoch is not None:
         values = [value for trial in results.trials if (value := trial.at(epoch)) is not None]
         rows |= {
-            f"trials that reached epoch {epoch}": str(len(values)),
-            f"best at epoch {epoch}": goal.show(goal.best(values)),
-            f"median at epoch {epoch}": goal.show(statistics.median(values)),
+            f"trials that reached epoch {epoch}": (_count, len(values)),
+            f"best at epoch {epoch}": (Objective.show, goal.best(values)),
+            f"median at epoch {epoch}": (Objective.show, statistics.median(values)),
         }
     return rows | {
-        "epochs trained": f"{epochs_of(results.trials):,}",
-        "training": clock(seconds_of(results.trials)),
-        "ran for": clock(results.spent) if results.spent else "-",
+        "epochs trained": (_count, epochs_of(results.trials)),
+        "training": (_time, seconds_of(results.trials)),
+        "ran for": (_time, results.spent or None),
     }
+
+
+def _count(_: Objective, value: float | None) -> str:
+    return f"{value:,.0f}"
+
+
+def _time(_: Objective, value: float | None) -> str:
+    return "-" if value is None else clock(value)
+
+
+def _difference(goal: Objective, here: float | None, there: float | None, show: Show) -> str:
+    """The first less the second; of shares in points."""
+    if here is None or there is None:
+        return "-"
+    by = abs(here - there)
+    text = f"{100 * by:.2f} points" if show is Objective.show and goal.is_share else show(goal, by)
+    return f"{'+' if here > there else '-' if here < there else ''}{text}"
 
 
 def _warnings(results: Results, other: Results) -> list[Block]:

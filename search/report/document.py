@@ -80,11 +80,12 @@ def markdown(document: Document) -> str:
 
 
 def section_markdown(section: Section) -> str:
-    blocks = [text for block in section.blocks if (text := _markdown(block))]
+    blocks = [text for block in section.blocks if (text := markdown_block(block))]
     return "\n\n".join([f"## {_inline(section.title)}", *blocks])
 
 
-def _markdown(block: Block) -> str:
+def markdown_block(block: Block) -> str:
+    """A block as Markdown; of figures nothing."""
     if isinstance(block, Text):
         return _inline(block.text)
     if isinstance(block, Code):

@@ -5,6 +5,7 @@ Nothing heavy is imported: MLflow's description of a search (`search.tracking.no
 
 import re
 import shlex
+from collections.abc import Callable
 
 import yaml
 
@@ -14,10 +15,14 @@ from search.config import SearchConfig
 from search.objectives import Objective
 from search.registries import SCHEDULERS
 from search.report.document import Block, Code, Section, Table, Text
-from search.store.results import Results
+from search.store.results import Results, TrialResult
 from spaces.parameter import AnyParameter, Choice, Float, Value
 from spaces.space import SPACES, Space
 
+COSTS: dict[str, Callable[[TrialResult], str]] = {  # of a sample, by the head of their column
+    "spikes": lambda trial: "-" if trial.spikes is None else f"{trial.spikes:,.0f}",
+    "energy, nJ": lambda trial: "-" if trial.nanojoules is None else f"{trial.nanojoules:,.4g}",
+}
 SPACE_FILE = "space.yaml"  # as which a person keeps a space that does not ship with the project
 
 
@@ -66,11 +71,12 @@ def standings(results: Results, top: int) -> Table:
     rows = tuple(
         (
             str(rank), str(trial.number), goal.show(trial.values[-1]), str(trial.epochs),
+            *(cell(trial) for cell in COSTS.values()),
             *(shown(trial.sample[path]) if path in trial.sample else "-" for path in parameters),
         )
         for rank, trial in enumerate(results.ranked()[:top], 1)
     )  # fmt: skip
-    return Table(("", "trial", _column(goal), "epochs", *map(short, parameters)), rows)
+    return Table(("", "trial", _column(goal), "epochs", *COSTS, *map(short, parameters)), rows)
 
 
 def command(config: SearchConfig) -> str:

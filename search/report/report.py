@@ -12,7 +12,7 @@ from ffsnn.validation import ConfigError
 from search.hints import command
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
-from search.report import comparison, front, overview, sections
+from search.report import at_one_epoch, comparison, front, overview, sections
 from search.report.document import Document, markdown
 from search.report.page import page
 from search.store.folder import SearchFolder
@@ -61,7 +61,7 @@ def describe(results: Results, other: Results | None = None) -> Document:
         sections.best(results),
         sections.history(results),
         sections.rungs(results),
-        *sections.compared(results),
+        *at_one_epoch.sections(results),
         sections.curves(results),
         *sections.ends(results),
         sections.time_spent(results),

@@ -1,15 +1,7 @@
-"""What a report says of one search, section by section; beside each figure, how it counts trials.
-
-Optuna's figures and importances take trials at full length only, which in an ASHA search are the few best. Where trials
-are to be compared with each other (importance, slices, parallel coordinates) it is at one epoch that enough reached.
-"""
+"""What a report says of one search, section by section; beside each figure, how it counts trials."""
 
 import statistics
 
-import optuna
-from optuna.trial import TrialState
-
-from ffsnn.fields import short
 from ffsnn.training.run_folder import CONFIG
 from search.hints import command
 from search.objectives import Objective
@@ -18,11 +10,10 @@ from search.registries import SCHEDULERS
 from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
 from search.report.overview import standings, without_secrets
-from search.report.studies import as_ended, at_epoch, counted, times
+from search.report.studies import times
 from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of
 
 TOP = 10
-AT_LEAST = 10  # trials, for importances
 STATUSES: tuple[TrialStatus, ...] = ("complete", "pruned", "failed", "unfinished")
 
 
@@ -32,33 +23,45 @@ def note(text: str) -> Text:
 
 def best(results: Results) -> Section:
     """The best trials, each with the command that trains it."""
-    ranked, goal = results.ranked()[:TOP], results.config.goal
+    ranked = results.ranked()[:TOP]
     if not ranked:
         return Section("Best trials", [Text("No trial has finished an epoch.")])
-    table = standings(results, TOP)
-    train = [Code(command("train", results.folder.trial(trial.number).path / CONFIG)) for trial in ranked]
+    train = [
+        (str(trial.number), Code(command("train", results.folder.trial(trial.number).path / CONFIG)))
+        for trial in ranked
+    ]
     return Section("Best trials", [
-        Table((*table.head, "train it"), tuple((*row, code) for row, code in zip(table.rows, train, strict=True))),
+        standings(results, TOP),
         note(
-            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, by {goal.title} after "
-            f"their last epoch; those at full length ({results.config.epochs} epochs) stand before all others. The "
-            f"best of many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
+            f"The best {len(ranked)} of {len(results.reached(1))} trials with a result, {_order(results)}. The best of "
+            f"many, seen with one seed, is flattered by chance. To rank the best by several seeds and open the "
             f"test files once:"
         ),
         Code(command("retrain", results.name)),
+        Text("To train one of them:"),
+        Table(("trial", "command"), tuple(train)),
     ])  # fmt: skip
 
 
+def _order(results: Results) -> str:
+    """The order of the best trials, in words."""
+    if len(results.config.goals.objectives) > 1:
+        return "after their last epoch: the front first; within it each next trial is the farthest from those before it"
+    return (
+        f"by {results.config.goal.title} after their last epoch; those at full length ({results.config.epochs} epochs) "
+        f"stand before all others"
+    )
+
+
 def history(results: Results) -> Section:
-    """Optuna's optimisation history."""
-    study, title = as_ended(results), "Optimisation history"
-    count, full = counted(study), results.config.epochs
+    """Each trial at full length, and the best so far."""
+    title, count, full = "Optimisation history", len(results.of("complete")), results.config.epochs
     if not count:
         return Section(title, [Text(f"No trial has reached the full length of {full} epochs.")])
     return Section(title, [
-        Figures((figures.history(study, results.config.goal),)),
-        note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs); the others are left "
-             f"out, and stand among the learning curves."),
+        Figures((figures.history(results),)),
+        note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs), and at the edge "
+             f"{len(results.of('failed'))} that failed; the others are left out, and stand among the learning curves."),
     ])  # fmt: skip
 
 
@@ -94,77 +97,6 @@ def _rung(rung: Rung, goal: Objective) -> tuple[str, ...]:
         str(len(rung.stopped)), str(rung.other),
         goal.show(goal.best(known) if known else None), goal.show(statistics.median(known) if known else None),
     )  # fmt: skip
-
-
-def compared(results: Results) -> list[Section]:
-    """Importance, slices and parallel coordinates, at the common epoch."""
-    epoch = results.common_epoch()
-    titles = ("Parameter importance", "Slices", "Parallel coordinates")
-    if epoch is None:
-        return [Section(title, [Text("No trial has finished an epoch.")]) for title in titles]
-    study = at_epoch(results, epoch)
-    names = _varied(study, [short(path) for path in results.config.space.parameters])
-    counts = (
-        f"Counts the {counted(study)} of {len(results.trials)} trials that reached epoch {epoch}, by their value "
-        f"there, whether they were promoted or not"
-    )
-    goal = results.config.goal
-    blocks = (
-        _importance(results, study, counts), _slices(study, names, counts, goal), _parallel(study, names, counts, goal),
-    )  # fmt: skip
-    return [Section(title, block) for title, block in zip(titles, blocks, strict=True)]
-
-
-def _varied(study: optuna.Study, names: list[str]) -> list[str]:
-    """The parameters that some trial has which is counted: a condition may have left one out."""
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [name for name in names if any(name in trial.params for trial in trials)]
-
-
-def _importance(results: Results, study: optuna.Study, counts: str) -> list[Block]:
-    count = counted(study)
-    if count < AT_LEAST:
-        return [Text(f"Importances need {AT_LEAST} trials that reached one epoch, but here are {count}.")]
-    shares = figures.importances(study)
-    if not shares:
-        return [Text("The best trials were no better than the worst: nothing sets them apart.")]
-    if len(shares) == 1:
-        return [Text("One parameter alone: there is none to compare its importance with.")]
-    return [
-        Figures((figures.importance_bars(study, results.config.goal),)),
-        note(f"{counts}. PED-ANOVA (Watanabe et al. 2023): how differently the best {figures.best_trials(count)} of "
-             f"them are distributed over each parameter than all {count}; shares of one. A parameter with a condition "
-             f"is judged where it exists. From fewer than about 50 trials the shares are rough."),
-        _importance_by_rung(results, list(shares)),
-        note("The same at every rung that was reached by enough trials. Only survivors reach a later one: a parameter "
-             "that decided who was stopped before counts little there."),
-    ]  # fmt: skip
-
-
-def _importance_by_rung(results: Results, names: list[str]) -> Table:
-    """A column for each rung, and for the common epoch, wherever enough trials have reached it."""
-    epochs = sorted({*results.milestones, results.common_epoch() or 0})
-    studies = {epoch: at_epoch(results, epoch) for epoch in epochs if len(results.reached(epoch)) >= AT_LEAST and epoch}
-    shares = [figures.importances(study) for study in studies.values()]
-    head = (f"epoch {epoch}: {counted(study)} trials" for epoch, study in studies.items())
-    return Table(
-        ("parameter", *head),
-        tuple((name, *(f"{at[name]:.1%}" if name in at else "-" for at in shares)) for name in names),
-    )
-
-
-def _slices(study: optuna.Study, names: list[str], counts: str, goal: Objective) -> list[Block]:
-    return [Figures(tuple(figures.slices(study, names, goal))), note(f"{counts}; the darker, the later the trial.")]
-
-
-def _parallel(study: optuna.Study, names: list[str], counts: str, goal: Objective) -> list[Block]:
-    if len(names) < 2:
-        return [Text("One parameter alone: the slice shows all there is.")]
-    width = 110 * (len(names) + 1)
-    return [
-        Figures((figures.parallel(study, names, goal),), needs=width),
-        note(f"{counts}. A line a trial; None where a parameter's condition did not hold."),
-    ]
 
 
 def curves(results: Results) -> Section:
@@ -238,7 +170,7 @@ def time_spent(results: Results) -> Section:
     blocks: list[Block] = [Text(_saved(results)), Table(("trials", "count", "epochs", "training", "share"), rows)]
     if begun := times(results.folder):
         blocks += [
-            Figures((figures.timeline(as_ended(results, begun)),)),
+            Figures((figures.timeline(results, begun),)),
             note("Counts all trials, from when each was asked for to when it ended, pauses and retries within it; one "
                  "that is unfinished is drawn up to now."),
         ]  # fmt: skip

@@ -1,81 +1,84 @@
-"""A search's trials as Optuna's figures and importances take them: in memory, nothing of the search's own is opened.
+"""A search's trials as Optuna takes them, for importances: in memory, nothing of the search's own is opened; and when
+they began and ended, by its study.
 
-They count COMPLETE trials only, and most trials of an ASHA search are pruned. So the same trials stand in studies in
-which they are told differently: as each ended, or all those that reached one epoch with their value there.
+Optuna counts COMPLETE trials only, and most trials of an ASHA search are pruned: so those that reached one epoch stand
+in a study as COMPLETE, with their value there.
 """
 
 import json
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from ffsnn.fields import short
 from search.store.folder import SearchFolder
-from search.store.results import Results, TrialResult
-from search.study.reconcile import OPTUNA_STATE
+from search.store.results import Results
 from search.study.sampling import distribution
 from search.study.study_store import study_name
 
-Told = tuple[TrialState, float | None]
+TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best trials: a tenth, but at least five, as its authors advise
 Times = dict[int, tuple[datetime | None, datetime | None]]  # of a trial: begun, ended
 
 
-def as_ended(results: Results, times: Times | None = None) -> optuna.Study:
-    """Each trial with its own state; COMPLETE are those at full length."""
-
-    def told(trial: TrialResult) -> Told:
-        state = TrialState.RUNNING if trial.state == "unfinished" else OPTUNA_STATE[trial.state]
-        return state, trial.values[-1] if state == TrialState.COMPLETE else None
-
-    return _study(results, told, times or {})
-
-
 def at_epoch(results: Results, epoch: int) -> optuna.Study:
-    """Those that reached an epoch are COMPLETE, with their value there; all others FAIL."""
-
-    def told(trial: TrialResult) -> Told:
-        value = trial.at(epoch)
-        return (TrialState.FAIL if value is None else TrialState.COMPLETE), value
-
-    return _study(results, told, {})
-
-
-def as_pruned(results: Results) -> optuna.Study:
-    """A study of all trials alike, with all their epochs."""
-    return _study(results, lambda trial: (TrialState.PRUNED, None), {})
+    """The trials that reached an epoch, with their value there, and parameters' short names."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is missing is said on the page
+    study = optuna.create_study(study_name=results.name, direction=results.config.goal.direction)
+    kinds = {path: distribution(parameter) for path, parameter in results.config.space.parameters.items()}
+    study.add_trials([
+        create_trial(
+            value=trial.values[epoch - 1], params={short(path): value for path, value in trial.sample.items()},
+            distributions={short(path): kinds[path] for path in trial.sample},
+        )
+        for trial in results.reached(epoch)
+    ])  # fmt: skip
+    return study
 
 
 def counted(study: optuna.Study) -> int:
-    """Trials that Optuna's figures and importances count."""
+    """Trials that Optuna's importances count."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _study(results: Results, told: Callable[[TrialResult], Told], times: Times) -> optuna.Study:
-    """The trials under their own numbers, with parameters' short names."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is missing is said on the page
-    study = optuna.create_study(study_name=results.name, direction=results.config.goal.direction)
-    known = 0
-    for trial in results.trials:
-        for _ in range(known, trial.number):
-            study.add_trial(create_trial(state=TrialState.FAIL))  # one without a folder keeps its number
-        state, value = told(trial)
-        frozen = create_trial(
-            state=state, value=value, params={short(path): value for path, value in trial.sample.items()},
-            distributions={short(path): distribution(results.config.space.parameters[path]) for path in trial.sample},
-            intermediate_values=dict(enumerate(trial.values, 1)),
-        )  # fmt: skip
-        begun, ended = times.get(trial.number, (None, None))
-        frozen.datetime_start = begun or frozen.datetime_start
-        if state.is_finished():
-            frozen.datetime_complete = ended or frozen.datetime_start
-        study.add_trial(frozen)
-        known = trial.number + 1
-    return study
+def best_trials(count: int) -> int:
+    """Number of trials, out of `count`, that PED-ANOVA sets apart from all."""
+    return max(round(TOP * count), min(TOP_TRIALS, count // 2))
+
+
+def _evaluator(study: optuna.Study) -> PedAnovaImportanceEvaluator:
+    count = counted(study)
+    return PedAnovaImportanceEvaluator(target_quantile=best_trials(count) / count)
+
+
+@contextmanager
+def _few_trials() -> Iterator[None]:
+    """Optuna warns where a parameter has few trials; the page says so."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+        yield
+
+
+@_few_trials()
+def importances(study: optuna.Study) -> dict[str, float]:
+    """PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255): what sets the best trials apart from all; shares of one.
+
+    Empty where the best cannot be told from the worst.
+    """
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    values = sorted(sign * trial.value for trial in trials if trial.value is not None)
+    if values[-best_trials(len(values))] == values[0]:
+        return {}
+    return optuna.importance.get_param_importances(study, evaluator=_evaluator(study))
 
 
 class _ReadOnly(BaseJournalBackend):

@@ -14,6 +14,8 @@ from search import names
 from search.hints import command
 from search.names import DATABASE
 from search.store.folder import all_searches
+from search.tracking import landing
+from search.tracking.shared_view import BEST
 from search.tracking.store import all_runs, open_store
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: s
         client.delete_run(run.info.run_id)
         _without_files(home, run.info.artifact_uri)
     forget_page(client, experiment, name)
+    landing.describe(client, experiment)
     return len(ids)
 
 
@@ -101,9 +104,11 @@ def is_our_model(client: "MlflowClient", name: str) -> bool:
 
 
 def forget_page(client: "MlflowClient", experiment: str, name: str) -> None:
-    """Delete the prepared view of a search."""
-    if names.VIEW + name in client.get_experiment(experiment).tags:
-        client.delete_experiment_tag(experiment, names.VIEW + name)
+    """Delete the prepared views of a search."""
+    there = client.get_experiment(experiment).tags
+    for key in (name, name + BEST):
+        if names.VIEW + key in there:
+            client.delete_experiment_tag(experiment, names.VIEW + key)
 
 
 def _runs_of(client: "MlflowClient", experiment: str, name: str, id_: str | None) -> "list[Run]":

@@ -5,7 +5,7 @@ from pathlib import Path
 from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
-from search.tracking import runs
+from search.tracking import landing, runs
 from search.tracking.exporter import Exporter, export_all
 from search.tracking.note import note
 
@@ -21,14 +21,20 @@ class SearchExporter(Exporter):
         return ranked[0][1].number if ranked else None
 
     def close(self, finished: bool) -> None:
-        """End the search's own run, too; runs of the front are marked."""
+        """End the search's own run, too, with what it has come to; runs of the front are marked."""
+        from mlflow.entities import Metric
+
         super().close(finished)
         if len(self.goals.objectives) > 1:
             front = {trial.number for _, trial in self.search.front()}
             for number, run in self.runs.items():
                 self._write(run, tags={names.TAG_PARETO: str(int(number in front))})
-        self._write(self.parent, tags={names.TAG_NOTE: note(self.search)})
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
+        when = runs.span(self.folder)[1]
+        said = landing.totals(self.search)
+        metrics = [Metric(name, value, when, int(said[names.TRIAL_COUNT])) for name, value in said.items()]
+        self._write(self.parent, metrics=metrics, tags={names.TAG_NOTE: note(self.search)})
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", when)
+        landing.describe(self.client, self.experiment)
 
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         return {

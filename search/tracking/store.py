@@ -14,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 from ffsnn.validation import ConfigError
 from search import environment
-from search.names import ARTIFACTS, DATABASE, EXPERIMENT
+from search.names import ARTIFACTS, DATABASE, EXPERIMENT, TAG_KIND_OF_EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 
+MACHINE_LEARNING = "custom_model_development"  # else MLflow asks a person whether it is about language models
 PAGE = 1000  # runs of an answer
 BUSY = 60.0  # seconds to wait for another process that writes,
 MERGING = 5.0  # and where it only is for tidiness
@@ -56,7 +57,8 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
     client = client_of(uri or store_uri(home))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri())
+        kind = {TAG_KIND_OF_EXPERIMENT: MACHINE_LEARNING}
+        return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri(), kind)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
         _remark(f"the experiment {EXPERIMENT!r} had been deleted in MLflow: it is restored, with its runs")

@@ -26,6 +26,9 @@ from search.signals import end_with_parent
 from search.tracking.store import merge, open_store, store_uri
 
 LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
+# A browser's name for loopback (RFC 6761). MLflow opens its assistant over the first page of a server that is called
+# localhost or 127.0.0.1, and of no other.
+QUIET = "ffsnn.localhost"
 Pages = dict[str, str]  # what a page shows -> what comes after the server's address
 
 
@@ -59,7 +62,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
     from search.cluster.servers import check_reachable
     from search.settings import elsewhere
     from search.store.folder import SearchFolder
-    from search.tracking import orphans
+    from search.tracking import landing, orphans
     from search.tracking.view import prepare
 
     if name is not None and uri is None:
@@ -74,7 +77,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
             return uri, prepare(home, name, uri)
         if uri is None and (left := orphans.remark(home)):
             print(left, file=sys.stderr)
-        return uri, {"": f"/#/experiments/{open_store(home, uri)[1]}/runs"}
+        return uri, {"": landing.prepare(*open_store(home, uri))}
     except MlflowException as error:
         said = " ".join(str(error).split())[:200]
         raise ConfigError(f"{uri or store_uri(home)} does not answer as MLflow does: {said}") from None
@@ -101,6 +104,7 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
             sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
             "--backend-store-uri", store_uri(home), "--default-artifact-root", (home / ARTIFACTS).as_uri(),
             "--allowed-hosts", ",".join(f"{known}:{port}" for known in _known_as(host)),
+            "--cors-allowed-origins", ",".join(f"http://{known}:{port}" for known in _known_as(host)),
         ],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -110,8 +114,10 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
         _wait(server, f"http://{LOOPBACK if host == ANYWHERE else host}:{port}")
         if host != LOOPBACK:
             console.print(f"no password is asked: whoever reaches {host}:{port} can read and change this store")
-        _print(f"http://{socket.gethostname() if host == ANYWHERE else host}:{port}", pages, console)
-        console.print("(Ctrl-C stops)")
+        named = {LOOPBACK: QUIET, ANYWHERE: socket.gethostname()}.get(host, host)
+        _print(f"http://{named}:{port}", pages, console)
+        other = f"; where a browser does not find {QUIET}: {LOOPBACK} in its place" if named == QUIET else ""
+        console.print(f"(Ctrl-C stops{other})")
         server.wait()
     except KeyboardInterrupt:
         pass
@@ -124,7 +130,7 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
 def _known_as(host: str) -> list[str]:
     """The names by which a browser may ask for the server; others are refused, against DNS rebinding."""
     if host == LOOPBACK:
-        return [LOOPBACK, "localhost"]
+        return [LOOPBACK, "localhost", QUIET]
     if host != ANYWHERE:
         return [host, socket.gethostname(), socket.getfqdn()]
     addresses = [a.address for each in psutil.net_if_addrs().values() for a in each if a.family == socket.AF_INET]

@@ -1,14 +1,12 @@
-"""A search as MLflow's pages show it: a prepared view of its trials, and the address of the best side by side.
+"""A search as MLflow's pages show it: a prepared view of its trials, and one of the best.
 
-A prepared view is a tag of the experiment, opened by its key; its JSON is what MLflow's own page (3.17) keeps of its
-state. A plot of parallel coordinates leaves out each run that lacks one of its axes: so parameters that only some
+MLflow's page loads the first hundred runs and says so nowhere: the view's first heading does (45 characters are shown
+of one). A plot of parallel coordinates leaves out each run that lacks one of its axes: so parameters that only some
 trials have stand in a plot of their own, and the first plot shows every trial.
 """
 
-import base64
 import json
 import sys
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,17 +19,22 @@ from search.pareto.goals import Goals
 from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.search_exporter import export_search
+from search.tracking.shared_view import BEST, MACHINE_LEARNING, filtered, shared
 from search.tracking.store import all_runs, open_store, store_uri
+from spaces.parameter import Sample
 from spaces.space import Space
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 COMPARED = 20  # runs side by side
+NARROW = 88  # pixels of a column: as many decimals as a person reads; MLflow rounds none
+LOADED = 100  # runs that MLflow's page loads at once
 LAYERED = ("goodness_pos", "goodness_neg", "firing_rate")  # metrics of each layer
-FIRST = ("attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Created`")  # columns that are always there
-MACHINE_LEARNING = "workflowType=machine_learning"  # else MLflow shows an experiment as one of language models
+
+ABSENT = "-"  # the value of a parameter whose condition does not hold
 Card = dict[str, Any]
+Charts = tuple[str, int, int, list[Card]]  # title of a section, columns, height in pixels, cards
 
 
 def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
@@ -47,21 +50,24 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
             export_search(home, search, uri)
         print(said, file=sys.stderr)
     client, experiment = open_store(home, uri)
-    best = _best(client, experiment, search)
-    if not best:
+    found = _found(client, experiment, search)
+    if not found:
         mend = search.how_to_go_on() if search.runner() else f"bring it there by {command('sync', name)}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
-    when = runs.span(search)[0]
-    shown = view(name, search.config.space, layers(search), search.config.goals)
-    state = base64.b64encode(zlib.compress(json.dumps(shown).encode()))
-    envelope = {"name": name, "createdAt": when, "updatedAt": when, "state": f"deflate;{state.decode()}"}
-    client.set_experiment_tag(experiment, names.VIEW + name, json.dumps(envelope))
-    page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}&compareRunsMode="
-    side_by_side = f"runs={quote(json.dumps(best))}&experiments={quote(json.dumps([experiment]))}"
+    when, space, goals = runs.span(search)[0], search.config.space, search.config.goals
+    shared(client, experiment, name, view(name, space, layers(search), goals, len(found)), when)
+    best = _best(search, found)
+    shared(client, experiment, name + BEST, side_by_side(space, goals, best), when)
+    page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}"
+    if len(found) > LOADED:
+        print(
+            f"MLflow's page loads the best {LOADED} of {len(found)} trials, and more by 'Load more' at the end of its "
+            f"list; all are in the report: {command('report', name)}", file=sys.stderr,
+        )  # fmt: skip
     return {
-        "charts": f"{page}CHART",
-        "table": f"{page}TABLE",
-        f"best {len(best)}": f"/#/compare-runs?{side_by_side}&{MACHINE_LEARNING}",  # it wants the runs first
+        "charts": f"{page}&compareRunsMode=CHART",
+        "table": f"{page}&compareRunsMode=TABLE",
+        f"best {len(best)}": f"{page}{quote(BEST)}&compareRunsMode=CHART",
     }
 
 
@@ -70,29 +76,43 @@ def layers(search: SearchFolder) -> int:
     return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
 
 
-def view(name: str, space: Space, layers: int, goals: Goals) -> dict[str, Any]:
-    """The state of MLflow's page: trials by the objective, all of them shown; of several, each against the first."""
+def view(name: str, space: Space, layers: int, goals: Goals, trials: int) -> dict[str, Any]:
+    """The state of MLflow's page: trials by the objective, all of them shown; of several, each against the first.
+
+    Args:
+        name: of the search.
+        space: that it searches.
+        layers: of its deepest network.
+        goals: what it is after.
+        trials: that MLflow has of it.
+    """
     goal, *others = goals.objectives
-    sections: list[tuple[str, int, int, list[Card]]] = [
-        ("What pays", 1, 420, [_parallel(axes, goal.name) for axes in _axes(space)]),
-        ("Learning curves", 2, 420, [_curve(goal.name), _curve("loss_0")]),
-        ("Cost", 2, 360, [_scatter(names.ENERGY, goal.name), _scatter(names.SECONDS, goal.name)]),
-        *([("Front", 2, 420, [_scatter(it.name, goal.name) for it in others])] if others else []),
-        ("Layers", 3, 300, [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
-    ]
+    shown = (
+        f"Parameters, best {LOADED} of {trials} (then Load more)" if trials > LOADED else f"Parameters and {goal.title}"
+    )
+    sections: list[Charts] = [
+        (shown, 1, 420, [_parallel(axes, goal.name) for axes in _axes(space)]),
+        (f"{goal.title.capitalize()} and loss by epoch", 2, 420, [_curve(goal.name), _curve("loss_0")]),
+        ("Against energy (nJ a sample) and seconds", 2, 360,
+         [_scatter(names.ENERGY, goal.name), _scatter(names.SECONDS, goal.name)]),
+        *([("Front: against each cost", 2, 420, [_scatter(it.name, goal.name) for it in others])] if others else []),
+        ("Goodness and firing rate of layers by epoch", 3, 300,
+         [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
+    ]  # fmt: skip
+    found = f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'"
+    state = filtered(found, f"metrics.`{goal.name}`", goal.direction == "minimize", _columns(space, goals))
+    return _with_charts(state, sections)
+
+
+def _with_charts(state: dict[str, Any], sections: list[Charts]) -> dict[str, Any]:
     cards = [
         card | {"uuid": f"{title}-{place}", "metricSectionId": title, "deleted": False, "isGenerated": False}
         for title, _, _, of_section in sections
         for place, card in enumerate(of_section)
     ]
-    return {
-        "searchFilter": f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'",
-        "orderByKey": f"metrics.`{goal.name}`", "orderByAsc": goal.direction == "minimize",
-        "startTime": "ALL", "lifecycleFilter": "Active",
-        "datasetsFilter": [], "modelVersionFilter": "All Runs",
-        "selectedColumns": _columns(space, goals), "columnOrder": [*FIRST, *_columns(space, goals)],
-        "runsHiddenMode": "SHOW_ALL", "hideEmptyCharts": True,
-        "compareRunCharts": cards, "isAccordionReordered": True,
+    narrow = {column: NARROW for column in state["selectedColumns"] if not column.startswith("tags.")}
+    return state | {
+        "columnWidths": narrow, "compareRunCharts": cards, "isAccordionReordered": True,
         "compareRunSections": [
             {"uuid": name, "name": name, "display": True, "isReordered": True, "columns": columns, "cardHeight": height}
             for name, columns, height, _ in sections
@@ -100,15 +120,32 @@ def view(name: str, space: Space, layers: int, goals: Goals) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def side_by_side(space: Space, goals: Goals, best: dict[str, Sample]) -> dict[str, Any]:
+    """The state of the page of the best trials: a line each over the parameters in which they differ.
+
+    MLflow's own page of runs side by side draws the first three parameters by name, and cannot be told which.
+    """
+    paths = [path for path in space.parameters if len({repr(it.get(path, ABSENT)) for it in best.values()}) > 1]
+    kept = space.model_copy(update={"parameters": {path: space.parameters[path] for path in paths}})
+    goal, title = goals.objectives[0], "The parameters in which the best differ"
+    ids = ", ".join(f"'{run}'" for run in best)
+    state = filtered(f"attributes.run_id IN ({ids})", f"metrics.`{goal.name}`", goal.direction == "minimize",
+                     _columns(kept, goals))  # fmt: skip
+    cards = [*(_parallel(axes, goal.name) for axes in _axes(kept) if axes), _curve(goal.name)]
+    return _with_charts(state, [(title, 1, 420, cards)])
+
+
 def _columns(space: Space, goals: Goals) -> list[str]:
-    goal, *others = (it.name for it in goals.measured)
-    metrics = [goal, names.BEST_PREFIX + goal, names.EPOCHS, names.SECONDS, names.SPIKES, names.ENERGY]
+    """Columns: objectives and parameters first, last those that say nearly the same again."""
+    measured = [it.name for it in goals.measured]
+    last = [names.BEST_PREFIX + measured[0], names.SECONDS, names.SPIKES, names.ENERGY]
     ends = (names.TAG_STATE, names.TAG_STOP_REASON, *([names.TAG_PARETO] if len(goals.objectives) > 1 else []))
     return [
-        *(f"metrics.`{name}`" for name in (*metrics[:3], *others)), *(f"tags.`{name}`" for name in ends),
+        *(f"metrics.`{name}`" for name in (*measured, names.EPOCHS)),
         *(f"params.`{short(path)}`" for path in space.parameters),
-        *(f"metrics.`{name}`" for name in metrics[3:] if name not in others),
-    ]  # fmt: skip
+        *(f"tags.`{name}`" for name in ends),
+        *(f"metrics.`{name}`" for name in last if name not in measured),
+    ]
 
 
 def _axes(space: Space) -> list[list[str]]:
@@ -138,9 +175,21 @@ def _scatter(x: str, y: str) -> Card:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
-def _best(client: "MlflowClient", experiment: str, search: SearchFolder) -> list[str]:
-    """Runs of the best trials, by the one rule (`search.pareto.front.ranking`); those that MLflow has."""
+def _found(client: "MlflowClient", experiment: str, search: SearchFolder) -> dict[int, str]:
+    """The runs of a search's trials that MLflow has, by the trials' numbers."""
     its = f"tags.`{names.TAG_SEARCH}` = '{search.name}' AND tags.`{names.TAG_KIND}` = 'trial'"
     trials = [run for run in all_runs(client, experiment, its) if names.TAG_TRIAL in run.data.tags]
-    found = {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first
-    return [found[trial.number] for _, trial in search.ranked() if trial.number in found][:COMPARED]
+    return {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first
+
+
+def _best(search: SearchFolder, found: dict[int, str]) -> dict[str, Sample]:
+    """Samples of the best trials, by their runs, in the order of the one rule (`search.pareto.front.ranking`); of two
+    trials of the same sample the better one."""
+    best: dict[str, Sample] = {}
+    for _, trial in search.ranked():
+        sample = search.config.space.read(trial.config())
+        if trial.number in found and sample not in best.values():
+            best[found[trial.number]] = sample
+        if len(best) == COMPARED:
+            break
+    return best

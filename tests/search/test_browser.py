@@ -4,7 +4,6 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -45,11 +44,7 @@ return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
     axes: (trace.dimensions || []).map(axis => ({label: axis.label, values: [...axis.values], names: axis.ticktext}))}))
 }))
 """
-CLOSE_ASSISTANT = """
-const close = document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]');
-if (close) close.click();
-return close !== null
-"""
+ASSISTANT = "return document.querySelectorAll('[data-component-id^=\"mlflow.assistant\"], [data-assistant-ui]').length"
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +94,9 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def opened(browser: Browser, address: str) -> None:
-    """Open a page; the panel that MLflow opens over a first visit is closed, as a person would."""
+    """Open a page as on a first visit, on which MLflow's assistant would come."""
     browser.open(address)
-    browser.wait(CLOSE_ASSISTANT)
+    browser.wait("return document.body.innerText.includes('Model training')")
 
 
 def test_the_prepared_charts_show_every_trial(browser, pages, store, tmp_path):
@@ -109,6 +104,7 @@ def test_the_prepared_charts_show_every_trial(browser, pages, store, tmp_path):
     browser.wait("return document.querySelectorAll('.parcoords .dimension .label').length > 10")
     browser.wait("return document.querySelectorAll('.js-plotly-plot').length > 1")
     browser.screenshot(tmp_path / "charts.png")
+    assert browser.script(ASSISTANT) == 0
     text = browser.script("return document.body.innerText")
     assert [name for name in store if name not in text] == []
     every, conditional = browser.script(PARALLEL)
@@ -149,34 +145,35 @@ def test_the_prepared_table_is_sorted_by_the_objective(browser, pages, store, tm
         "return [...document.querySelectorAll('.ag-header-cell')].sort((a, b) => a.getBoundingClientRect().left -"
         " b.getBoundingClientRect().left).map(cell => cell.getAttribute('col-id'))"
     )
-    assert head[3:8] == [*(f"metrics.`{name}`" for name in ("val_accuracy", "best_val_accuracy", "epochs")),
-                         "tags.`ffsnn.state`", "tags.`ffsnn.stop_reason`"]  # fmt: skip
+    assert head[3:] == ["metrics.`val_accuracy`", "metrics.`epochs`",
+                        *(f"params.`{name}`" for name in ("v_threshold", "tau", "T", "surrogate", "loss", "theta")),
+                        *head[11:]]  # fmt: skip
 
 
 def test_the_best_are_side_by_side(browser, pages, store, tmp_path):
     opened(browser, pages["best 20"])
-    browser.wait("return document.querySelector('.js-plotly-plot') && document.querySelector('.js-plotly-plot').data")
-    browser.screenshot(tmp_path / "compare.png")
-    ids = re.findall(r"[0-9a-f]{32}", unquote(pages["best 20"]))
-    runs = [next(run for run in store.values() if run["id"] == it) for it in ids]
+    browser.wait("return document.querySelectorAll('.parcoords .dimension .label').length > 10")
+    browser.screenshot(tmp_path / "best.png")
     full = max(run["metrics"]["epochs"] for run in store.values())
     order = sorted(store, key=lambda name: (
         store[name]["metrics"]["epochs"] < full, -store[name]["metrics"]["val_accuracy"], name
     ))  # fmt: skip
-    assert runs == [store[name] for name in order[:20]]
-    text = browser.script("return document.body.innerText")
-    assert [name for name, run in store.items() if run in runs and name not in text] == []
-    (plot,) = browser.script(PLOTS)[0]["traces"]
-    axes = {axis["label"]: axis for axis in plot["axes"]}
-    *drawn, last = axes  # the page draws three of the parameters that tell these runs apart
-    assert len(drawn) == 3
-    assert set(drawn) <= set(AXES)
-    assert last == "val_accuracy"
-    assert axes["val_accuracy"]["values"] == [run["metrics"]["val_accuracy"] for run in runs]
-    for name in drawn:
-        values, names = axes[name]["values"], axes[name]["names"]
-        shown = [names[int(value)] for value in values] if names else values
-        assert shown == [run["params"][name] if names else float(run["params"][name]) for run in runs]
+    every, _ = browser.script(PARALLEL)
+    compare(every["rows"], {store[name]["id"]: store[name] for name in order[:20]}, every["axes"][:-1])
+
+
+def test_all_searches_with_their_best(browser, home, store, tmp_path):
+    with started("ui", "--port", "0", home=home) as (process, lines):
+        opened(browser, next(lines).strip())
+        cell = "document.querySelector('.ag-center-cols-container [col-id=\"metrics.`best_val_accuracy`\"]')"
+        shown = browser.wait(f"return {cell} && {cell}.textContent")
+        browser.screenshot(tmp_path / "all.png")
+        full = [run for run in store.values() if run["metrics"]["epochs"] == CONFIG.epochs]
+        best = max(run["metrics"]["val_accuracy"] for run in full)
+        assert float(shown) == pytest.approx(best, abs=1e-6)
+        assert browser.script(ASSISTANT) == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
 
 
 def test_the_report_draws_what_the_store_has(browser, home, store, tmp_path):
@@ -185,6 +182,11 @@ def test_the_report_draws_what_the_store_has(browser, home, store, tmp_path):
     browser.wait("return document.querySelectorAll('.js-plotly-plot .main-svg').length > 5")
     browser.screenshot(tmp_path / "report.png")
     assert browser.script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+    cut = """
+    return [...document.querySelectorAll('.command code')].filter(code =>
+      code.getBoundingClientRect().right > code.closest('.table').getBoundingClientRect().right).length
+    """
+    assert browser.script(cut) == 0
     drawn = browser.script(
         "return Object.fromEntries([...document.querySelectorAll('#learning-curves, #optimisation-history')].map("
         "section => [section.id, section.querySelector('.js-plotly-plot')._fullData.map("

@@ -13,13 +13,15 @@ import yaml
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.report import figures
+from search.report import at_one_epoch, figures
 from search.report.comparison import common_epoch
 from search.report.document import Code, Document, Section, Table, Text, markdown
+from search.report.importance import epoch_of_importance
+from search.report.over_parameters import parallel, slices
 from search.report.overview import command, space_yaml, without_secrets
 from search.report.page import page
 from search.report.report import report
-from search.report.studies import at_epoch
+from search.report.studies import at_epoch, best_trials, importances
 from search.store.folder import SearchFolder
 from search.store.results import Results
 from search.store.trial_folder import End
@@ -119,18 +121,18 @@ def test_what_it_says(made, tmp_path):
     assert "5 of 10 trials have ended, 1 at full length, 3 pruned, 1 failed." in shown.words
     assert "ffsnn search --resume made goes on" in shown.words
     best = table(section(text, "Best trials"))
-    assert [row[:4] for row in best] == [
+    assert [row[:4] for row in best[:5]] == [
         ["1", "0", "85.00%", "9"], ["2", "2", "95.00%", "3"], ["3", "5", "60.00%", "3"],
         ["4", "1", "20.00%", "1"], ["5", "3", "10.00%", "2"],
     ]  # fmt: skip
-    assert best[0][-1] == f"`ffsnn train {made.trial(0).path / 'config.json'}`"
+    assert f"| 0 | `ffsnn train {made.trial(0).path / 'config.json'}` |" in section(text, "Best trials")
     assert table(section(text, "Rung survival")) == [
         ["epoch 1", "5", "4", "80%", "1", "0", "60.00%", "40.00%"],
         ["epoch 3", "3", "1", "33%", "1", "1", "95.00%", "82.50%"],
         ["epoch 9", "1", "1", "100%", "0", "0", "85.00%", "85.00%"],
     ]
     assert "Counts the 1 of 6 trials at full length (9 epochs)" in section(text, "Optimisation history")
-    assert "need 10 trials that reached one epoch, but here are 3" in section(text, "Parameter importance")
+    assert "need 10 trials that reached one epoch, but here are 5" in section(text, "Parameter importance")
     assert "Counts the 3 of 6 trials that reached epoch 3" in section(text, "Slices")
     assert "Counts the 5 of 6 trials that finished an epoch" in section(text, "Learning curves")
     failures = section(text, "Failures")
@@ -150,15 +152,15 @@ def test_importances_count_the_common_epoch(tmp_path):
     assert "Counts the 30 of 30 trials that reached epoch 1" in text
     assert "the best 5 of them" in text
     assert "| parameter | epoch 1: 30 trials | epoch 3: 10 trials | epoch 9: 10 trials |" in text
-    shares = figures.importances(at_epoch(results, 1))
+    shares = importances(at_epoch(results, 1))
     assert sum(shares.values()) == pytest.approx(1)
     assert {row[0].replace("\\", "") for row in table(text)} == shares.keys()
-    bars = figures.importance_bars(at_epoch(results, 1), results.config.goal).data[0]
+    bars = figures.importance_bars(shares).data[0]
     assert dict(zip(bars.y, bars.x, strict=True)) == shares
 
 
 def test_best_trials_are_a_tenth_or_five():
-    assert [figures.best_trials(count) for count in (10, 30, 50, 200)] == [5, 5, 5, 20]
+    assert [best_trials(count) for count in (10, 30, 50, 200)] == [5, 5, 5, 20]
 
 
 def test_figures_show_the_trials_they_say(tmp_path):
@@ -167,13 +169,66 @@ def test_figures_show_the_trials_they_say(tmp_path):
     assert curves.keys() == {"pruned", "at full length", "best"}
     assert len([y for y in curves["at full length"].y if y is not None]) == 4 * 9
     assert [y for y in curves["best"].y if y is not None] == list(results.trials[9].values)
-    (slice_,) = figures.slices(at_epoch(results, 1), ["tau"], results.config.goal)
-    assert sorted(slice_.data[0].x) == sorted(trial.sample["network.tau"] for trial in results.trials)
-    *lines, _ = figures.parallel(at_epoch(results, 3), ["tau", "T"], results.config.goal).data
-    assert len(lines) == 4
+    assert whole(figures.curves(results)) == 1
+    (slice_,) = slices(results, 3, ["network.tau"])
+    reached, lost = ([trial for trial in results.trials if (trial.epochs >= 3) is it] for it in (True, False))
+    assert list(slice_.data[0].x) == [trial.sample["network.tau"] for trial in reached]
+    assert list(slice_.data[1].x) == [trial.sample["network.tau"] for trial in lost]
+    assert set(slice_.data[1].y) == {slice_.data[1].y[0]}
+    drawn = parallel(results, 3, ["network.tau", "network.T"])
+    assert sum(list(trace.x).count(None) for trace in drawn.data) == len(reached) == 4
     best = figures.best_by_epochs([results]).data[0]
     assert list(best.x)[:4] == [9, 10, 11, 20]
     assert list(best.y)[:4] == pytest.approx([0.008, 0.01, 0.02, 0.038])
+
+
+def whole(figure) -> float:
+    """The distance of the ticks of an axis."""
+    return figure.layout.xaxis.dtick
+
+
+def test_history_shows_the_part_where_trials_differ(tmp_path):
+    good = tuple(Written((0.9 + 0.002 * number,) * 9, End("complete", "finished")) for number in range(10))
+    far = Written((0.1,) * 9, End("complete", "finished"))
+    drawn = figures.history(Results(write(tmp_path, (*good, far, FAILED))))
+    low, high = drawn.layout.yaxis.range
+    assert 0.85 < low < 0.9
+    assert 0.918 < high < 0.93
+    at_full, _, below, failed = drawn.data
+    assert list(at_full.x) == list(range(11))
+    assert (list(below.x), list(failed.x)) == ([10], [11])
+    assert low < below.y[0] == failed.y[0] < 0.9
+    assert "10.00%" in below.text[0]
+
+
+def test_choices_that_died_early_are_drawn_as_lost(tmp_path):
+    results = Results(write(tmp_path, (*many(12), *(Written((), End("failed", "died", "killed")),) * 3)))
+    (drawn,) = slices(results, 3, ["learning.loss"])
+    assert list(drawn.layout.xaxis.categoryarray) == ["threshold", "swish"]
+    assert len(drawn.data[1].x) == 8 + 3
+    assert "crosses at the edge are the 3 that ended before" in section(written(tmp_path)[1], "Slices")
+
+
+def test_importances_fall_back_to_an_epoch_that_enough_reached(tmp_path):
+    """Six of twelve reach epoch 3, the common one: too few, so all twelve count at the first."""
+    trials = tuple(
+        Written(tuple(0.01 * number + 0.001 * epoch for epoch in range(3 if number % 2 else 1)), End("pruned", "asha"))
+        for number in range(12)
+    )
+    results = Results(write(tmp_path, trials))
+    assert results.common_epoch() == 3
+    assert epoch_of_importance(results) == 1
+    assert "Counts the 12 of 12 trials that reached epoch 1" in section(written(tmp_path)[1], "Parameter importance")
+
+
+def test_parallel_axes_stand_in_the_order_of_importance(tmp_path):
+    results = Results(write(tmp_path, many(30)))
+    blocks = next(it for it in at_one_epoch.sections(results) if it.title == "Parallel coordinates").blocks
+    every, conditional, _ = blocks
+    shares = importances(at_epoch(results, 1))
+    names = [note.text for note in every.figures[0].layout.annotations if note.y == 1.08]
+    assert names == [*sorted(set(shares) - {"theta"}, key=lambda it: -shares[it]), "validation accuracy"]
+    assert next(it.text for it in conditional.figures[0].layout.annotations if it.y == 1.08) == "theta"
 
 
 def test_another_search_beside_it(made, tmp_path):
@@ -182,10 +237,11 @@ def test_another_search_beside_it(made, tmp_path):
     text = section(written(tmp_path, "made", "other")[1], "Comparison")
     assert "| seed | 0 | 3 |" in text
     rows = {row[0]: row[1:] for row in table(text)}
-    assert rows["trials with a result"] == ["5", "12"]
-    assert rows["best at full length"] == ["85.00%", "9.80%"]
-    assert rows["median at epoch 1"] == ["40.00%", "5.50%"]
-    assert rows["epochs trained"] == ["18", "44"]
+    assert rows["trials with a result"] == ["5", "12", "-7"]
+    assert rows["best at full length"] == ["85.00%", "9.80%", "+75.20 points"]
+    assert rows["median at epoch 1"] == ["40.00%", "5.50%", "+34.50 points"]
+    assert rows["epochs trained"] == ["18", "44", "-26"]
+    assert rows["training"][2] == "-0:52"
     with pytest.raises(ConfigError, match="names another search, but got 'made' itself"):
         report(tmp_path, "made", "made")
     with pytest.raises(ConfigError, match=r"no search 'odder'.*other"):

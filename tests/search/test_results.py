@@ -15,7 +15,8 @@ from ffsnn.validation import ConfigError
 from search.api import Search
 from search.config import SearchConfig
 from search.progress import ProgressDisplay
-from search.report.studies import as_ended, as_pruned, at_epoch, counted, times
+from search.report.figures import timeline
+from search.report.studies import at_epoch, counted, times
 from search.store.folder import SearchFolder
 from search.store.results import Results, Rung, epochs_of, seconds_of
 from search.store.trial_folder import End
@@ -23,7 +24,7 @@ from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking.search_exporter import export_search
 from search.tracking.store import open_store
-from search.tracking.view import _best
+from search.tracking.view import _best, _found
 from spaces.space import Space
 from tests.search.conftest import open_study
 
@@ -145,21 +146,14 @@ def test_a_table_of_nothing(tmp_path):
 
 
 def test_what_optuna_counts(results):
-    assert counted(as_ended(results)) == 1
     assert counted(at_epoch(results, 3)) == 3
     assert counted(at_epoch(results, 1)) == 5
-    values = {trial.number: trial.value for trial in at_epoch(results, 3).trials if trial.value is not None}
-    assert values == {0: 0.7, 2: 0.95, 5: 0.6}
-    assert [len(trial.intermediate_values) for trial in as_pruned(results).trials] == [9, 1, 3, 2, 0, 3]
-    assert [trial.state.name for trial in as_ended(results).trials] == [
-        "COMPLETE", "PRUNED", "PRUNED", "PRUNED", "FAIL", "RUNNING",
-    ]  # fmt: skip
+    assert [trial.value for trial in at_epoch(results, 3).trials] == [0.7, 0.95, 0.6]
 
 
-def test_a_trial_without_a_folder_leaves_the_others_their_numbers(results):
-    (results.folder.trial(1).path / "config.json").unlink()
-    study = at_epoch(Results(results.folder), 3)
-    assert {trial.number: trial.value for trial in study.trials if trial.value} == {0: 0.7, 2: 0.95, 5: 0.6}
+def test_a_trial_without_a_folder_is_not_counted(results):
+    (results.folder.trial(2).path / "config.json").unlink()
+    assert [trial.value for trial in at_epoch(Results(results.folder), 3).trials] == [0.7, 0.6]
 
 
 def test_times_are_the_studys_and_nothing_is_written(tmp_path):
@@ -171,11 +165,9 @@ def test_times_are_the_studys_and_nothing_is_written(tmp_path):
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     begun_and_ended = times(folder)
     assert list(begun_and_ended) == [0, 1, 2, 3]
-    for (begun, ended), frozen in zip(
-        begun_and_ended.values(), as_ended(Results(folder), begun_and_ended).trials, strict=True
-    ):
-        assert begun < ended
-        assert (frozen.datetime_start, frozen.datetime_complete) == (begun, ended)
+    assert all(begun < ended for begun, ended in begun_and_ended.values())
+    bars = {bar.name: list(bar.y) for bar in timeline(Results(folder), begun_and_ended).data}
+    assert bars == {"at full length": [0], "pruned": [1, 2, 3]}
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
     with folder.study_file.open("a") as file:
         file.write('{"torn')
@@ -202,7 +194,9 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     export_search(tmp_path, folder)
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
-    assert [int(runs[run].data.tags["ffsnn.trial"]) for run in _best(client, experiment, folder)] == order
+    assert [
+        int(runs[run].data.tags["ffsnn.trial"]) for run in _best(folder, _found(client, experiment, folder))
+    ] == order
 
 
 def test_a_search_says_what_it_is(tmp_path):
