@@ -32,6 +32,7 @@ TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_OBJECTIVE, TAG_LIMIT = "ffsnn.objective", "ffsnn.limit"
 TAG_PARETO = "ffsnn.pareto"  # 1 on runs of the front
 TAG_ID = "ffsnn.search_id"  # a search keeps it when it is renamed; a copy of it has another
+TAG_RUN = "ffsnn.run"  # of `ffsnn train`: its id, which its folder keeps when it is moved
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"
 TAG_COMMIT = "mlflow.source.git.commit"  # MLflow shows it as the run's version

@@ -15,8 +15,13 @@ TRAIN_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST_FILES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
+BLACK = 0.0  # the ground of all of them, but for the few whose strokes or clothes reach the edge
+
+
 class IdxDataset(Dataset):
     """One of MNIST's kind: a file of images and one of labels, for training and for test."""
+
+    ground = BLACK
 
     def __init__(self, name: str, facts: DatasetFacts) -> None:
         self.name, self.facts = name, facts
@@ -41,6 +46,7 @@ class Digits(Dataset):
     """scikit-learn's 1,797 digits of 8x8 pixels; they come in one file, so the test images are a fixed draw."""
 
     facts = DatasetFacts(1_437, (1, 8, 8))
+    ground = BLACK
 
     def train(self, data_dir: Folder) -> Images:
         return self._read(test=False)
@@ -62,6 +68,8 @@ class Digits(Dataset):
 class Emnist(Dataset):
     """A part of EMNIST (Cohen et al. 2017, arXiv 1702.05373), turned upright; torchvision fetches all parts at once,
     535 MB."""
+
+    ground = BLACK
 
     def __init__(self, split: str, facts: DatasetFacts, first: int = 0) -> None:
         self.split, self.facts, self.first = split, facts, first

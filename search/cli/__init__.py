@@ -41,9 +41,10 @@ def with_options(
 
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(networks.train)
 for command in (
-    searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict, searches.ui,
-    searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop, upkeep.rename, upkeep.delete,
-    upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets, simulate.simulate, networks.reproduce,
+    searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict,
+    networks.compare, searches.ui, searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
+    upkeep.rename, upkeep.delete, upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets,
+    simulate.simulate, networks.reproduce,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(data.app, name="data")

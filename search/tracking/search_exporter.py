@@ -6,7 +6,7 @@ from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.tracking import runs
-from search.tracking.exporter import Exporter, export_all
+from search.tracking.exporter import Exporter
 from search.tracking.note import note
 
 
@@ -57,5 +57,4 @@ class SearchExporter(Exporter):
 
 def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
     """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
-    exporter = SearchExporter(home, folder, uri)
-    return export_all(exporter, lambda: None)
+    return SearchExporter(home, folder, uri).export_all()
