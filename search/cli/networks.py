@@ -8,6 +8,7 @@ import typer
 
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
+from search.cli import completion
 from search.cli.options import DataDir, Home, TrackingUri, Trust, Use, console
 from search.cli.train_options import parse_train_options
 
@@ -51,7 +52,11 @@ def train(
 
 def show(
     run: Annotated[
-        str, typer.Argument(help="a search (its best trial), a run or its folder, or one of its .safetensors files")
+        str,
+        typer.Argument(
+            help="a search (its best trial), a run or its folder, or one of its .safetensors files",
+            autocompletion=completion.networks,
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="folder of the pictures (default: pictures/ in the run's)")] = None,
     data_dir: DataDir = None,
@@ -79,7 +84,8 @@ def predict(
         str,
         typer.Argument(
             help="a search (its champion, else its best trial), a run or its folder, a .safetensors file, or "
-            "models:/NAME@champion"
+            "models:/NAME@champion",
+            autocompletion=completion.networks,
         ),
     ],
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, IDX or .npy files, or folders of them")],
@@ -103,7 +109,12 @@ def predict(
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="runs or trials (names or folders), searches (best trial)")
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="runs or trials (names or folders), searches (best trial)",
+            autocompletion=completion.networks,
+        ),
     ],
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="of the page, .html or .md (default: compare.html)")
