@@ -178,6 +178,15 @@ class LearningConfig(Config):
             )
         return self
 
+    @property
+    def set_by_length(self) -> str | None:
+        """Reason why epochs of a longer training would be others from the first on; None: it begins with the same."""
+        if self.schedule != "constant":
+            return f"with schedule={self.schedule} the learning rate of each epoch depends on how many there are"
+        if self.layers != "together":
+            return f"with layers={self.layers} each layer has an equal share of the epochs"
+        return None
+
 
 class RunConfig(Config):
     """One training run: data, network, learning; where and with which seed it runs."""

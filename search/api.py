@@ -188,7 +188,8 @@ class Search:
 
 def run(
     space: AnySpace | None = None, *, data: Sequence[Any] | None = None, name: str | None = None,
-    home: str | Path | None = None, quiet: bool = False, use: Iterable[str | Path] = (), **settings: Any,
+    like: str | None = None, home: str | Path | None = None, quiet: bool = False, use: Iterable[str | Path] = (),
+    **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
@@ -198,6 +199,8 @@ def run(
             images (N, height, width) or (N, height, width, channels). They are kept in the data folder, under a name
             that follows from their content.
         name: of the search [default: SPACE-1].
+        like: an earlier search, whose space and settings this one has but for what is given here; its best points
+            are tried first.
         home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
         use: files of one's own parts, which the search takes along as far as it names their parts.
@@ -221,7 +224,7 @@ def run(
         from ffsnn.datasets.add import keep_arrays
 
         space = with_data(space, keep_arrays(data, data_dir=places["data_dir"]))
-    config, goes_on = requested(mlruns, space, name, None, settings | places)
+    config, goes_on = requested(mlruns, space, name, None, settings | places, like=like)
     with prepared():
         outcome = launch(mlruns, config, console_of_python(quiet), resume=goes_on)
     if outcome.code:

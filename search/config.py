@@ -224,7 +224,7 @@ def name_from(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-._")[: LONGEST_NAME // 2] or "search"
 
 
-MAY_CHANGE = {  # when a search goes on
+MAY_CHANGE = {  # when a search goes on; epochs may grow where a longer trial begins with the same (`search.resolve`)
     "trials", "concurrency", "gpus_per_trial", "time_budget", "data_dir", "address", "storage", "tracking_uri",
     "retries", "max_failed", "patience",
 }  # fmt: skip

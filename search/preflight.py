@@ -5,7 +5,6 @@ import shutil
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,12 @@ SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
 
 
 def start_numerical_threads() -> None:
-    """Have numerical libraries start their threads now, with signals held back from them.
+    """Have torch start its threads now, with signals held back from them.
 
-    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it.
+    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it. SciPy's
+    start with its import (`search.execution.driver`).
     """
     with held_back():
-        import_module("sklearn.datasets")
         torch.ones(2**20).sum()
 
 

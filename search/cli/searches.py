@@ -53,6 +53,16 @@ def search(
             autocompletion=completion.searches,
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=WHAT,
+            autocompletion=completion.searches,
+            help="begin another search with the space and the settings of this one, but for what else is asked for; "
+            "its best points are tried first",
+        ),
+    ] = None,
     set_fields: SetFields = None,
     objective: Annotated[str | None, field("objective", WHAT, "NAME[,NAME...]")] = None,
     limit: Annotated[list[str] | None, field("limit", WHAT, "NAME<=NUMBER")] = None,

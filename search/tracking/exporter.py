@@ -167,6 +167,9 @@ class Exporter(ABC):
         own = {names.TAG_PARENT: self.parent, names.TAG_CONFIG_ID: config.id, names.TAG_SEED: str(config.seed)}
         tags = self.tags | self._tags(trial) | own
         there = self.there.get(str(number))
+        if there is not None and there.data.tags.get(names.TAG_CONFIG_ID, config.id) != config.id:
+            self.client.delete_run(there.info.run_id)  # its trial has more epochs now; MLflow changes no parameter
+            there = None
         if there is None:
             run: str = self.client.create_run(self.experiment, start_time=runs.began(trial), tags=tags).info.run_id
         else:

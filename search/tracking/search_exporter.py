@@ -49,7 +49,7 @@ class SearchExporter(Exporter):
         run: str = there.info.run_id
         said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
         lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
-        self._write(run, parameters=lacking, tags=self.tags)
+        self._write(run, parameters=lacking, tags=self.tags | {names.TAG_EPOCHS: str(config.epochs)})
         self.client.log_dict(run, config.model_dump(mode="json"), names.SEARCH_FILE)
         self.client.log_inputs(run, self._data())
         return run
