@@ -55,6 +55,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
     "RAY_preload_python_modules": "search.execution.preload",  # by the processes that it starts beforehand
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",  # its own second is over before the first trial is ready
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_health_check_period_ms": "1000",  # a dead or frozen node is noticed within 10 seconds, rather than 64
     "RAY_health_check_timeout_ms": "2000",
