@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
 
 
 def start_numerical_threads() -> None:
-    """Have torch start its threads now, with signals held back from them.
+    """Have numerical libraries start their threads now, with signals held back from them.
 
-    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it. SciPy's
-    start with its import (`search.execution.driver`).
+    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it. And Ray
+    forks, which no thread should do while another one loads BLAS.
     """
     with held_back():
+        for name in ("scipy.stats", "scipy.linalg", "scipy.optimize"):  # which samplers need
+            import_module(name)
         torch.ones(2**20).sum()
 
 

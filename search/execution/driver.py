@@ -70,12 +70,6 @@ def drive(session: Session) -> None:
         session.make_searcher(session).end_all()
 
 
-def _import_what_comes_next() -> None:
-    """Import Tune and what samplers need: seconds, which Ray takes anyway."""
-    for name in ("search.execution.trainable", "scipy.stats", "scipy.linalg", "scipy.optimize"):
-        import_module(name)
-
-
 def _of_the_system(error: BaseException | None) -> OSError | None:
     """The system's own error that an error is, or comes from."""
     while error is not None and not isinstance(error, OSError):
@@ -93,7 +87,7 @@ def _tune(session: Session) -> None:
     # A Ray of our own is there in seconds; a cluster may be silent for longer than a person waits.
     with nullcontext() if config.address else held_back(), ThreadPoolExecutor(1) as beside:
         with held_back():  # from the threads that libraries start
-            beside.submit(_import_what_comes_next)
+            beside.submit(import_module, "search.execution.trainable")  # and with it Tune: seconds, while Ray starts
         session.say(f"joining Ray at {config.address}" if config.address else "starting Ray")
         ray_cluster.start(resources, config.address)
         listen(session.stop, session.say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
