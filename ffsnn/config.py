@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
@@ -34,6 +34,14 @@ ADDED = (  # fields since version 1, whose ids were of all fields
 class NetworkConfig(Config):
     """Layers of leaky integrate-and-fire neurons, and what goodness means for them."""
 
+    also: ClassVar[dict[str, str]] = {
+        "threshold": "v_threshold", "v_th": "v_threshold", "vth": "v_threshold", "timesteps": "T", "time_steps": "T",
+        "num_steps": "T", "n_steps": "T", "steps": "T", "tau_m": "tau", "time_constant": "tau", "hidden": "widths",
+        "hidden_size": "widths", "hidden_sizes": "widths", "hidden_layers": "widths", "layer_sizes": "widths",
+        "neurons": "widths", "units": "widths", "width": "widths", "encoding": "encoder", "coding": "encoder",
+        "surrogate_gradient": "surrogate", "spike_grad": "surrogate", "v_reset": "reset", "normalise": "normalize",
+        "layer_norm": "normalize", "kind": "layer", "classifier": "prediction",
+    }  # fmt: skip
     layer: Annotated[str, LAYERS] = Field("dense", description="kind of all layers")
     options: dict[str, Any] = Field({}, validate_default=True, description="of a kind of layers that has some")
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
@@ -115,6 +123,15 @@ class NetworkConfig(Config):
 class LearningConfig(Config):
     """The local loss of every layer, its negatives, and its optimiser."""
 
+    also: ClassVar[dict[str, str]] = {
+        "learning_rate": "lr", "eta": "lr", "step_size": "lr", "batch": "batch_size", "bs": "batch_size",
+        "optimizer": "optimiser", "optim": "optimiser", "opt": "optimiser", "n_epochs": "epochs",
+        "num_epochs": "epochs", "max_epochs": "epochs", "lr_schedule": "schedule", "scheduler": "schedule",
+        "lr_scheduler": "schedule", "l2": "weight_decay", "wd": "weight_decay", "decay": "weight_decay",
+        "goodness_threshold": "theta", "dtype": "precision", "amp": "precision", "augment": "shift",
+        "augmentation": "shift", "greedy": "layers", "loss_fn": "loss", "loss_function": "loss",
+        "negative": "negatives",
+    }  # fmt: skip
     loss: Annotated[str, LOSSES] = Field("swish", description="local loss of every layer")
     theta: float | None = Field(None, gt=0, description="goodness threshold, of a loss that has one")
     alpha: float = Field(60.0, gt=0, description="sharpness of the loss; its scale is one over goodness")
@@ -193,10 +210,23 @@ class LearningConfig(Config):
             )
         return self
 
+    @property
+    def set_by_length(self) -> str | None:
+        """Reason why epochs of a longer training would be others from the first on; None: it begins with the same."""
+        if self.schedule != "constant":
+            return f"with schedule={self.schedule} the learning rate of each epoch depends on how many there are"
+        if self.layers != "together":
+            return f"with layers={self.layers} each layer has an equal share of the epochs"
+        return None
+
 
 class RunConfig(Config):
     """One training run: data, network, learning; where and with which seed it runs."""
 
+    also: ClassVar[dict[str, str]] = {
+        "random_state": "seed", "random_seed": "seed", "gpu": "device", "accelerator": "device",
+        "training": "learning", "model": "network", "data_folder": "data_dir",
+    }  # fmt: skip
     data: DataConfig = Field(default_factory=DataConfig)
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     learning: LearningConfig = Field(default_factory=LearningConfig)

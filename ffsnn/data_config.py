@@ -1,7 +1,7 @@
 """The branch of a configuration that says what is trained on."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -31,6 +31,11 @@ class OwnFacts(Config):
 class DataConfig(Config):
     """Which images are trained on. The test files are not reachable from here."""
 
+    also: ClassVar[dict[str, str]] = {
+        "name": "dataset", "data_set": "dataset", "val_split": "validation", "validation_split": "validation",
+        "val_fraction": "validation", "validation_share": "validation", "n_train": "train_images",
+        "num_train": "train_images", "train_size": "train_images", "subset": "train_images", "window": "window_ms",
+    }  # fmt: skip
     own: OwnFacts | None = Field(
         None, description="of a data set of one's own; filled in, never written by hand", exclude_if=lambda own: not own
     )

@@ -1,6 +1,5 @@
 """The fields of a configuration by their paths: dotted (`network.tau`), or short (`tau`)."""
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ from pydantic.fields import FieldInfo
 from ffsnn.config import RunConfig
 from ffsnn.parts.registry import Registry
 from ffsnn.strict_yaml import load_yaml
-from ffsnn.validation import ConfigError, one_line
+from ffsnn.validation import ConfigError, nearest, one_line, words
 
 FILLED_IN = ("data.own",)  # no person sets these
 OPTIONS = "network.options."  # before the name of an option of a kind of layers
@@ -147,10 +146,15 @@ def path_of(name: Any) -> str:
     """
     if (path := full(str(name))) is not None:
         return path
-    known = aliases()
-    meant = difflib.get_close_matches(str(name), [*known, *known.values()], 1)
-    mend = f"did you mean {meant[0]}?" if meant else f"its fields are {', '.join(known)}"
+    meant = meant_by(str(name))
+    mend = f"did you mean {meant}?" if meant else f"its fields are {', '.join(aliases())}"
     raise ConfigError(f"{name!r} is no field of a run's configuration; {mend}")
+
+
+def meant_by(name: str) -> str | None:
+    """The field, by its short or its dotted name, that is meant by an unknown one; None: none is near."""
+    known = aliases()
+    return nearest(name, [*known, *known.values()], words(RunConfig))
 
 
 def assignments(texts: Iterable[str]) -> dict[str, Any]:

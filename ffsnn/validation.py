@@ -1,10 +1,10 @@
 """What all configurations have in common: a frozen base, files, and errors of one line."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,8 +20,14 @@ class ConfigError(ValueError):
 
 
 class Config(BaseModel):
-    """Base of all configuration models: frozen, unknown fields refused, numbers finite."""
+    """Base of all configuration models: frozen, unknown fields refused, numbers finite.
 
+    Attributes:
+        also: words that other programs have for its fields, such as `learning_rate` for `lr`: what a person may write
+            in place of them is answered with the field, but not taken.
+    """
+
+    also: ClassVar[dict[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -39,6 +45,24 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} must hold a mapping, but holds {type(tree).__name__}")
     return tree
+
+
+def nearest(name: str, known: Iterable[str], also: Mapping[str, str] = MappingProxyType({})) -> str | None:
+    """The one of the known names that is meant by another one: by its meaning, else by its spelling; None: none."""
+    listed = list(known)
+    if (meant := also.get(name.lower().replace("-", "_"))) in listed:
+        return meant
+    near = difflib.get_close_matches(name, listed, n=1)
+    return near[0] if near else None
+
+
+def words(model: type[BaseModel]) -> dict[str, str]:
+    """Other words for the fields of a model, and of those within it."""
+    found = dict(model.also) if issubclass(model, Config) else {}
+    for info in model.model_fields.values():
+        if _is_model(info.annotation):
+            found |= words(info.annotation)  # type: ignore[arg-type]
+    return found
 
 
 def parse(model: type[M], tree: Mapping[str, Any]) -> M:
@@ -69,10 +93,13 @@ def _meant(model: type[BaseModel], where: Sequence[Any]) -> str | None:
         named = [kind for kind in kinds if _is_model(kind) and kind.__name__.lower() == part]  # one of several kinds
         kinds = named or [inner for kind in kinds for inner in _inside(kind, part)]
     beside = [field for kind in kinds if _is_model(kind) for field in kind.model_fields]
-    beside = [field for field in beside if abs(len(field) - len(name)) <= SLIP]
-    if near := difflib.get_close_matches(name, beside, n=1):
-        return str(near[0])
-    return next((other for other in _paths(model) if other.rpartition(".")[2] == name), None)
+    also = {word: field for kind in kinds if _is_model(kind) for word, field in words(kind).items()}
+    if (meant := also.get(name.lower())) in beside:
+        return meant
+    if near := nearest(name, [field for field in beside if abs(len(field) - len(name)) <= SLIP]):
+        return near
+    wanted = words(model).get(name.lower(), name)
+    return next((other for other in _paths(model) if other.rpartition(".")[2] == wanted), None)
 
 
 def _inside(kind: Any, part: str) -> list[Any]:

@@ -14,6 +14,8 @@ from search.store.folder import SearchFolder
 if TYPE_CHECKING:
     import pandas
 
+    from search.report.plots import Plots
+    from search.retrain.verdict import RetrainResult
     from search.store.results import Results
 
 
@@ -84,7 +86,75 @@ class Search:
         """
         from search.report.report import report
 
-        return report(self.folder.path.parent.parent, self.name, against)[0]
+        return report(self._home, self.name, against)[0]
+
+    @property
+    def plot(self) -> "Plots":
+        """The report's figures: `plot.history()`, `plot.parallel()`, `plot.curves()`, `plot.importance()`."""
+        from search.report.plots import Plots
+
+        return Plots(self.results)
+
+    def retrain(
+        self, top: int = 5, seeds: int = 5, epochs: int | None = None, *, force: bool = False, quiet: bool = False,
+        **settings: Any,
+    ) -> "RetrainResult":  # fmt: skip
+        """Train the best configurations with several seeds, rank them, test the winner once and register it.
+
+        What is done already stays as it is; after the end the same call gives the same result.
+
+        Args:
+            top: configurations, the best ones.
+            seeds: of each.
+            epochs: of each training [default: the search's at full length].
+            force: make the winner the champion even if the present one is better.
+            quiet: say nothing.
+            settings: of the search, for this alone: concurrency, gpus_per_trial, device, address, tracking_uri.
+
+        Raises:
+            ConfigError: a rule is broken; nothing was begun.
+            RuntimeError: it was interrupted or failed; the same call goes on.
+        """
+        from search.display.live_table import console_of_python
+        from search.environment import prepared
+        from search.retrain import retrain
+
+        asked = retrain.Request(top, seeds, epochs, settings, force)
+        with prepared():
+            outcome = retrain.retrain(self._home, self.name, asked, console_of_python(quiet))
+        result = None if outcome.code else retrain.result(self.folder, asked)
+        if result is None:
+            raise RuntimeError(f"retraining {self.name} stopped: {outcome.reason}; the same call goes on")
+        return result
+
+    def predict(self, images: Any, *, invert: bool = False, quiet: bool = False) -> "pandas.DataFrame":
+        """Labels for images, by the search's champion, or by its best trial where it has not been retrained.
+
+        Args:
+            images: a file (PNG, JPEG, IDX, .npy), a folder of files, an array (height, width) or (N, height, width),
+                or a list of these.
+            invert: black becomes white, and white black.
+            quiet: say nothing of which network answers, nor of images that look inverted.
+
+        Returns:
+            A row an image: name, label, and margin, the best label's score less the second best's.
+
+        Raises:
+            ConfigError: there is no network yet, or a file holds no images of the right kind.
+        """
+        import pandas
+
+        from ffsnn.inspection.show import Prediction, predict
+        from search.retrain.named import network
+
+        say = (lambda line: None) if quiet else print
+        listed = list(images) if isinstance(images, list | tuple) else [images]
+        with network(lambda: self._home, self.name, say=say) as path:
+            return pandas.DataFrame(list(predict(path, listed, invert, say)), columns=Prediction._fields)
+
+    @property
+    def _home(self) -> Path:
+        return self.folder.path.parent.parent
 
     def __repr__(self) -> str:
         try:
@@ -118,7 +188,8 @@ class Search:
 
 def run(
     space: AnySpace | None = None, *, data: Sequence[Any] | None = None, name: str | None = None,
-    home: str | Path | None = None, quiet: bool = False, use: Iterable[str | Path] = (), **settings: Any,
+    like: str | None = None, home: str | Path | None = None, quiet: bool = False, use: Iterable[str | Path] = (),
+    **settings: Any,
 ) -> Search:  # fmt: skip
     """Run a search to its end; one of that name that is there goes on.
 
@@ -128,6 +199,8 @@ def run(
             images (N, height, width) or (N, height, width, channels). They are kept in the data folder, under a name
             that follows from their content.
         name: of the search [default: SPACE-1].
+        like: an earlier search, whose space and settings this one has but for what is given here; its best points
+            are tried first.
         home: folder that holds `mlruns/` [default: `search.settings`].
         quiet: say nothing.
         use: files of one's own parts, which the search takes along as far as it names their parts.
@@ -151,7 +224,7 @@ def run(
         from ffsnn.datasets.add import keep_arrays
 
         space = with_data(space, keep_arrays(data, data_dir=places["data_dir"]))
-    config, goes_on = requested(mlruns, space, name, None, settings | places)
+    config, goes_on = requested(mlruns, space, name, None, settings | places, like=like)
     with prepared():
         outcome = launch(mlruns, config, console_of_python(quiet), resume=goes_on)
     if outcome.code:

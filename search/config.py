@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 class SearchConfig(Config):
     """A search: its name, its space, what it may spend and on what."""
 
+    also: ClassVar[dict[str, str]] = {
+        "workers": "concurrency", "num_workers": "concurrency", "jobs": "concurrency", "n_jobs": "concurrency",
+        "parallel": "concurrency", "processes": "concurrency", "max_concurrent": "concurrency", "n_trials": "trials",
+        "num_trials": "trials", "num_samples": "trials", "max_trials": "trials", "n_epochs": "epochs",
+        "num_epochs": "epochs", "max_epochs": "epochs", "timeout": "time_budget", "time_limit": "time_budget",
+        "max_time": "time_budget", "minutes": "time_budget", "metric": "objective", "optimize": "objective",
+        "pruner": "scheduler", "algorithm": "sampler", "search_alg": "sampler", "gpus": "gpus_per_trial",
+        "mlflow": "tracking_uri", "mlflow_uri": "tracking_uri", "database": "storage", "db": "storage",
+        "max_retries": "retries", "constraint": "limit", "random_state": "seed", "random_seed": "seed",
+        "gpu": "device", "cluster": "address", "ray_address": "address", "data": "data_dir", "study_name": "name",
+        "experiment": "name", "warmstart": "warm_start",
+    }  # fmt: skip
     name: str
     space: Space
     space_name: str = ""
@@ -212,7 +224,7 @@ def name_from(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-._")[: LONGEST_NAME // 2] or "search"
 
 
-MAY_CHANGE = {  # when a search goes on
+MAY_CHANGE = {  # when a search goes on; epochs may grow where a longer trial begins with the same (`search.resolve`)
     "trials", "concurrency", "gpus_per_trial", "time_budget", "data_dir", "address", "storage", "tracking_uri",
     "retries", "max_failed", "patience",
 }  # fmt: skip

@@ -91,6 +91,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
         if resume and config.trials > folder.config.trials:
             _reopen(folder, config, console)
         folder.write(config, checksum)
+        if resume:
+            _lengthen(folder, config, console)
         own.keep((file for file in own.used() if file.sha256 in config.parts.values()), folder.path)
         from search.tracking.store import merged
         from search.tracking.tracker import Tracker
@@ -165,6 +167,26 @@ def _reopen(folder: SearchFolder, config: SearchConfig, console: Console) -> Non
         folder.trial(number).reopen()
     if survivors:
         console.print(f"{len(survivors)} trials that ended at a rung may go on, for there will be more trials")
+
+
+def _lengthen(folder: SearchFolder, config: SearchConfig, console: Console) -> None:
+    """Have trials train for the search's epochs, which may have become more: those that were at full length go on, and
+    others may. A kill in between is made good by the next resume: a trial's configuration is written last."""
+    short = [trial for trial in folder.trials() if trial.config().learning.epochs < config.epochs]
+    if not short:
+        return
+    going_on = SCHEDULERS[config.scheduler].survivors(config, folder)
+    for number in going_on:
+        folder.trial(number).reopen()
+    for trial in short:
+        if (end := trial.end()) and end.state == "complete":
+            trial.reopen()
+            going_on.append(trial.number)
+        trial.rewrite_config(trial.config().replaced({"learning.epochs": config.epochs}))
+    console.print(
+        f"trials may have {config.epochs} epochs now: {len(going_on)} that had ended may go on; one that does is "
+        f"trained anew from its first epoch, to the same bits"
+    )
 
 
 def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> SearchFolder:

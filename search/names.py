@@ -30,8 +30,10 @@ DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
 TAG_OBJECTIVE, TAG_LIMIT = "ffsnn.objective", "ffsnn.limit"
+TAG_EPOCHS = "ffsnn.epochs"  # of a trial at full length, on a search's own run; MLflow changes no parameter
 TAG_PARETO = "ffsnn.pareto"  # 1 on runs of the front
 TAG_ID = "ffsnn.search_id"  # a search keeps it when it is renamed; a copy of it has another
+TAG_RUN = "ffsnn.run"  # of `ffsnn train`: its id, which its folder keeps when it is moved
 TAG_STATE, TAG_STOP_REASON, TAG_CONFIG_ID = "ffsnn.state", "ffsnn.stop_reason", "ffsnn.config_id"
 TAG_SPACE, TAG_SEED, TAG_DATASET, TAG_DATA = "ffsnn.space", "ffsnn.seed", "ffsnn.dataset", "ffsnn.data_checksum"
 TAG_COMMIT = "mlflow.source.git.commit"  # MLflow shows it as the run's version
@@ -54,7 +56,8 @@ TAG_PARENT, TAG_NAME, TAG_NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 leaves a trial a twentieth of a CPU beside any other busy process
-    "RAY_preload_python_modules": "search.execution.trainable",  # by the processes that it starts beforehand
+    "RAY_preload_python_modules": "search.execution.preload",  # by the processes that it starts beforehand
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",  # its own second is over before the first trial is ready
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_health_check_period_ms": "1000",  # a dead or frozen node is noticed within 10 seconds, rather than 64
     "RAY_health_check_timeout_ms": "2000",

@@ -35,10 +35,12 @@ SPARE_BYTES = 32e6  # of disk, left free: study, histories, MLflow's store
 def start_numerical_threads() -> None:
     """Have numerical libraries start their threads now, with signals held back from them.
 
-    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it.
+    They live on while Ray starts, which answers SIGTERM by a handler that aborts, in whichever thread hears it. And Ray
+    forks, which no thread should do while another one loads BLAS.
     """
     with held_back():
-        import_module("sklearn.datasets")
+        for name in ("scipy.stats", "scipy.linalg", "scipy.optimize"):  # which samplers need
+            import_module(name)
         torch.ones(2**20).sum()
 
 

@@ -11,18 +11,24 @@ from ffsnn.fields import assignments
 from ffsnn.parts import own
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
+from search.hints import command
+from search.registries import SCHEDULERS
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
 from spaces.space import Space
 
 TRIED = 1000  # configurations from within a space, to see whether any keeps a limit
+COPIED = (  # settings that a search has of the one it is like; its name, its points and its places are its own
+    "trials", "epochs", "concurrency", "gpus_per_trial", "time_budget", "objective", "limit", "sampler", "scheduler",
+    "seed", "device", "retries", "max_failed", "patience",
+)  # fmt: skip
 AnySpace = str | Path | Mapping[str, Any] | Space
 
 
 def requested(
     home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any],
-    fields: Mapping[str, Any] = MappingProxyType({}),
+    fields: Mapping[str, Any] = MappingProxyType({}), like: str | None = None,
 ) -> tuple[SearchConfig, bool]:  # fmt: skip
     """The search that is asked for, and whether it is there already and goes on.
 
@@ -34,17 +40,39 @@ def requested(
         asked: settings; those that are None are the stored search's, the space's, or the defaults;
             a place may be `local`.
         fields: dotted paths that are set in the space: they are searched no more.
+        like: name of a search whose space and settings a new one has, but for what is asked for; its best points are
+            tried first.
 
     Raises:
         ConfigError: no such search or space, a rule is broken, or what may not change would.
     """
     with reading_from(asked.get("data_dir")):
+        if like is not None:
+            return _alike(home, like, space, name, resume, asked, fields)
         return _requested(home, space, name, resume, asked, fields)
+
+
+def _alike(
+    home: Path, like: str, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any],
+    fields: Mapping[str, Any],
+) -> tuple[SearchConfig, bool]:  # fmt: skip
+    """A search as another one, with changes."""
+    if space is not None or resume:
+        raise ConfigError(
+            "--like NAME has that search's own space: leave SPACE and --resume out, and name it by --name"
+        )
+    old = SearchFolder.open(home, like).config
+    if name == old.name:
+        raise ConfigError(f"--like {like} begins another search: choose another --name than {name}, or --resume {name}")
+    settings: dict[str, Any] = {key: getattr(old, key) for key in COPIED if getattr(old, key) is not None}
+    settings |= {"warm_start": () if asked.get("cold") else (old.name,)}
+    settings |= {key: value for key, value in asked.items() if value is not None}
+    return _requested(home, old.space, name or free_name(home, old.name), None, settings, fields, old.space_name)
 
 
 def _requested(
     home: Path, space: AnySpace | None, name: str | None, resume: str | None, asked: dict[str, Any],
-    fields: Mapping[str, Any],
+    fields: Mapping[str, Any], space_name: str = "",
 ) -> tuple[SearchConfig, bool]:  # fmt: skip
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     if resume:
@@ -59,7 +87,7 @@ def _requested(
         loaded = fixed(loaded, fields)
     name = name or free_name(home, name_from(stem))
     fresh = {
-        "name": name, "space": loaded.model_dump(mode="json"), "space_name": stem,
+        "name": name, "space": loaded.model_dump(mode="json"), "space_name": space_name or stem,
         "trials": loaded.budget.trials, "epochs": loaded.budget.epochs,
     }  # fmt: skip
     fresh |= {key: value for key in ("objective", "limit") if (value := getattr(loaded.budget, key))}
@@ -137,13 +165,14 @@ def from_options(options: dict[str, Any]) -> tuple[Path, SearchConfig, bool]:
         ConfigError: as `requested`.
     """
     home = find_home(options["home"])
-    use_parts(options["use"], options["trust"], home, options["resume"] or options["name"])
+    use_parts(options["use"], options["trust"], home, options["resume"] or options["like"] or options["name"])
     asked = {name: options[name] for name in options if name in SearchConfig.model_fields and name != "name"}
     asked |= {name: setting(name, options[name]) for name in ("address", "storage", "tracking_uri", "data_dir")}
     asked["limit"] = options["limit"] or None
     del asked["space"]
     fields = assignments(options["set_fields"] or ())
-    return home, *requested(home, options["space"], options["name"], options["resume"], asked, fields)
+    named = (options["space"], options["name"], options["resume"])
+    return home, *requested(home, *named, asked, fields, options["like"])
 
 
 def places(home: Path, name: str, storage: str | None, tracking_uri: str | None) -> SearchConfig:
@@ -169,6 +198,9 @@ def _loaded(space: Any) -> tuple[Space, str]:
 
 
 def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:
+    if new.epochs > old.epochs:
+        _can_be_longer(old, new)
+        old = old.model_copy(update={"epochs": new.epochs})
     if changed := difference(old, new):
         raise ConfigError(f"search {old.name!r} goes on only as it was begun, but {changed}: choose another --name")
     there = sum(1 for _ in SearchFolder.open(home, old.name).trials())
@@ -177,3 +209,19 @@ def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:
             f"search {old.name!r} has {there} trials already, but got --trials {new.trials}: name {there}"
         )
     return new
+
+
+def _can_be_longer(old: SearchConfig, new: SearchConfig) -> None:
+    """Make sure that trials of a search may be trained for more epochs than it began with.
+
+    Raises:
+        ConfigError: longer trials would be others, or its scheduler stops trials for good.
+    """
+    why = next((said for it in old.extremes() if (said := it.learning.set_by_length)), None)
+    if why is None and not SCHEDULERS[old.scheduler].lengthens:
+        why = f"the scheduler {old.scheduler} has stopped trials for good"
+    if why is not None:
+        raise ConfigError(
+            f"search {old.name!r} has trials of epochs={old.epochs}, which cannot become {new.epochs}: {why}; begin "
+            f"another search: {command('search', '--like', old.name, '--epochs', new.epochs)}"
+        )

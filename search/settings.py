@@ -69,18 +69,23 @@ def _shown(name: str, value: str) -> set[str]:
     return {value, without_password(value), redacted(value)}
 
 
-def find_home(home: str | Path | None = None) -> Path:
-    """The `mlruns/` folder: of the home that is set, else of the nearest folder upwards that has one, else here.
-
-    Raises:
-        ConfigError: it cannot be made or written.
-    """
+def home_of(home: str | Path | None = None) -> Path:
+    """The `mlruns/` folder: of the home that is set, else of the nearest folder upwards that has one, else here."""
     here = Path.cwd()
     if chosen := setting("home", home):
         root = Path(chosen).expanduser()
     else:
         root = next((folder for folder in (here, *here.parents) if (folder / "mlruns").is_dir()), here)
-    mlruns = root.absolute() / "mlruns"
+    return root.absolute() / "mlruns"
+
+
+def find_home(home: str | Path | None = None) -> Path:
+    """The `mlruns/` folder of `home_of`, made where it is missing.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+    """
+    mlruns = home_of(home)
     if re.search("[?\udc80-\udcff]|%[0-9A-Fa-f]{2}", str(mlruns)):
         raise ConfigError(
             f"the address of MLflow's store takes no folder whose path has '?', '%' before two hexadecimal digits, or "

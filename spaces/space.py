@@ -18,7 +18,7 @@ import itertools
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,12 @@ def names() -> list[str]:
 class Budget(Config):
     """Budget of a search, and how soon ASHA stops a trial."""
 
+    also: ClassVar[dict[str, str]] = {
+        "n_trials": "trials", "num_trials": "trials", "num_samples": "trials", "max_trials": "trials",
+        "max_epochs": "epochs", "n_epochs": "epochs", "max_t": "epochs", "grace_period": "grace_epochs",
+        "min_epochs": "grace_epochs", "eta": "reduction_factor", "metric": "objective", "constraint": "limit",
+        "limits": "limit", "objectives": "objective",
+    }  # fmt: skip
     trials: int = Field(20, ge=1)
     epochs: int = Field(20, ge=1, description="of a trial at full length")
     grace_epochs: int = Field(1, ge=1, description="the first rung: no trial is stopped earlier")
@@ -58,6 +64,11 @@ class Budget(Config):
 class Space(Config):
     """Parameters over a base configuration; keys of `parameters` are dotted paths after validation."""
 
+    also: ClassVar[dict[str, str]] = {
+        "defaults": "base", "fixed": "base", "config": "base", "params": "parameters", "space": "parameters",
+        "search_space": "parameters", "enqueue": "points", "initial_points": "points", "start": "points",
+        "starts": "points",
+    }  # fmt: skip
     kind: Literal["space"] = "space"
     description: str = ""
     base: RunConfig = Field(default_factory=RunConfig)

@@ -80,6 +80,7 @@ class Dataset(ABC):
 
     facts: DatasetFacts
     checksum: str = ""  # of a file that a person has added
+    ground: float | None = None  # mean of the images' outermost pixels, 0 black to 1 white; None: not known unopened
     own_facts: Mapping[str, Any] | None = None  # what a configuration keeps of such a data set
 
     @abstractmethod

@@ -1,7 +1,7 @@
-"""Images that a user brings: IDX (also packed by gzip), PNG, .npy; told apart by their first bytes, not their names.
+"""Images that a user brings: IDX (also packed by gzip), PNG, JPEG, .npy; told apart by their first bytes.
 
-A network was trained on images of one shape, white (255) on black (0), and sees no others: nothing is resized, cropped
-or inverted here. What is accepted for a shape of one or three channels, height and width:
+A network was trained on images of one shape, mostly white (255) on black (0), and sees no others: nothing is resized,
+cropped or inverted here. What is accepted for a shape of one or three channels, height and width:
 
     IDX    unsigned bytes of three dimensions (N, height, width), as MNIST's own files
     PNG, JPEG    one image; 8 bits a channel at most. For one channel colour becomes gray by ITU-R 601-2,
@@ -26,6 +26,7 @@ from ffsnn.datasets.builtin import parse_idx
 from ffsnn.validation import ConfigError
 
 GZIP, IDX, PNG, JPEG, NPY = b"\x1f\x8b", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x93NUMPY"
+IDX_IMAGES = b"\0\0\x08\x03"  # bytes of three dimensions; labels have one
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's names for 8 bits a channel and fewer
 
 
@@ -53,6 +54,25 @@ def read(path: str | Path, shape: Shape) -> torch.Tensor:
             held = f"begins with {raw[:4].hex()}" if raw else "is empty"
             raise ConfigError(f"{path} must be IDX, PNG, JPEG or .npy, but {held}: convert it, e.g. to PNG")
     return torch.from_numpy(_flat(path, images, shape))
+
+
+def in_folder(path: Path) -> tuple[list[Path], list[Path]]:
+    """Files of images in a folder, by name, and the other files there; hidden ones and sub-folders are neither.
+
+    Raises:
+        ConfigError: it cannot be read, or has no images.
+    """
+    with _one_line(path):
+        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        images = [file for file in files if _begins_with(file, PNG, JPEG, NPY, IDX_IMAGES)]
+    if not images:
+        raise ConfigError(f"{path} must hold images (PNG, JPEG, IDX, .npy), but none of its {len(files)} files is one")
+    return images, [file for file in files if file not in images]
+
+
+def _begins_with(file: Path, *beginnings: bytes) -> bool:
+    with file.open("rb") as content:
+        return content.read(max(map(len, beginnings))).startswith(beginnings)
 
 
 @contextmanager
@@ -114,7 +134,20 @@ def _picture(
 
 def _npy(path: str | Path, raw: bytes) -> npt.NDArray[np.uint8]:
     """Read an array of any shape."""
-    array: npt.NDArray[np.generic] = np.load(io.BytesIO(raw), allow_pickle=False)
+    return _bytes(path, np.load(io.BytesIO(raw), allow_pickle=False))
+
+
+def of_array(array: npt.ArrayLike, shape: Shape, name: str) -> torch.Tensor:
+    """Images in an array, as `read` gives those of a `.npy` file.
+
+    Raises:
+        ConfigError: as `read`; `name` says which.
+    """
+    with _one_line(name):
+        return torch.from_numpy(_flat(name, _bytes(name, np.asarray(array)), shape))
+
+
+def _bytes(path: str | Path, array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array.astype(np.uint8)
     if not np.issubdtype(array.dtype, np.floating):

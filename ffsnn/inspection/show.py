@@ -3,18 +3,19 @@
 Both take a run's folder (its best epoch) or one of its weight files, beside which `config.json` must stand.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
-from ffsnn.datasets.images import read
-from ffsnn.inspection import pictures
+from ffsnn.datasets.images import Shape, in_folder, of_array, read
+from ffsnn.inspection import ground, pictures
 from ffsnn.network import Network
 from ffsnn.training.run_folder import RunFolder, load
 from ffsnn.validation import ConfigError
@@ -55,20 +56,62 @@ def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = Non
         raise ConfigError(f"cannot write to {folder}: {error.strerror or error}; choose another with --out") from error
 
 
-def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Prediction]:
-    """Labels for the images in files (IDX, PNG, .npy); all files are read before the first answer.
+def predict(
+    checkpoint: str | Path, images: Iterable[str | Path | npt.NDArray[Any]], invert: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Prediction]:  # fmt: skip
+    """Labels for the images in files (IDX, PNG, JPEG, .npy), folders and arrays; all are read before the first answer.
 
     A file's answers do not depend on which others are asked for with it.
+
+    Args:
+        checkpoint: a run's folder, or one of its weight files.
+        images: paths of files, and of folders whose files of images are meant; arrays, as a .npy file holds one.
+        invert: black becomes white, and white black.
+        say: is told what was passed over, and whether images look inverted.
 
     Raises:
         ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind.
     """
-    facts = _config(checkpoint).data.facts
+    config = _config(checkpoint)
+    facts = config.data.facts
     network = load(checkpoint)
     if facts.temporal:
         raise ConfigError(f"{checkpoint} was trained on recordings over time, which files of images are not")
-    files = [(str(path), read(path, facts.shape)) for path in paths]
+    files = [(name, 255 - x if invert else x) for name, x in _read(images, facts.shape, say)]
+    _warn_of_inverted([x for _, x in files], config, invert, say)
     return (answer for name, x in files for answer in _answers(network, name, x))
+
+
+def _read(
+    images: Iterable[str | Path | npt.NDArray[Any]], shape: Shape, say: Callable[[str], None]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The images (N, F) of each file, those in folders too, and of each array; with the name that they go by."""
+    for number, it in enumerate(images):
+        if not isinstance(it, str | Path):
+            yield f"array {number}", of_array(it, shape, f"array {number}")
+        elif not Path(it).is_dir():
+            yield str(it), read(it, shape)
+        else:
+            files, others = in_folder(Path(it))
+            if others:
+                shown = ", ".join(file.name for file in others[:3]) + (", ..." if len(others) > 3 else "")
+                say(f"{it}: {len(others)} files are no images, and are passed over ({shown})")
+            yield from ((str(file), read(file, shape)) for file in files)
+
+
+def _warn_of_inverted(files: list[torch.Tensor], config: RunConfig, invert: bool, say: Callable[[str], None]) -> None:
+    """Say so where more than half of the images look inverted (`ffsnn.inspection.ground`)."""
+    shape, training = config.data.facts.shape, ground.of_training(config.data, config.data_dir)
+    looks = torch.cat([ground.inverted(x, shape, training) for x in files]) if files else torch.zeros(0)
+    if training is not None and 2 * int(looks.sum()) > len(looks):
+        own = torch.cat([ground.ground(x, shape) for x in files]).mean()
+        mend = "leave --invert out" if invert else "--invert makes them so"
+        said = "light on dark" if training < 0.5 else "dark on light"
+        say(
+            f"{int(looks.sum())} of {len(looks)} images look inverted: their border is {own:.0%} white, but the "
+            f"network was trained on {said}; {mend}"
+        )
 
 
 def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Prediction]:

@@ -5,6 +5,7 @@
     last.safetensors       the Trainer's state after some epoch, and the history up to it: written every ten seconds
     previous.safetensors   the one before, should `last` be damaged
     best.safetensors       the weights of the best epoch by validation accuracy
+    run.json               the run's id, once something outside of the folder has to know it again (MLflow)
     parts/                 copies of the files of one's own parts that the configuration names, if any; they never run
                            by themselves (`ffsnn.parts.own`)
 
@@ -15,6 +16,7 @@ anywhere goes on from there, bit for bit: so epochs 1..n stand in the history on
 import json
 import os
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +39,7 @@ from ffsnn.validation import ConfigError
 CHECKPOINT_INTERVAL_S = 10.0
 Weights = dict[str, torch.Tensor]
 
-CONFIG, HISTORY = "config.json", "history.jsonl"
+CONFIG, HISTORY, RUN_FILE = "config.json", "history.jsonl", "run.json"
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
 EPOCH = "epoch"  # in the metadata of the best weights
 
@@ -78,6 +80,16 @@ class RunFolder:
         """
         own.require_of_run(self.path)
         return RunConfig.load(self.path / CONFIG)
+
+    @property
+    def id(self) -> str:
+        """The run's own, which stays when the folder is moved; made when it is first asked for."""
+        file = self.path / RUN_FILE
+        with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+            return str(json.loads(file.read_text())["id"])
+        made = uuid.uuid4().hex
+        atomic.write(file, json.dumps({"id": made}))
+        return made
 
     def rewrite_config(self, config: RunConfig) -> None:
         """Replace a damaged one."""

@@ -102,10 +102,17 @@ def best_of(history: Sequence[EpochMetrics]) -> EpochMetrics:
 
 
 class Trainer:
-    """Trains `config` on `split` (which lies on the training device).
+    """Trains `config` on `split` (which lies on the training device): epochs to iterate over, by whatever loop.
 
-    for metrics in Trainer(config, split):
-        print(metrics.epoch, metrics.val_accuracy)
+        config = RunConfig.parse({"data": {"dataset": "digits"}, "learning": {"batch_size": 128, "epochs": 20}})
+        for metrics in Trainer(config, load(config.data, config.seed)):
+            print(metrics.epoch, metrics.val_accuracy)
+
+    An epoch is trained when it is asked for, and nothing in between: a loop may look at `network` (`ffsnn.network`),
+    report `metrics` to anyone, and leave at any time; another loop over the same trainer goes on with the next epoch.
+    It ends after `config.learning.epochs`. Nothing is written: `state_dict()` between two epochs, loaded into a new
+    trainer of the same configuration, goes on bit for bit; `ffsnn.training.run_folder.Run` is the same in a folder.
+    `examples/own_loop.py` drives it with Optuna.
     """
 
     def __init__(

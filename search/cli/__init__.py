@@ -14,13 +14,14 @@ from typer.exceptions import TyperException
 import ffsnn
 from ffsnn.validation import ConfigError
 from search import environment, hints
-from search.cli import catalogue, data, networks, searches, simulate, upkeep
+from search.cli import catalogue, data, networks, searches, simulate, suggestions, upkeep
+from search.cli.completion import TrainCommand
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
 app = typer.Typer(
     help="Hyperparameter search for spiking neural networks trained with the forward-forward algorithm.",
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 
 
@@ -39,11 +40,14 @@ def with_options(
     """Options before a command."""
 
 
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(networks.train)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, cls=TrainCommand)(
+    networks.train
+)
 for command in (
-    searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict, searches.ui,
-    searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop, upkeep.rename, upkeep.delete,
-    upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets, simulate.simulate, networks.reproduce,
+    searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict,
+    networks.compare, searches.ui, searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
+    upkeep.rename, upkeep.delete, upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets,
+    simulate.simulate, networks.reproduce,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(data.app, name="data")
@@ -54,13 +58,18 @@ def main() -> None:
     """Run a command; a broken rule is one line and exit code 2."""
     # Torch's threads would otherwise spin while they wait, and beside another busy process cost a factor of 4 and more.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with hints.typed(sys.argv):
+        _run()
+
+
+def _run() -> None:
     try:
         hide_passwords()
         environment.prepare()
-        with hints.typed(sys.argv), relaxed_gc(), interrupting(), unread_output_ends():
+        with relaxed_gc(), interrupting(), unread_output_ends():
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
-        said = error.format_message() if isinstance(error, TyperException) else str(error)
+        said = suggestions.said(error) if isinstance(error, TyperException) else str(error)
         note, (line, more, difference) = origins(said), redacted(said).partition("\n")
         print(f"ffsnn: {line}" + (f" ({note})" if note else "") + more + difference, file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,6 @@
 """Commands on networks: `ffsnn train | show | predict | reproduce`."""
 
-from contextlib import AbstractContextManager
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
+from search.cli import completion
 from search.cli.options import DataDir, Home, TrackingUri, Trust, Use, console
 from search.cli.train_options import parse_train_options
 
@@ -16,6 +17,7 @@ def train(
     context: typer.Context,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
+    tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
@@ -24,7 +26,7 @@ def train(
     `--set tau=1.5` is the same.
 
     A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
-    that is there goes on where it stopped.
+    that is there goes on where it stopped. The run is in MLflow, too.
     """
     from ffsnn.parts import own
     from search.resolve import use_parts
@@ -41,62 +43,109 @@ def train(
         raise ConfigError(f"--out names the folder of one run, but got --seeds {seeds}: leave one of them out")
 
     from search.cli.train import train_seeds
-    from search.settings import find_home
+    from search.settings import elsewhere, find_home, setting
 
-    train_seeds(config, seeds, test, Path(asked.out) if asked.out else None, find_home(home) / "runs", console)
+    out = Path(asked.out) if asked.out else None
+    uri = elsewhere(setting("tracking_uri", tracking_uri))
+    train_seeds(config, seeds, test, out, find_home(home), uri, console)
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="folder of a run or trial, or one of its .safetensors files")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="a search (its best trial), a run or its folder, or one of its .safetensors files",
+            autocompletion=completion.networks,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="folder of the pictures (default: pictures/ in the run's)")] = None,
     data_dir: DataDir = None,
+    home: Home = None,
     use: Use = None,
     trust: Trust = False,
 ) -> None:
     """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
     from ffsnn.inspection import energy
     from ffsnn.inspection.show import show, trained
+    from search.resolve import use_parts
+    from search.retrain.named import folder
+    from search.settings import find_home
 
-    _use_parts(use, trust, run)
-    for picture in show(run, out, data_dir):
+    use_parts(use)
+    path = folder(lambda: find_home(home), run, trust, _remark)
+    for picture in show(path, out, data_dir):
         print(picture)
-    network, images = trained(run, data_dir)
+    network, images = trained(path, data_dir)
     print(energy.measure(network, images).table())
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="folder of a run or trial, a .safetensors file, or models:/NAME@champion")],
-    images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="a search (its champion, else its best trial), a run or its folder, a .safetensors file, or "
+            "models:/NAME@champion",
+            autocompletion=completion.networks,
+        ),
+    ],
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, IDX or .npy files, or folders of them")],
+    invert: Annotated[bool, typer.Option("--invert", help="black becomes white, and white black")] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
 ) -> None:
     """Print each image's label, and its margin: the best label's score less the second best's."""
-    from contextlib import nullcontext
-
     from ffsnn.inspection.show import predict
+    from search.resolve import use_parts
+    from search.retrain.named import network
+    from search.settings import find_home
 
-    folder: AbstractContextManager[Path] = nullcontext(Path(run))
-    if run.startswith("models:/"):
-        from search.retrain.champion import downloaded
-        from search.settings import find_home
-
-        folder = downloaded(find_home(home), run, tracking_uri)
-    with folder as path:
-        _use_parts(use, trust, path)
-        for answer in predict(path, images):
+    use_parts(use)
+    with network(lambda: find_home(home), run, tracking_uri, trust, _remark) as path:
+        for answer in predict(path, images, invert, _remark):
             print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
 
 
-def _use_parts(use: list[Path] | None, trust: bool, run: Path) -> None:
-    """Import the files that are named and, where they are trusted, the copies that a run has kept."""
-    from ffsnn.parts import own
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="runs or trials (names or folders), searches (best trial)",
+            autocompletion=completion.networks,
+        ),
+    ],
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="of the page, .html or .md (default: compare.html)")
+    ] = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Compare runs: their results, the fields that differ, and a page with their learning curves on one picture."""
+    from ffsnn import atomic
+    from search.report.compared_runs import compared, document, tables
+    from search.report.document import markdown
+    from search.report.page import page
     from search.resolve import use_parts
+    from search.retrain.named import folder
+    from search.settings import find_home
 
     use_parts(use)
-    if trust:
-        own.trust(run)
+    found = compared([folder(lambda: find_home(home), run, trust, _remark) for run in runs])
+    for table in tables(found):
+        console.print(table)
+    file, told = write or Path("compare.html"), document(found)
+    try:
+        atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror}; choose another with --write") from error
+    console.print(f"written: {file}")
+
+
+def _remark(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def reproduce(

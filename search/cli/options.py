@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 
 from ffsnn.validation import ConfigError
+from search.cli import completion
 from search.config import SearchConfig
 
 console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
@@ -24,7 +25,11 @@ def field(name: str, panel: str | None = None, metavar: str | None = None) -> An
     if info.annotation is bool:
         return typer.Option(f"--{name}", help=info.description, rich_help_panel=panel)
     default = "" if info.default in (None, PydanticUndefined, ()) else f" (default: {info.default})"
-    return typer.Option(help=f"{info.description}{names}{default}", rich_help_panel=panel, metavar=metavar)
+    complete = completion.words(registries[0]) if registries else None
+    return typer.Option(
+        help=f"{info.description}{names}{default}", rich_help_panel=panel, metavar=metavar,
+        autocompletion=completion.several_searches if name == "warm_start" else complete,
+    )  # fmt: skip
 
 
 Home = Annotated[
@@ -42,10 +47,11 @@ TrackingUri = Annotated[
 SetFields = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="FIELD=VALUE", rich_help_panel=WHAT,
+        "--set", metavar="FIELD=VALUE", rich_help_panel=WHAT, autocompletion=completion.fields,
         help="set a field of the configuration, which is searched no more; may be given several times",
     ),
 ]  # fmt: skip
+Name = Annotated[str, typer.Argument(help="of the search", autocompletion=completion.searches)]
 DataDir = Annotated[str | None, field("data_dir", WHERE)]
 
 

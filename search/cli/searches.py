@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from search.cli import completion
 from search.cli.options import (
     FAULTS,
     SPENT,
@@ -13,6 +14,7 @@ from search.cli.options import (
     WHERE,
     DataDir,
     Home,
+    Name,
     SetFields,
     TrackingUri,
     Trust,
@@ -29,14 +31,37 @@ from search.signals import held_back
 def search(
     context: typer.Context,
     space: Annotated[
-        str | None, typer.Argument(help="name of a shipped space, or a YAML file (default: mnist)")
+        str | None,
+        typer.Argument(
+            help="name of a shipped space, or a YAML file (default: mnist)", autocompletion=completion.spaces
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="of the search; one that is there goes on (default: SPACE-1)", rich_help_panel=WHAT),
+        typer.Option(
+            help="of the search; one that is there goes on (default: SPACE-1)",
+            rich_help_panel=WHAT,
+            autocompletion=completion.searches,
+        ),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="NAME", help="go on with a search that was stopped", rich_help_panel=WHAT)
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="go on with a search that was stopped",
+            rich_help_panel=WHAT,
+            autocompletion=completion.searches,
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=WHAT,
+            autocompletion=completion.searches,
+            help="begin another search with the space and the settings of this one, but for what else is asked for; "
+            "its best points are tried first",
+        ),
     ] = None,
     set_fields: SetFields = None,
     objective: Annotated[str | None, field("objective", WHAT, "NAME[,NAME...]")] = None,
@@ -116,7 +141,7 @@ doctor.__annotations__ = search.__annotations__ | {"report": ForAnIssue}
 
 
 def best(
-    name: Annotated[str, typer.Argument(help="of the search")],
+    name: Name,
     top: Annotated[int, typer.Option(help="how many, as documents of one YAML stream")] = 1,
     front: Annotated[
         bool, typer.Option("--front", help="all that no other trial dominates, of several objectives")
@@ -163,7 +188,7 @@ def best(
 
 
 def retrain(
-    name: Annotated[str, typer.Argument(help="of the search")],
+    name: Name,
     top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
     front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
@@ -211,8 +236,11 @@ def retrain(
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="of the search")],
-    against: Annotated[str | None, typer.Option(metavar="NAME", help="another search, to compare it with")] = None,
+    name: Name,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="another search, to compare it with", autocompletion=completion.searches),
+    ] = None,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
@@ -229,7 +257,7 @@ def report(
 
 
 def sync(
-    name: Annotated[str, typer.Argument(help="of the search")],
+    name: Name,
     storage: Annotated[str | None, field("storage", WHERE)] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
@@ -262,7 +290,12 @@ def sync(
 
 
 def ui(
-    name: Annotated[str | None, typer.Argument(help="of a search; its view is prepared (default: all runs)")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="of a search; its view is prepared (default: all runs)", autocompletion=completion.searches
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="what the server listens on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
     tracking_uri: Annotated[

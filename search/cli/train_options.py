@@ -1,12 +1,11 @@
 """The options of `ffsnn train`: every field of a configuration, and the names that the method's first script used."""
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from ffsnn.fields import aliases, assignments, full
+from ffsnn.fields import assignments, full, meant_by
 from ffsnn.strict_yaml import load_yaml
 from ffsnn.validation import ConfigError
 
@@ -35,7 +34,6 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
     Raises:
         ConfigError: no such field, a value is missing, or a second file.
     """
-    known = aliases()
     asked = TrainOptions()
     rest = list(arguments)
     while rest:
@@ -62,7 +60,7 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
         elif name == "set":
             asked.changes |= assignments([value])
         elif name not in FLAGS and name != "j":
-            path = _path(name, option, known)
+            path = _path(name, option)
             try:
                 asked.changes[path] = load_yaml(value)
             except yaml.YAMLError as error:
@@ -73,8 +71,8 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
     return asked
 
 
-def _path(name: str, option: str, known: dict[str, str]) -> str:
+def _path(name: str, option: str) -> str:
     if (path := full(name)) is not None:
         return path
-    near = difflib.get_close_matches(name, [*known, *known.values()], n=1)
-    raise ConfigError(f"there is no option {option}: " + (f"did you mean --{near[0]}?" if near else "see --help"))
+    meant = meant_by(name)
+    raise ConfigError(f"there is no option {option}: " + (f"did you mean --{meant}?" if meant else "see --help"))

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from ffsnn.validation import ConfigError
-from search.cli.options import WHERE, Home, TrackingUri, console, field
+from search.cli import completion
+from search.cli.options import WHERE, Home, Name, TrackingUri, console, field
 
-Name = Annotated[str, typer.Argument(help="of the search")]
 Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 Storage = Annotated[str | None, field("storage", WHERE)]
 
@@ -104,7 +104,10 @@ def delete(
 
 
 def prune_disk(
-    name: Annotated[str | None, typer.Argument(help="of a search (default: all)")] = None, home: Home = None
+    name: Annotated[
+        str | None, typer.Argument(help="of a search (default: all)", autocompletion=completion.searches)
+    ] = None,
+    home: Home = None,
 ) -> None:
     """Delete what ended trials no longer need: checkpoints, locks, empty output, Tune's own folder. No result goes."""
     from search.settings import find_home

@@ -35,10 +35,11 @@ def start(share: TrialResources, address: str | None = None) -> None:
         join(address)
         return
     folder = _session.enter_context(session_folder())
-    ray.init(
-        "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
-        log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
-    )  # fmt: skip
+    with ray_private.few_processes():
+        ray.init(
+            "local", num_cpus=share.concurrency, num_gpus=int(share.all_gpus), include_dashboard=False,
+            log_to_driver=False, logging_level=logging.ERROR, object_store_memory=128 * 2**20, _temp_dir=str(folder),
+        )  # fmt: skip
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 

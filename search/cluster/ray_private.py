@@ -18,8 +18,9 @@ import ray
 NAMES = (
     "ray._raylet.Config", "ray._raylet.AuthenticationTokenLoader", "ray._private.worker._global_node",
     "ray._private.services.get_ray_address_from_environment", "ray.air._internal.usage.tag_callbacks",
-    "ray.tune.execution.class_cache._ActorClassCache",
+    "ray.tune.execution.class_cache._ActorClassCache", "ray._private.node.Node",
 )  # fmt: skip
+UNUSED = ("start_api_server", "start_monitor", "start_log_monitor")  # of a node, on one machine
 
 
 def found(name: str, cost: str) -> Any:
@@ -104,6 +105,23 @@ def quick_start(prestarted: bool) -> Iterator[None]:
         if actors is not None:
             remote: Callable[[Any], Any] = cache(ray.remote)
             replaced.enter_context(_replaced(actors, "get", lambda _, trainable: remote(trainable)))
+        yield
+
+
+@contextmanager
+def few_processes() -> Iterator[None]:
+    """Ray's start on one machine without three processes of Python that nobody would ask anything.
+
+    The server of its dashboard, which it starts and waits for although it is told to leave the dashboard out; the
+    autoscaler; the reader of logs that go to no driver. They take 1.8 s of CPU, a second of which Ray waits for.
+    """
+    node = found("ray._private.node.Node", "Ray starts a second later")
+    with ExitStack() as replaced:
+        for name in UNUSED if node is not None else ():
+            if hasattr(node, name):
+                replaced.enter_context(_replaced(node, name, lambda *_, **__: None))
+            else:
+                missing(f"ray._private.node.Node.{name}", "Ray starts later")
         yield
 
 

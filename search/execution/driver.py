@@ -86,7 +86,8 @@ def _tune(session: Session) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     # A Ray of our own is there in seconds; a cluster may be silent for longer than a person waits.
     with nullcontext() if config.address else held_back(), ThreadPoolExecutor(1) as beside:
-        beside.submit(import_module, "search.execution.trainable")  # and with it Tune: seconds, while Ray starts
+        with held_back():  # from the threads that libraries start
+            beside.submit(import_module, "search.execution.trainable")  # and with it Tune: seconds, while Ray starts
         session.say(f"joining Ray at {config.address}" if config.address else "starting Ray")
         ray_cluster.start(resources, config.address)
         listen(session.stop, session.say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes

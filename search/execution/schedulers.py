@@ -21,6 +21,7 @@ class Scheduler(ABC):
 
     stop_reason: str | None = None  # in the record of the trials that it stops; None: it stops none
     several = False  # it compares by several objectives, and by limits
+    lengthens = False  # a search that has ended may be given more epochs: its survivors go on
     rests = False  # trials may rest at a rung, and go on later
 
     def milestones(self, config: "SearchConfig") -> list[int]:
@@ -74,7 +75,7 @@ class Promoted(Scheduler):
     (`search.execution.promotion`)."""
 
     stop_reason = "promotion"
-    several = rests = True
+    several = rests = lengthens = True
 
     def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from search.execution.promotion import Promotion
@@ -103,7 +104,7 @@ class Promoted(Scheduler):
 class Unscheduled(Scheduler):
     """Every trial runs to its end."""
 
-    several = True
+    several = lengthens = True
 
     def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
         from ray.tune.schedulers import FIFOScheduler

@@ -113,6 +113,12 @@ def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
     return None if number is None else client.get_model_version(name, str(number))
 
 
+def is_registered(home: Path, name: str, uri: str | None) -> bool:
+    """True if there is a champion of a search."""
+    client, _ = open_store(home, uri)
+    return _ours(client, name) is not None and champion_of(client, name) is not None
+
+
 @contextmanager
 def downloaded(home: Path, uri: str, tracking_uri: str | None = None) -> Iterator[Path]:
     """The folder with configuration and weights of a registered model, for a while.

@@ -30,7 +30,6 @@ from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study.reconcile import repair_trial
-from search.tracking.exporter import export_all
 from search.tracking.store import merged
 from search.tracking.tracker import Tracker
 
@@ -78,12 +77,11 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
     preflight.start_numerical_threads()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
-    config = parse(SearchConfig, search.config.model_dump(mode="json") | asked.changes)
-    plan = planned(search, asked.top, asked.seeds, asked.epochs or config.epochs, config.device, config.data_dir)
+    config, folder = _asked(search, asked)
+    plan = folder.plan
     config = config.model_copy(update={
         "trials": len(plan), "epochs": plan.configs[0].learning.epochs, "scheduler": "none", "time_budget": None,
     })  # fmt: skip
-    folder = RetrainFolder(search, plan)
     if len(plan.trials) < asked.top:
         console.print(
             f"the search has {len(plan.trials)} different configurations with a result, fewer than {asked.top}"
@@ -106,6 +104,18 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
             console.print(line)
         console.print(f"written: {folder.path}")
         return _published(home, folder, result, config.tracking_uri, asked.force, console)
+
+
+def result(search: SearchFolder, asked: Request) -> RetrainResult | None:
+    """The result of a retraining; None: it has not come to its end."""
+    return _asked(search, asked)[1].result()
+
+
+def _asked(search: SearchFolder, asked: Request) -> tuple[SearchConfig, RetrainFolder]:
+    """The search's settings with the changes, and the folder of what is asked for."""
+    config = parse(SearchConfig, search.config.model_dump(mode="json") | asked.changes)
+    plan = planned(search, asked.top, asked.seeds, asked.epochs or config.epochs, config.device, config.data_dir)
+    return config, RetrainFolder(search, plan)
 
 
 def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Console) -> Outcome:
@@ -156,7 +166,7 @@ def _published(
     """The test accuracies in MLflow, and the winner's best network as a registered version; each once."""
     try:
         exporter = RetrainExporter(home, folder, uri)
-        export_all(exporter, lambda: None)
+        exporter.export_all()
         exporter.log_test(result)
         said = champion.register(exporter, result, force)
     except ConfigError:

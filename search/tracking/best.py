@@ -17,7 +17,7 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search import environment, objectives
 from search.cluster.servers import tracking_store
-from search.names import EXPERIMENT, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
+from search.names import EXPERIMENT, TAG_EPOCHS, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
 from search.objectives import Objective
 from search.pareto.front import ranking
 from search.pareto.goals import Goals, Values
@@ -142,7 +142,7 @@ def _unknown(uri: str, name: str, searches: list["Run"]) -> str:
 
 def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say: Callable[[str], None]) -> list[Best]:
     search = next((run for run in runs if TAG_TRIAL not in run.data.tags), None)
-    full = int(search.data.params.get("epochs", 0)) if search else 0
+    full = int(search.data.tags.get(TAG_EPOCHS) or search.data.params.get("epochs") or 0) if search else 0
     named = search.data.tags.get(TAG_OBJECTIVE, objectives.DEFAULT) if search else objectives.DEFAULT
     limits = json.loads(search.data.tags.get(TAG_LIMIT, "[]")) if search else []
     goals, entries, their, seen = Goals.parse(objectives.canonical(named), limits), [], list["Run"](), set[int]()

@@ -15,7 +15,7 @@ from search import names
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import End, TrialFolder
 from search.tracking import runs
-from search.tracking.store import all_runs, open_store
+from search.tracking.store import all_runs, open_store, write
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Run
@@ -83,6 +83,24 @@ class Exporter(ABC):
             self.client.log_artifact(run, str(trial.path / file), names.MODEL)
         self._write(run, tags={names.TAG_KEPT: best})
 
+    def keep_early(self) -> None:
+        """Keep the best trial now, unless it is still in training; it may be surpassed yet."""
+        best = self.best()
+        if best is not None and self.folder.trial(best).end():
+            self.keep(best)
+
+    def export_all(self, alive: Callable[[], None] = lambda: None) -> int:
+        """Export all trials, the best one's model and the end, with `alive` after each step; the number of trials."""
+        trials = list(self.folder.trials())
+        for trial in trials:
+            self.export_trial(trial.number)
+            alive()
+        if (best := self.best()) is not None:
+            self.keep(best)
+            alive()
+        self.close(finished=all(trial.end() for trial in trials))
+        return len(trials)
+
     @abstractmethod
     def best(self) -> int | None:
         """The trial whose weights are kept; None: no one's."""
@@ -149,6 +167,9 @@ class Exporter(ABC):
         own = {names.TAG_PARENT: self.parent, names.TAG_CONFIG_ID: config.id, names.TAG_SEED: str(config.seed)}
         tags = self.tags | self._tags(trial) | own
         there = self.there.get(str(number))
+        if there is not None and there.data.tags.get(names.TAG_CONFIG_ID, config.id) != config.id:
+            self.client.delete_run(there.info.run_id)  # its trial has more epochs now; MLflow changes no parameter
+            there = None
         if there is None:
             run: str = self.client.create_run(self.experiment, start_time=runs.began(trial), tags=tags).info.run_id
         else:
@@ -188,24 +209,4 @@ class Exporter(ABC):
         self, run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """Write to a run in one call."""
-        from mlflow.entities import Param, RunTag
-
-        self.client.log_batch(
-            run, metrics or [], [Param(name, str(value)) for name, value in (parameters or {}).items()],
-            [RunTag(name, value) for name, value in (tags or {}).items()],
-        )  # fmt: skip
-
-
-def export_all(exporter: Exporter, alive: Callable[[], None]) -> int:
-    """Export all trials, the best one's model and the end; `alive` is called after each step."""
-    folder = exporter.folder
-    trials = list(folder.trials())
-    for trial in trials:
-        exporter.export_trial(trial.number)
-        alive()
-    if (best := exporter.best()) is not None:
-        exporter.keep(best)
-        alive()
-    exporter.close(finished=all(trial.end() for trial in trials))
-    return len(trials)
+        write(self.client, run, metrics, parameters, tags)

@@ -39,11 +39,7 @@ def is_logarithmic(space: Space, path: str) -> bool:
 
 def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
     """Parameters by their short names, without those that are not set or belong to other choices of the space."""
-    flat: dict[str, Any] = {}
-    for name, value in config:
-        flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
-    flat |= {f"options.{name}": value for name, value in flat.pop("options").items()}
-    sample = space.read(config)
+    flat, sample = fields(config), space.read(config)
     for path in space.parameters:
         leaf = short(path)
         if path not in sample:
@@ -53,6 +49,14 @@ def parameters(config: RunConfig, space: Space) -> dict[str, Any]:
         elif is_logarithmic(space, path):
             flat[leaf + names.LOG10] = round(math.log10(sample[path]), 6)  # type: ignore[arg-type]
     return {name: value for name, value in flat.items() if value is not None}
+
+
+def fields(config: RunConfig) -> dict[str, Any]:
+    """All fields of a configuration by their short names; None: it is not set."""
+    flat: dict[str, Any] = {}
+    for name, value in config:
+        flat |= value.model_dump(mode="json") if isinstance(value, Config) else {name: value}
+    return flat | {f"options.{name}": value for name, value in flat.pop("options").items()}
 
 
 def flat_metrics(epoch: EpochMetrics, measured: dict[str, float]) -> dict[str, float]:

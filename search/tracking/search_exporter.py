@@ -6,7 +6,7 @@ from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.tracking import landing, runs
-from search.tracking.exporter import Exporter, export_all
+from search.tracking.exporter import Exporter
 from search.tracking.note import note
 
 
@@ -55,7 +55,7 @@ class SearchExporter(Exporter):
         run: str = there.info.run_id
         said = {name: getattr(config, name) for name in ("space_name", "trials", "epochs", "seed")}
         lacking = {name: value for name, value in said.items() if name not in there.data.params}  # `trials` may grow
-        self._write(run, parameters=lacking, tags=self.tags)
+        self._write(run, parameters=lacking, tags=self.tags | {names.TAG_EPOCHS: str(config.epochs)})
         self.client.log_dict(run, config.model_dump(mode="json"), names.SEARCH_FILE)
         self.client.log_inputs(run, self._data())
         return run
@@ -63,5 +63,4 @@ class SearchExporter(Exporter):
 
 def export_search(home: Path, folder: SearchFolder, uri: str | None = None) -> int:
     """Bring the whole search into MLflow, with the model of its best trial; returns the number of its trials."""
-    exporter = SearchExporter(home, folder, uri)
-    return export_all(exporter, lambda: None)
+    return SearchExporter(home, folder, uri).export_all()

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ffsnn.validation import ConfigError
@@ -17,7 +17,7 @@ from search import environment
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT, TAG_KIND_OF_EXPERIMENT
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
 
@@ -104,6 +104,19 @@ def all_runs(client: "MlflowClient", experiment: str, query: str) -> "list[Run]"
         found += page
         token = page.token or None
     return found
+
+
+def write(
+    client: "MlflowClient", run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,
+    tags: dict[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write to a run in one call."""
+    from mlflow.entities import Param, RunTag
+
+    client.log_batch(
+        run, metrics or [], [Param(name, str(value)) for name, value in (parameters or {}).items()],
+        [RunTag(name, value) for name, value in (tags or {}).items()],
+    )  # fmt: skip
 
 
 def relocate(home: Path) -> None:

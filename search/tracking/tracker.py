@@ -1,4 +1,4 @@
-"""Brings a search into MLflow while it runs: one background thread, never in the search's way."""
+"""Brings a search, or a run, into MLflow while it goes on: one background thread, never in its way."""
 
 import queue
 import sys
@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 from search.settings import origins
-from search.store.folder import TrialsFolder
-from search.tracking.exporter import Exporter, export_all
 from search.tracking.search_exporter import SearchExporter
 
 SWITCH_INTERVAL_S = (
@@ -21,6 +20,19 @@ SERVER_TIMEOUT_S, LOCAL_TIMEOUT_S = 30.0, 300.0  # seconds without an answer of 
 # machine), after which the end of a search does not wait any longer
 
 
+class Writer(Protocol):
+    """Writes a folder into an MLflow store; every method can be repeated."""
+
+    def export_trial(self, number: int, /) -> None:
+        """Bring one trial up to date."""
+
+    def keep_early(self) -> None:
+        """Do now what takes longest at the end."""
+
+    def export_all(self, alive: Callable[[], None], /) -> object:
+        """Bring all up to date, and end it; `alive` is called after each step."""
+
+
 class Tracker(threading.Thread):
     """Writes the trials that have news, until it is closed.
 
@@ -29,9 +41,10 @@ class Tracker(threading.Thread):
     """
 
     def __init__(
-        self, home: Path, folder: TrialsFolder, uri: str | None, say: Callable[[str], None],
-        exporter: Callable[..., Exporter] = SearchExporter,
+        self, home: Path, folder: Any, uri: str | None, say: Callable[[str], None],
+        exporter: Callable[..., Writer] = SearchExporter,
     ) -> None:  # fmt: skip
+        """`exporter(home, folder, uri)` makes the writer, anew after each failure; `folder` is as it takes it."""
         super().__init__(name="mlflow", daemon=True)
         self.home, self.folder, self.uri, self.say, self.exporter = home, folder, uri, say, exporter
         self.news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -57,7 +70,7 @@ class Tracker(threading.Thread):
 
     def run(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        exporter: Exporter | None = None
+        exporter: Writer | None = None
         late: set[int] = set()
         closing = False
         while not closing:
@@ -70,20 +83,14 @@ class Tracker(threading.Thread):
                     late.discard(number)
                     self._answers()
                 if self.spare.is_set() and not closing:
-                    self._keep_early(exporter)
+                    exporter.keep_early()
+                    self.spare.clear()
                 if closing:
-                    export_all(exporter, self._answers)
+                    exporter.export_all(self._answers)
                     self.done = True
             except Exception as error:  # whatever a store may raise: the search goes on
                 exporter = None
                 self._complain(error)
-
-    def _keep_early(self, exporter: Exporter) -> None:
-        """Keep the best trial now, unless it is still in training; it may be surpassed yet."""
-        best = exporter.best()
-        if best is not None and self.folder.trial(best).end():
-            exporter.keep(best)
-        self.spare.clear()
 
     def _gather(self, late: set[int], pause: float) -> bool:
         """Wait for news, and a little for more of it; whether there will be no more."""
@@ -111,4 +118,4 @@ class Tracker(threading.Thread):
             self.complained = True
             reason = " ".join(str(error).split())[:200]
             note = origins(self.uri or "")
-            self.say(f"MLflow does not answer ({reason}); the search goes on, and catches up" + (note and f" ({note})"))
+            self.say(f"MLflow does not answer ({reason}); what runs goes on, and catches up" + (note and f" ({note})"))

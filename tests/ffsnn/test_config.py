@@ -143,7 +143,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("learning_rate", 1, r"^learning_rate: there is no such field$"),
+        ("learning_rate", 1, r"^learning_rate: there is no such field, did you mean learning.lr\?$"),
         ("network.taus", 2.0, r"^network\.taus: there is no such field, did you mean tau\?$"),
         ("data.dataset", "cifar10", r"^data\.dataset: .*'mnist'.*'digits'.*, but got 'cifar10'"),
         ("data.validation", 0.0, r"^data\.validation: .*greater than 0, but got 0"),

@@ -214,3 +214,20 @@ def test_images_without_their_labels_are_refused(
 def test_importing_the_module_imports_no_torchvision() -> None:
     code = "import sys, ffsnn.datasets.data; sys.exit(bool({'torchvision', 'sklearn', 'ray'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_digits_are_scikit_learns_without_its_import() -> None:
+    """Whose import takes longer than a short search's training."""
+    from sklearn.datasets import load_digits
+
+    from ffsnn.datasets.builtin import _digits
+
+    pixels, labels = _digits()
+    bunch = load_digits()
+    assert (pixels == bunch.data).all()
+    assert (labels == bunch.target).all()
+    code = (
+        "import sys; from ffsnn.datasets.builtin import Digits; Digits().train(None); "
+        "sys.exit(bool({'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

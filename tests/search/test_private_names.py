@@ -59,7 +59,7 @@ def test_a_ray_without_one_costs_a_remark(name: str, told: list[str], monkeypatc
     ray_private.address_of_this_host()
     ray_private.token()
     for _ in range(2):
-        with ray_private.quick_start(prestarted=True):
+        with ray_private.quick_start(prestarted=True), ray_private.few_processes():
             pass
     silent = name.endswith("_global_node")  # which is None as well where Ray is not up
     assert told == [] if silent else len(told) == 1 and told[0].startswith(f"Ray {ray.__version__} has no {name}: ")

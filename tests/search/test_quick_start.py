@@ -3,13 +3,17 @@
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import psutil
+import pytest
+import ray
 from ray import tune
+from ray._private.node import Node
 from ray.tune.execution.class_cache import _ActorClassCache
 
-from search.cluster import ray_cluster
+from search.cluster import ray_cluster, ray_private
 from search.cluster.ray_private import quick_start
 from search.cluster.resources import TrialResources
 from search.config import SearchConfig
@@ -39,12 +43,33 @@ def test_a_trial_takes_a_process_that_was_there(tmp_path: Path):
         while not any("IDLE" in process.name() for process in psutil.Process().children(recursive=True)):
             assert time.monotonic() < until
             time.sleep(0.1)
+        commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+        assert not [it for it in commands if "dashboard.py" in it or "monitor.py" in it]
         begun = time.time()
         with quick_start(prestarted=True):
             ran = tune.Tuner(Born, run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0)).fit()
         assert ran[0].metrics["born"] < begun
     finally:
         ray_cluster.stop()
+
+
+def test_a_node_that_lost_a_name_starts_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    ray_private.missing.cache_clear()
+    monkeypatch.setattr(warnings, "warn", lambda text, stacklevel=1: said.append(text))
+    monkeypatch.delattr(Node, "start_monitor")
+    with ray_private.few_processes():
+        assert Node.start_log_monitor(None) is None
+    assert said == [f"Ray {ray.__version__} has no ray._private.node.Node.start_monitor: Ray starts later"]
+    ray_private.missing.cache_clear()
+
+
+def test_what_a_trial_needs_is_imported_beforehand_and_the_collector_is_on_again():
+    code = (
+        "import sys, gc, search.execution.preload; print('search.execution.trainable' in sys.modules, gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True True", done.stderr
 
 
 def test_callbacks_are_not_counted():

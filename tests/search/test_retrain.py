@@ -14,6 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+import search
 from ffsnn.data_config import DataConfig
 from ffsnn.datasets import data
 from search.config import SearchConfig
@@ -57,8 +58,8 @@ def folder_of(home: Path) -> Path:
 
 def whole(home: Path) -> None:
     """Four trainings, each with every epoch once, and each in MLflow under the search's run."""
-    folder, search = folder_of(home), SearchFolder.open(home / "mlruns", "done")
-    plan = planned(search, 2, 2, CONFIG.epochs, "cpu", None)
+    folder, done = folder_of(home), SearchFolder.open(home / "mlruns", "done")
+    plan = planned(done, 2, 2, CONFIG.epochs, "cpu", None)
     assert folder.name == plan.stems()[0]
     client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
     (parent,) = client.search_runs(["1"], "tags.`ffsnn.kind` = 'search'")
@@ -118,6 +119,15 @@ def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrai
     Image.fromarray(images[0]).save(tmp_path / "image.png")
     one = ffsnn("predict", "models:/done@champion", str(tmp_path / "image.png"), "--tracking-uri", store, home=tmp_path)
     assert one.stdout.split("\t")[1] == str(mine[0])
+    by_name = ffsnn("predict", "done", str(tmp_path / "images.npy"), home=home)
+    assert by_name.stdout == asked.stdout
+    assert by_name.stderr == "done: its champion, models:/done@champion\n"
+    found = search.load("done", home)
+    assert [int(label) for label in found.predict(tmp_path / "images.npy")["label"]] == mine
+    again = found.retrain(2, 2, quiet=True)  # what is done stays as it is
+    assert (
+        list(again.test.accuracies) == json.loads((folder_of(home) / "retrain.json").read_text())["test"]["accuracies"]
+    )
 
 
 @pytest.mark.slow

@@ -171,5 +171,5 @@ def test_a_misspelt_field_is_answered_with_the_nearest(text, answer):
 
 def test_a_misspelt_option_is_answered_with_the_nearest(home):
     assert "--trials" in refused("search", "--trails", "3", home=home)
-    assert "'search'" in refused("serch", home=home)
+    assert "did you mean search?" in refused("serch", home=home)
     assert "--network.tau" in refused("train", "--network.taau", "2", home=home)
