@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
 from ffsnn.kernels.backends import compiled
-from ffsnn.layer import Input, Layer, LayerOutput, register
-from ffsnn.neuron import LIF, lif
+from ffsnn.layer import Input, LayerOutput, SteppedLayer, register
+from ffsnn.neuron import LIF, lif, lif_step
 from ffsnn.parts.losses import pair_loss, readout_loss
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
@@ -34,7 +34,7 @@ class InputCurrent(NamedTuple):
     scale: torch.Tensor  # (1 or T, B)
 
 
-class DenseLayer(Layer):
+class DenseLayer(SteppedLayer):
     """LIF neurons with weights (F, H), without bias; the first `labels` inputs are the label's.
 
     Weights start uniform in +-1/sqrt(F), as `nn.Linear`'s; with inputs of root mean square 1 the current then has a
@@ -89,7 +89,7 @@ class DenseLayer(Layer):
         if self.compiled:
             answer = self._on_gpu(seen, y, copies, *wanted)
         else:
-            fired, counts = self._plain(self._input_current(seen, y, copies))
+            fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies))
             rate = counts / self.network.T
             answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.detach().mean())
         if not loss or y is None:
@@ -163,13 +163,16 @@ class DenseLayer(Layer):
             label, label_index, squared_norm = padded[:labels], y.flatten(), squared_norm + amplitude**2
         return InputCurrent(current, amplitude * label, label_index, self._scale(squared_norm).repeat(1, copies))
 
-    def _plain(self, input_current: InputCurrent) -> tuple[torch.Tensor, torch.Tensor]:
-        """The plain path, by SpikingJelly's LIF: for float64, where nothing is compiled, and as a reference."""
-        current, label, label_index, scale = input_current
+    def current(self, seen: Input, y: torch.Tensor | None, copies: int) -> torch.Tensor:
+        """Current (1 or T, B, H) of the plain path: for float64, where nothing is compiled, and as a reference."""
+        current, label, label_index, scale = self._input_current(seen, y, copies)
         current = current.to(self._state)
         if label is not None and label_index is not None:
             current = current.repeat(1, len(label_index) // current.shape[1], 1) + label[label_index]
-        return lif(self.neuron, self.network.T, current * scale[:, :, None])
+        return current * scale[:, :, None]
+
+    def fire(self, current: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return lif_step(self.neuron, current, v)
 
     def _scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
         """Factor that brings inputs with these sums of squares to a root mean square of 1."""

@@ -3,17 +3,21 @@
 Both take a run's folder (its best epoch) or one of its weight files, beside which `config.json` must stand.
 """
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
 from ffsnn.datasets.images import read
+from ffsnn.inference import exits, stepping
+from ffsnn.inference.exit_rule import TOLERANCE
 from ffsnn.inspection import pictures
 from ffsnn.network import Network
 from ffsnn.training.run_folder import RunFolder, load
@@ -28,6 +32,7 @@ class Prediction(NamedTuple):
     name: str  # the file's, with the image's number in brackets where the file holds several
     label: str  # its class's name, or number
     margin: float  # the best label's score less the second best's, in the units of the configured prediction
+    steps: int | None = None  # time steps that it was shown for, with early exit
 
 
 def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]:
@@ -42,7 +47,8 @@ def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]
 
 
 def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = None) -> list[Path]:
-    """Draw a run's pictures from its validation images, into `out` (None: `pictures/` beside its weights).
+    """Draw a run's pictures from its validation images, into `out` (None: `pictures/` beside its weights); that of
+    early exit, where its network can be read before its last step.
 
     Raises:
         ConfigError: no such run, or a damaged one; its data set cannot be had; `out` cannot be written.
@@ -50,15 +56,36 @@ def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = Non
     network, images = trained(path, data_dir)
     folder = Path(out) if out is not None else _folder(path) / PICTURES
     try:
-        return pictures.save_all(network, images, folder)
+        drawn = pictures.save_all(network, images, folder)
+        if exits.refusal(network) is None:
+            from ffsnn.inspection.exit_curve import exit_curve
+
+            content = io.BytesIO()
+            exit_curve(exits.choose(network, images)).savefig(content, format="png", dpi=pictures.DPI)
+            drawn.append(folder / "exit.png")
+            atomic.write(drawn[-1], content.getvalue())
+        return drawn
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror or error}; choose another with --out") from error
 
 
-def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+def chosen_exit(path: str | Path, tolerance: float = TOLERANCE, data_dir: Folder = None) -> exits.Exits:
+    """Early exit of a run's network: its curve over its validation images, and what is chosen on it.
+
+    Raises:
+        ConfigError: as `trained`; or the network cannot be read before its last step.
+    """
+    network, images = trained(path, data_dir)
+    return exits.choose(network, images, tolerance)
+
+
+def predict(
+    checkpoint: str | Path, paths: Iterable[str | Path], threshold: float | None = None
+) -> Iterator[Prediction]:
     """Labels for the images in files (IDX, PNG, .npy); all files are read before the first answer.
 
-    A file's answers do not depend on which others are asked for with it.
+    A file's answers do not depend on which others are asked for with it. With a `threshold`, an image is shown no
+    longer than until its margin is no less.
 
     Raises:
         ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind.
@@ -68,16 +95,22 @@ def predict(checkpoint: str | Path, paths: Iterable[str | Path]) -> Iterator[Pre
     if facts.temporal:
         raise ConfigError(f"{checkpoint} was trained on recordings over time, which files of images are not")
     files = [(str(path), read(path, facts.shape)) for path in paths]
-    return (answer for name, x in files for answer in _answers(network, name, x))
+    return (answer for name, x in files for answer in _answers(network, name, x, threshold))
 
 
-def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Prediction]:
-    number, labels = 0, network.config.data.facts.labels
+def _answers(network: Network, name: str, x: torch.Tensor, threshold: float | None) -> Iterator[Prediction]:
+    number, names = 0, network.config.data.facts.labels
     for batch, part in enumerate(x.split(network.prediction_batch)):  # as `Network.predict` does
-        scores = network.scores(part, batch)
-        best, second = scores.topk(2, 1).values.T
-        for label, margin in zip(scores.argmax(1).tolist(), (best - second).tolist(), strict=True):
-            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", labels[label], margin)
+        shown: list[int | None] = [None] * len(part)
+        if threshold is None:
+            scores = network.scores(part, batch)
+            (best, second), labels = scores.topk(2, 1).values.T, scores.argmax(1)
+            margins = best - second
+        else:
+            labels, margins, steps = stepping.decide(network, part, threshold, batch)
+            shown = steps.tolist()
+        for label, margin, step in zip(labels.tolist(), margins.tolist(), shown, strict=True):
+            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", names[label], margin, step)
             number += 1
 
 

@@ -1,5 +1,6 @@
 """Commands on networks: `ffsnn train | show | predict | reproduce`."""
 
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +54,8 @@ def show(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
+    """Draw a trained network: spike raster, samples, goodness, confusion matrix, early exit (PNG); and its cost."""
+    from ffsnn.inference import exits
     from ffsnn.inspection import energy
     from ffsnn.inspection.show import show, trained
 
@@ -62,20 +64,33 @@ def show(
         print(picture)
     network, images = trained(run, data_dir)
     print(energy.measure(network, images).table())
+    print(exits.refusal(network) or exits.choose(network, images).words())
 
 
 def predict(
     run: Annotated[str, typer.Argument(help="folder of a run or trial, a .safetensors file, or models:/NAME@champion")],
     images: Annotated[list[Path], typer.Argument(help="IDX, PNG or .npy files")],
+    early: Annotated[
+        bool, typer.Option("--exit", help="stop an image at the step at which its margin is large enough")
+    ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(help="of --exit: share of validation accuracy that it may cost (default: 0.001)")
+    ] = None,
+    data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Print each image's label, and its margin: the best label's score less the second best's."""
+    """Print each image's label, and its margin: the best label's score less the second best's; and with --exit the
+    time steps that it was shown for."""
     from contextlib import nullcontext
 
-    from ffsnn.inspection.show import predict
+    from ffsnn.inference.exit_rule import TOLERANCE
+    from ffsnn.inspection.show import chosen_exit, predict
+
+    if tolerance is not None and not early:
+        raise ConfigError(f"--tolerance is of early exit, but got --tolerance {tolerance:g} alone: add --exit")
 
     folder: AbstractContextManager[Path] = nullcontext(Path(run))
     if run.startswith("models:/"):
@@ -85,8 +100,14 @@ def predict(
         folder = downloaded(find_home(home), run, tracking_uri)
     with folder as path:
         _use_parts(use, trust, path)
-        for answer in predict(path, images):
-            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+        threshold = None
+        if early:
+            found = chosen_exit(path, TOLERANCE if tolerance is None else tolerance, data_dir)
+            threshold = found.chosen.threshold
+            print(found.words(), file=sys.stderr)
+        for answer in predict(path, images, threshold):
+            steps = "" if answer.steps is None else f"\t{answer.steps}"
+            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}{steps}")
 
 
 def _use_parts(use: list[Path] | None, trust: bool, run: Path) -> None:
