@@ -183,13 +183,13 @@ def retrain(
 ) -> None:
     """Train the best configurations with several seeds, rank them, test the winner once, and register it.
 
+    With --front every point of the front is trained and tested, and its champion and its cheapest are registered.
+
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     at_least_one(top=top, seeds=seeds, epochs=epochs)
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
-    from search.store.folder import SearchFolder
-    from search.tracking import best
 
     with held_back():  # as in `search`
         from search.retrain.retrain import Request, retrain
@@ -202,9 +202,7 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    if front:
-        top = len(best.front(SearchFolder.open(mlruns, name)))
-    outcome = retrain(mlruns, name, Request(top, seeds, epochs, changes, force), console)
+    outcome = retrain(mlruns, name, Request(None if front else top, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)

@@ -70,7 +70,7 @@ def test_the_threshold_with_the_fewest_steps_within_the_tolerance_is_chosen() ->
     assert exit_rule.chosen(points, 0.0) == points[3]
     assert exit_rule.chosen(points, 0.02) == points[1]
     assert exit_rule.chosen(points[-1:], 0.0) == points[-1]
-    with pytest.raises(ConfigError, match="a share of accuracy from 0 to 1, but got 1.5"):
+    with pytest.raises(ConfigError, match=r"a share of accuracy from 0 to 1, but got 1\.5"):
         exit_rule.chosen(points, 1.5)
 
 
@@ -129,9 +129,8 @@ def test_images_that_leave_are_decided_as_the_curve_says(trained) -> None:
     assert found.full.accuracy == pytest.approx(network.accuracy(split.validation.x, split.validation.y), abs=0.02)
     decided = stepping.decide(network, split.validation.x, found.chosen.threshold)
     assert decided.steps.double().mean().item() == pytest.approx(found.chosen.steps, abs=0.05)
-    assert (decided.labels == split.validation.y).double().mean().item() == pytest.approx(
-        found.chosen.accuracy, abs=0.02
-    )
+    right = (decided.labels == split.validation.y).double().mean().item()
+    assert right == pytest.approx(found.chosen.accuracy, abs=0.02)
     whole = stepping.decide(network, split.validation.x, math.inf)
     assert set(whole.steps.tolist()) == {network.T}
     assert (whole.labels == network.predict(split.validation.x)).double().mean() > 0.97
