@@ -123,7 +123,7 @@ class DenseLayer(SteppedLayer):
             loss_of = loss_gradients.ByAutograd(self._loss_of_counts)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
-            weight, arriving, self._scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
+            weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
         goodness = self._goodness(total, squares, counts)
@@ -154,14 +154,14 @@ class DenseLayer(SteppedLayer):
         begin = labels if tile == 1 else 0  # rows that do not begin at a tile are slower than inputs that are 0
         current = numbers[..., begin:] @ padded[begin:].to(self.dtype)
         if not labels:
-            return InputCurrent(current, None, None, self._scale(squared_norm))
+            return InputCurrent(current, None, None, self.input_scale(squared_norm))
         if y is None:
             neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
             label, label_index = padded[:labels].mean(0, keepdim=True), neutral
             squared_norm = squared_norm + amplitude**2 / labels
         else:
             label, label_index, squared_norm = padded[:labels], y.flatten(), squared_norm + amplitude**2
-        return InputCurrent(current, amplitude * label, label_index, self._scale(squared_norm).repeat(1, copies))
+        return InputCurrent(current, amplitude * label, label_index, self.input_scale(squared_norm).repeat(1, copies))
 
     def current(self, seen: Input, y: torch.Tensor | None, copies: int) -> torch.Tensor:
         """Current (1 or T, B, H) of the plain path: for float64, where nothing is compiled, and as a reference."""
@@ -174,7 +174,7 @@ class DenseLayer(SteppedLayer):
     def fire(self, current: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return lif_step(self.neuron, current, v)
 
-    def _scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
+    def input_scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
         """Factor that brings inputs with these sums of squares to a root mean square of 1."""
         if not self.normalize:
             return torch.ones_like(squared_norm)
