@@ -121,7 +121,7 @@ def test_layers_of_ones_own_are_refused_by_every_format(split, tmp_path: Path) -
 
 def test_formats_and_bits_that_are_not_there(split, tmp_path: Path, home: Path) -> None:
     network = Network(RUN)
-    with pytest.raises(ConfigError, match="--to must be '.*' or '.*', but got 'onnx'"):
+    with pytest.raises(ConfigError, match=r"--to must be '.*' or '.*', but got 'onnx'"):
         formats.export(network, split.validation, tmp_path / "out", "onnx")
     with pytest.raises(ConfigError, match="integers takes --bits 8 or 4, but got 5"):
         formats.export(network, split.validation, tmp_path / "out", "integers", 5)

@@ -135,6 +135,7 @@ def test_a_front_of_one_objective_is_refused(home: Path) -> None:
     if not SearchFolder.exists(home / "mlruns", "none"):
         ffsnn("search", "digits_smoke", "--name", "none", "--trials", "2", home=home)
     assert "a front needs several objectives" in refused("best", "none", "--front", home=home)
+    assert "a front needs several objectives" in refused("retrain", "none", "--front", home=home)
 
 
 @pytest.mark.slow
