@@ -85,7 +85,7 @@ def _can_be_kept(config: SearchConfig) -> None:
         if limit.sign != good and limit.objective in config.goals.objectives:
             way = "larger" if good == ">=" else "smaller"
             raise ConfigError(
-                f"{limit.objective.short} is an objective, the better the {way} it is, but got the limit {limit} against "
+                f"{limit.objective.short} is an objective, the {way} the better, but got the limit {limit} against "
                 f"it: write {limit.objective.short}{good}NUMBER, or leave one of them out"
             )
     if not any(limit.objective.by_config for limit in config.goals.limits):

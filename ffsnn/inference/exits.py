@@ -37,12 +37,12 @@ class Exits(NamedTuple):
         return self.points[-1]
 
     def words(self) -> str:
-        """`margin >= 0.0213: 1.8 of 4 steps ...`"""
+        """`early exit at a margin of 0.0213: 1.80 of 4 steps, ...`"""
         one, full = self.chosen, self.full
         return (
             f"early exit at a margin of {one.threshold:.4g}: {one.steps:.2f} of {full.steps:.0f} steps, "
-            f"{one.operations:,.0f} of {full.operations:,.0f} synaptic operations a sample, accuracy "
-            f"{one.accuracy:.2%} of {full.accuracy:.2%} (validation images)"
+            f"{one.operations:,.0f} of {full.operations:,.0f} synaptic operations a sample (mean over all labels), "
+            f"accuracy {one.accuracy:.2%}, of all steps {full.accuracy:.2%} (validation images)"
         )
 
 

@@ -54,7 +54,7 @@ def _retrained(results: Results) -> list[Section]:
         Figures((_on_test(front),)),
         Table(head, tuple(rows)),
         note(f"Every point with {len(result.seeds)} seeds that the search had not used, {result.epochs} epochs each: "
-             f"mean and 95 % interval (Student's t) on {result.test.images:,} test images, opened once."),
+             f"mean ± 95 % interval (Student's t) on {result.test.images:,} test images, opened once."),
         *map(Text, retrained.words(front)),
     ]  # fmt: skip
     if any(point.exit for point in front.points):
@@ -82,19 +82,14 @@ def _on_test(front: FrontResult) -> go.Figure:
             figure.add_scatter(
                 x=[x.mean for _, _, x in there], y=[y.mean for _, y, _ in there], name=name, mode="markers",
                 marker={"color": color, "size": 9},
-                error_x={"array": [_half(x) for _, _, x in there], "thickness": 1},
-                error_y={"array": [_half(y) for _, y, _ in there], "thickness": 1},
+                error_x={"array": [x.half for _, _, x in there], "thickness": 1},
+                error_y={"array": [y.half for _, y, _ in there], "thickness": 1},
                 customdata=[f"trial {trial}<br>{y.show(quality)}<br>{x.show(cost)}" for trial, y, x in there],
                 hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(xaxis_title=cost.title, yaxis_title=quality.title.replace("validation", "test"))
     figure.update_layout(showlegend=True, hovermode="closest")
     return figures.scaled(figures.themed(figure, 440), quality)
-
-
-def _half(value: retrained.PointValue) -> float:
-    """Half of an interval's width."""
-    return 0.0 if value.high is None or value.mean is None else value.high - value.mean
 
 
 def _early_exit(front: FrontResult) -> go.Figure:

@@ -46,11 +46,15 @@ class Spread(Config):
         return cls(values=tuple(values), mean=mean, low=low, high=high)
 
     def show(self, objective: Objective) -> str:
-        """`97.32% (97.01% to 97.64%)`"""
-        if self.low is None or self.high is None:
+        """`97.32% ± 0.32%`, half of the interval's width behind the mean."""
+        if self.half == 0:
             return objective.show(self.mean)
-        low, high = max(self.low, 0.0), min(self.high, 1.0) if objective.is_share else self.high
-        return f"{objective.show(self.mean)} ({objective.show(low)} to {objective.show(high)})"
+        return f"{objective.show(self.mean)} ± {objective.show(float(f'{self.half:.2g}'))}"
+
+    @property
+    def half(self) -> float:
+        """Half of the interval's width; 0 where there is none."""
+        return 0.0 if self.high is None or self.mean is None else self.high - self.mean
 
 
 class PointValue(Spread):
@@ -210,7 +214,7 @@ def cells(front: FrontResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 def table(search: str, front: FrontResult, seeds: int) -> Table:
     """The points on the test images, a row each."""
     head, rows = cells(front)
-    drawn = Table(title=f"{search}: the front on the test images, mean and {CONFIDENCE:.0%} interval of {seeds} seeds")
+    drawn = Table(title=f"{search}: the front on the test images, mean ± {CONFIDENCE:.0%} interval of {seeds} seeds")
     for name in head:
         drawn.add_column(name, justify="right")
     for row in rows:

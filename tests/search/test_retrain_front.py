@@ -42,9 +42,10 @@ def test_only_points_that_keep_the_limits_are_named_where_there_are_some() -> No
     assert front.keeping(found, {0: (0.9, 1100.0), 1: (0.95, 1200.0)}, GOALS) == [1, 0]
 
 
-def test_intervals_of_shares_stay_shares() -> None:
+def test_a_value_is_shown_with_half_of_its_interval() -> None:
     spread = front.Spread.of([0.99, 0.95, None])
-    assert spread.show(GOALS.objectives[0]).endswith("to 100.00%)")
+    assert spread.show(GOALS.objectives[0]) == "97.00% ± 25.00%"
+    assert front.Spread.of([4.0, 4.0]).show(GOALS.objectives[1]) == "4"
     assert front.Spread.of([0.5]).show(GOALS.objectives[0]) == "50.00%"
     assert front.Spread.of([None]).mean is None
 
