@@ -1,6 +1,7 @@
 """Networks handed over: written, read back, and the same; what a format cannot hold is refused by its field."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
 from ffsnn.training.run_folder import Run, load
 from ffsnn.validation import ConfigError
-from tests.search.conftest import refused
+from tests.search.conftest import ffsnn, refused
 
 RUN = RunConfig.parse({
     "data": {"dataset": "digits"},
@@ -195,3 +196,22 @@ def test_a_graph_of_others_says_what_its_nodes_do(tmp_path: Path) -> None:
     (tmp_path / "none.nir").write_text("no graph")
     with pytest.raises(ConfigError, match="is no NIR graph"):
         nir_graph.read(tmp_path / "none.nir", {})
+
+
+def test_the_commands(folder: Path, tmp_path: Path, split) -> None:
+    out = ffsnn("export", str(folder), str(tmp_path / "int4"), "--bits", "4", home=tmp_path)
+    assert out.returncode == 0, out.stderr
+    assert "4-bit weights" in out.stdout
+    assert "in floating point (144 images)" in out.stdout
+    np.save(tmp_path / "x.npy", split.validation.x[:20].view(-1, 8, 8).numpy())
+    early = ffsnn("predict", str(folder), str(tmp_path / "x.npy"), "--exit", "--tolerance", "0.05", home=tmp_path)
+    assert early.returncode == 0, early.stderr
+    assert "early exit at a margin of" in early.stderr
+    assert {int(line.split("\t")[3]) for line in early.stdout.splitlines()} <= {1, 2, 3, 4}
+    if not find_spec("nir"):
+        said = ffsnn("import", str(tmp_path / "out.nir"), str(tmp_path / "run"), home=tmp_path)
+        assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+        return
+    assert ffsnn("export", str(folder), str(tmp_path / "out.nir"), "--to", "nir", home=tmp_path).returncode == 0
+    back = ffsnn("import", str(tmp_path / "out.nir"), str(tmp_path / "run"), home=tmp_path)
+    assert "digits, 32-24 neurons, T=4" in back.stdout
