@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ffsnn.validation import ConfigError
 from search.cli.options import (
     FAULTS,
     SPENT,
@@ -164,7 +165,7 @@ def best(
 
 def retrain(
     name: Annotated[str, typer.Argument(help="of the search")],
-    top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    top: Annotated[int | None, typer.Option(help="configurations, the best ones (default: 5)")] = None,
     front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
     epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
@@ -188,6 +189,8 @@ def retrain(
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     at_least_one(top=top, seeds=seeds, epochs=epochs)
+    if front and top is not None:
+        raise ConfigError(f"--front takes all of its points, but got --top {top}: leave one of them out")
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
 
@@ -202,7 +205,7 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    outcome = retrain(mlruns, name, Request(None if front else top, seeds, epochs, changes, force), console)
+    outcome = retrain(mlruns, name, Request(None if front else top or 5, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)

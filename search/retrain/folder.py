@@ -49,6 +49,10 @@ class Plan(Config):
         turn, rank = divmod(number, len(self.trials))
         return self.trials[rank], self.seeds[turn]
 
+    def of_trial(self, trial: int) -> RunConfig:
+        """The configuration of one of the search's trials."""
+        return self.configs[self.trials.index(trial)]
+
     def config(self, number: int) -> RunConfig:
         turn, rank = divmod(number, len(self.trials))
         return self.configs[rank].replaced({"seed": self.seeds[turn]})

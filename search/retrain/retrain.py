@@ -6,7 +6,9 @@ handed out differs: a list that is known from the start, with nothing to stop a 
 
 import os
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +149,8 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))
-    images = data.load_test(config.base.data, config.data_dir, device, config.base.network.T)
+    test = _test_images(config, device)
+    images = test(plan.of_trial(winner.trial).network.T)
     accuracies = [
         None if network is None else network.accuracy(images.x, images.y)
         for network in _networks(folder, winner, device)
@@ -157,8 +160,15 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
         lead=verdict.lead(ranking, goal), best_seed=verdict.best_seed(winner, plan.seeds, goal),
         objective=goal.name,
         test=verdict.tested(accuracies, len(images), opened_before),
-        front=_front_tested(folder, config, ranking, named, means, images, device) if plan.front else None,
+        front=_front_tested(folder, config, ranking, named, means, test, device) if plan.front else None,
     )  # fmt: skip
+
+
+def _test_images(config: SearchConfig, device: torch.device) -> Callable[[int], Images]:
+    """The test images for a T: only recordings depend on it."""
+    base = config.base.data
+    load = cache(partial(data.load_test, base, config.data_dir, device))
+    return lambda T: load(T if base.facts.temporal else 1)
 
 
 def _networks(folder: RetrainFolder, of: RankedConfig, device: torch.device) -> list[Network | None]:
@@ -182,25 +192,27 @@ def _means(folder: RetrainFolder, config: SearchConfig) -> dict[int, tuple[float
 
 def _front_tested(
     folder: RetrainFolder, config: SearchConfig, ranking: list[RankedConfig], named: list[int],
-    means: dict[int, tuple[float, ...]], test: Images, device: torch.device,
+    means: dict[int, tuple[float, ...]], test: Callable[[int], Images], device: torch.device,
 ) -> FrontResult:  # fmt: skip
     """Every point of the front on the test images, and which are named."""
     plan, goals, asked = folder.plan, config.goals, front.roles(config.goals)
     ended = {it.name: dict(zip(plan.trials, folder.values(it), strict=True)) for it in goals.measured}
     at = [it.name for it in goals.measured].index(asked.cost.name)
 
-    def validation(seed: int) -> Images:
-        base = config.base
-        return data.load(base.data, seed, config.data_dir, device, base.network.T).validation
+    def validation(T: int, seed: int) -> Images:
+        base = config.base.data
+        return data.load(base, seed, config.data_dir, device, T if base.facts.temporal else 1).validation
 
-    points = [
-        front.tested_point(
-            it.trial, verdict.best_seed(it, plan.seeds, asked.quality), plan.seeds, _networks(folder, it, device), test,
-            validation, {name: values[it.trial] for name, values in ended.items()}, goals,
-        )
-        for it in ranking if it.mean is not None
-    ]  # fmt: skip
-    cheapest = front.cheapest(named, ranking, {trial: own[at] for trial, own in means.items()}, asked)
+    points = []
+    for it in ranking:
+        if it.mean is not None:
+            T, best = plan.of_trial(it.trial).network.T, verdict.best_seed(it, plan.seeds, asked.quality)
+            own = {name: values[it.trial] for name, values in ended.items()}
+            networks = _networks(folder, it, device)
+            points.append(front.tested_point(
+                it.trial, best, plan.seeds, networks, test(T), partial(validation, T), own, goals
+            ))  # fmt: skip
+    cheapest = front.cheapest(named, ranking, {trial: mean[at] for trial, mean in means.items()}, asked)
     return FrontResult(
         quality=asked.quality.name, cost=asked.cost.name, champion=named[0], cheapest=cheapest, points=tuple(points)
     )

@@ -43,6 +43,7 @@ SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\npara
         (["search", "digits_smoke", "--limit", "T<=1"], ["no configuration of the space", "T=2 is the nearest"]),
         (["search", "digits_smoke", "--limit", "nope<=1"], ["limit", "synaptic_operations_per_sample", "'nope'"]),
         (["retrain", "nope", "--front"], ["no search 'nope'"]),
+        (["retrain", "nope", "--front", "--top", "3"], ["--front takes all", "--top 3", "leave one"]),
         (["predict", "nope", "x.png", "--tolerance", "0.01"], ["--tolerance", "add --exit"]),
         (["export", "nope", "out", "--bits", "8"], ["no search 'nope'"]),
         (["train", "--dataset", "cifar"], ["data.dataset", "'mnist'", "cifar"]),
