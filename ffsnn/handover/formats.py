@@ -7,7 +7,7 @@ from pathlib import Path
 from ffsnn.config import RunConfig
 from ffsnn.datasets.dataset import Images
 from ffsnn.network import Network
-from ffsnn.parts.registry import EXPORTS
+from ffsnn.parts.registry import Registry
 from ffsnn.validation import ConfigError
 
 Write = Callable[[Network, Images, Path, int], list[str]]  # network, validation images, where, bits -> what was done
@@ -20,6 +20,9 @@ class Format:
     write: Write
     refusal: Callable[[RunConfig], str | None]  # the field of a configuration that it cannot hold, and why; None: none
     bits: tuple[int, ...] = ()  # of a weight, the usual number first; none: it takes floating point as it is
+
+
+EXPORTS: Registry[Format] = Registry("format", "ffsnn.handover.integers", "ffsnn.handover.nir_graph")
 
 
 def portable(config: RunConfig) -> RunConfig:

@@ -21,7 +21,6 @@ from pydantic_core import core_schema
 
 if TYPE_CHECKING:
     from ffsnn.datasets.dataset import Dataset
-    from ffsnn.handover.formats import Format
     from ffsnn.layer import LayerKind
     from ffsnn.parts.encoders import Encoder
     from ffsnn.parts.goodness import Goodness
@@ -163,7 +162,6 @@ def _importing() -> str:
 
 DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin", others="ffsnn.datasets.own")
 ENCODERS: Registry["Encoder"] = Registry("encoder", "ffsnn.parts.encoders")
-EXPORTS: Registry["Format"] = Registry("format", "ffsnn.handover.integers", "ffsnn.handover.nir_graph")
 GOODNESS: Registry["Goodness"] = Registry("goodness", "ffsnn.parts.goodness")
 LAYERS: Registry["LayerKind"] = Registry("layer", "ffsnn.dense")
 LOSSES: Registry["Loss"] = Registry("loss", "ffsnn.parts.losses")
