@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
 from ffsnn.kernels.backends import compiled
-from ffsnn.layer import Input, Layer, LayerOutput, register
-from ffsnn.neuron import LIF, lif
+from ffsnn.layer import Input, LayerOutput, SteppedLayer, register
+from ffsnn.neuron import LIF, lif, lif_step
 from ffsnn.parts.losses import goodness_loss, readout_loss
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
@@ -34,7 +34,7 @@ class InputCurrent(NamedTuple):
     scale: torch.Tensor  # (1 or T, B)
 
 
-class DenseLayer(Layer):
+class DenseLayer(SteppedLayer):
     """LIF neurons with weights (F, H), without bias; the first `labels` inputs are the label's.
 
     Weights start uniform in +-1/sqrt(F), as `nn.Linear`'s; with inputs of root mean square 1 the current then has a
@@ -89,7 +89,7 @@ class DenseLayer(Layer):
         if self.compiled:
             answer = self._on_gpu(seen, y, copies, *wanted)
         else:
-            fired, counts = self._plain(self._input_current(seen, y, copies))
+            fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies))
             rate = counts / self.network.T
             answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.detach().mean())
         if not loss or y is None:
@@ -123,7 +123,7 @@ class DenseLayer(Layer):
             loss_of = loss_gradients.ByAutograd(self._loss_of_counts, copies)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
-            weight, arriving, self._scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
+            weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
         goodness = self._goodness(total, squares, counts)
@@ -154,24 +154,27 @@ class DenseLayer(Layer):
         begin = labels if tile == 1 else 0  # rows that do not begin at a tile are slower than inputs that are 0
         current = numbers[..., begin:] @ padded[begin:].to(self.dtype)
         if not labels:
-            return InputCurrent(current, None, None, self._scale(squared_norm))
+            return InputCurrent(current, None, None, self.input_scale(squared_norm))
         if y is None:
             neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
             label, label_index = padded[:labels].mean(0, keepdim=True), neutral
             squared_norm = squared_norm + amplitude**2 / labels
         else:
             label, label_index, squared_norm = padded[:labels], y.flatten(), squared_norm + amplitude**2
-        return InputCurrent(current, amplitude * label, label_index, self._scale(squared_norm).repeat(1, copies))
+        return InputCurrent(current, amplitude * label, label_index, self.input_scale(squared_norm).repeat(1, copies))
 
-    def _plain(self, input_current: InputCurrent) -> tuple[torch.Tensor, torch.Tensor]:
-        """The plain path, by SpikingJelly's LIF: for float64, where nothing is compiled, and as a reference."""
-        current, label, label_index, scale = input_current
+    def current(self, seen: Input, y: torch.Tensor | None, copies: int) -> torch.Tensor:
+        """Current (1 or T, B, H) of the plain path: for float64, where nothing is compiled, and as a reference."""
+        current, label, label_index, scale = self._input_current(seen, y, copies)
         current = current.to(self._state)
         if label is not None and label_index is not None:
             current = current.repeat(1, len(label_index) // current.shape[1], 1) + label[label_index]
-        return lif(self.neuron, self.network.T, current * scale[:, :, None])
+        return current * scale[:, :, None]
 
-    def _scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
+    def fire(self, current: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return lif_step(self.neuron, current, v)
+
+    def input_scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
         """Factor that brings inputs with these sums of squares to a root mean square of 1."""
         if not self.normalize:
             return torch.ones_like(squared_norm)

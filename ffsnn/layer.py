@@ -89,6 +89,18 @@ class Layer(nn.Module, ABC):
         return sum(rest, first)
 
 
+class SteppedLayer(Layer):
+    """A layer that can be shown an input step by step, its membrane potentials carried by whoever shows it."""
+
+    @abstractmethod
+    def current(self, seen: Input, y: torch.Tensor | None, copies: int) -> torch.Tensor:
+        """Current into the neurons, (1 or T, B, H); 1: the same at every time step. Arguments as of `forward`."""
+
+    @abstractmethod
+    def fire(self, current: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes (B, H) of one step with a current (B, H) from membrane potentials (B, H), and those after it."""
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """A kind of layer: the function for its shapes, and the one that builds a layer."""

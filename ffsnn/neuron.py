@@ -61,3 +61,14 @@ def lif(neuron: LIF, T: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
         neuron.surrogate_function, neuron.detach_reset,
     )  # fmt: skip
     return spikes.detach().to(torch.uint8), spikes.sum(0)
+
+
+def lif_step(neuron: LIF, x: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step of `lif`: spikes (B, F) in the input's type and membrane potentials after it, of an input (B, F) and
+    the potentials before it; by SpikingJelly's single-step function."""
+    v_reset = None if neuron.reset == "soft" else 0.0
+    spikes, after = functional.lif_step(
+        x, v, neuron.tau, neuron.decay_input, neuron.v_threshold, v_reset, neuron.surrogate_function,
+        neuron.detach_reset,
+    )  # fmt: skip
+    return spikes, after

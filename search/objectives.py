@@ -13,10 +13,13 @@ from search.registries import OBJECTIVES
 
 if TYPE_CHECKING:
     from ffsnn.config import RunConfig
+    from ffsnn.datasets.dataset import Images
     from ffsnn.inspection.energy import Energy
+    from ffsnn.network import Network
     from ffsnn.training.trainer import EpochMetrics
 
 Value = Callable[["EpochMetrics", Callable[[], "RunConfig"]], float]  # an epoch, the trial's configuration if asked
+Measure = Callable[["Network", "Images"], float]  # a trained network, images on its device
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Objective:
     is_share: bool = False  # shown as a percentage
     alias: str = ""  # a short name, which a person may write too
     by_config: bool = False  # it follows from the configuration alone, before any training
+    measure: Measure | None = None  # it can be measured of a trained network on other images, such as the test images
+    each_epoch: bool = False  # it is measured so on validation images after every epoch, for training does not tell it
 
     @property
     def short(self) -> str:
@@ -69,8 +74,25 @@ DEFAULT = "val_accuracy"
 UNTOLD = 1e12  # a cost that is not known
 
 
+def _accuracy_on(network: "Network", images: "Images") -> float:
+    return network.accuracy(images.x, images.y)
+
+
+def _energy_on(network: "Network", images: "Images") -> "Energy":
+    from ffsnn.inspection.energy import measure
+
+    return measure(network, images)
+
+
+def _latency_on(network: "Network", images: "Images") -> float:
+    from ffsnn.inference.latency import milliseconds
+
+    return milliseconds(network, images.x)
+
+
 @register(
-    DEFAULT, title="validation accuracy", direction="maximize", worst=0.0, is_share=True, alias="accuracy"
+    DEFAULT, title="validation accuracy", direction="maximize", worst=0.0, is_share=True, alias="accuracy",
+    measure=_accuracy_on,
 )  # fmt: skip
 def val_accuracy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Share of the validation images that are predicted rightly."""
@@ -85,7 +107,7 @@ def _energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> "Energy
 
 @register(
     "nanojoules_per_sample", title="energy estimate of a sample (nJ)", direction="minimize", worst=UNTOLD,
-    alias="energy",
+    alias="energy", measure=lambda network, images: _energy_on(network, images).nanojoules,
 )  # fmt: skip
 def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Estimated energy of a sample (`ffsnn.inspection.energy`); of no use alone: a silent network takes least."""
@@ -95,7 +117,7 @@ def energy(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
 
 @register(
     "synaptic_operations_per_sample", title="synaptic operations of a sample", direction="minimize", worst=UNTOLD,
-    alias="synops",
+    alias="synops", measure=lambda network, images: sum(_energy_on(network, images).synaptic_operations),
 )  # fmt: skip
 def synaptic_operations(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Additions that spikes cause (`ffsnn.inspection.energy`); multiply-adds of intensities are in the energy alone."""
@@ -103,7 +125,10 @@ def synaptic_operations(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]
     return UNTOLD if found is None else sum(found.synaptic_operations)
 
 
-@register("spikes_per_sample", title="spikes of a sample", direction="minimize", worst=UNTOLD, alias="spikes")
+@register(
+    "spikes_per_sample", title="spikes of a sample", direction="minimize", worst=UNTOLD, alias="spikes",
+    measure=lambda network, images: sum(_energy_on(network, images).spikes),
+)  # fmt: skip
 def spikes(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Spikes that all layers fire for a sample, all time steps together."""
     from ffsnn.shapes import layer_shapes
@@ -130,6 +155,15 @@ def weights(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
 def seconds(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Seconds of the epoch's training and validation, as measured: another run has others."""
     return epoch.seconds
+
+
+@register(
+    "milliseconds_per_prediction", title="prediction latency (ms)", direction="minimize", worst=UNTOLD,
+    alias="latency", measure=_latency_on, each_epoch=True,
+)  # fmt: skip
+def latency(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
+    """Milliseconds from an image to its label on the trial's device (`ffsnn.inference.latency`), as measured."""
+    return epoch.measured.get("milliseconds_per_prediction", UNTOLD)
 
 
 def named(text: str) -> str:

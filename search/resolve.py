@@ -102,11 +102,20 @@ def _requested(
 
 
 def _can_be_kept(config: SearchConfig) -> None:
-    """Make sure that some configuration keeps the limits that follow from it alone.
+    """Make sure that no limit works against an objective, and that some configuration keeps those that follow from it
+    alone.
 
     Raises:
-        ConfigError: none of many that were tried does; the nearest is said.
+        ConfigError: one does; or none of many that were tried keeps them: the nearest is said.
     """
+    for limit in config.goals.limits:
+        good = {"maximize": ">=", "minimize": "<="}[limit.objective.direction]
+        if limit.sign != good and limit.objective in config.goals.objectives:
+            way = "larger" if good == ">=" else "smaller"
+            raise ConfigError(
+                f"{limit.objective.short} is an objective, the {way} the better, but got the limit {limit} against "
+                f"it: write {limit.objective.short}{good}NUMBER, or leave one of them out"
+            )
     if not any(limit.objective.by_config for limit in config.goals.limits):
         return
     tried = [*config.extremes(), *(config.space.apply(it, config.base) for it in config.space.draws(TRIED))]

@@ -3,6 +3,7 @@
 Both take a run's folder (its best epoch) or one of its weight files, beside which `config.json` must stand.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +11,14 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 import torch
 
+from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
 from ffsnn.datasets.images import Shape, in_folder, of_array, read
+from ffsnn.inference import exits, stepping
+from ffsnn.inference.exit_rule import TOLERANCE
 from ffsnn.inspection import ground, pictures
 from ffsnn.network import Network
 from ffsnn.training.run_folder import RunFolder, load
@@ -29,6 +33,7 @@ class Prediction(NamedTuple):
     name: str  # the file's, with the image's number in brackets where the file holds several
     label: str  # its class's name, or number
     margin: float  # the best label's score less the second best's, in the units of the configured prediction
+    steps: int | None = None  # time steps that it was shown for, with early exit
 
 
 def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]:
@@ -43,7 +48,8 @@ def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]
 
 
 def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = None) -> list[Path]:
-    """Draw a run's pictures from its validation images, into `out` (None: `pictures/` beside its weights).
+    """Draw a run's pictures from its validation images, into `out` (None: `pictures/` beside its weights); that of
+    early exit, where its network can be read before its last step.
 
     Raises:
         ConfigError: no such run, or a damaged one; its data set cannot be had; `out` cannot be written.
@@ -51,18 +57,39 @@ def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = Non
     network, images = trained(path, data_dir)
     folder = Path(out) if out is not None else _folder(path) / PICTURES
     try:
-        return pictures.save_all(network, images, folder)
+        drawn = pictures.save_all(network, images, folder)
+        if exits.refusal(network) is None:
+            from ffsnn.inspection.exit_curve import exit_curve
+
+            content = io.BytesIO()
+            exit_curve(exits.choose(network, images)).savefig(content, format="png", dpi=pictures.DPI)
+            drawn.append(folder / "exit.png")
+            atomic.write(drawn[-1], content.getvalue())
+        return drawn
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror or error}; choose another with --out") from error
 
 
+def chosen_exit(path: str | Path, tolerance: float = TOLERANCE, data_dir: Folder = None) -> exits.Exits:
+    """Early exit of a run's network: its curve over its validation images, and what is chosen on it.
+
+    Raises:
+        ConfigError: as `trained`; or the network cannot be read before its last step.
+    """
+    network, images = trained(path, data_dir)
+    return exits.choose(network, images, tolerance)
+
+
 def predict(
     checkpoint: str | Path, images: Iterable[str | Path | npt.NDArray[Any]], invert: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None, threshold: float | None = None,
 ) -> Iterator[Prediction]:  # fmt: skip
     """Labels for the images in files (IDX, PNG, JPEG, .npy), folders and arrays; all are read before the first answer.
 
     A file's answers do not depend on which others are asked for with it.
+
+    A file's answers do not depend on which others are asked for with it. With a `threshold`, an image is shown no
+    longer than until its margin is no less.
 
     Args:
         checkpoint: a run's folder, or one of its weight files.
@@ -80,7 +107,7 @@ def predict(
         raise ConfigError(f"{checkpoint} was trained on recordings over time, which files of images are not")
     files = [(name, 255 - x if invert else x) for name, x in _read(images, facts.shape, say)]
     _warn_of_inverted([x for _, x in files], config, invert, say)
-    return (answer for name, x in files for answer in _answers(network, name, x))
+    return (answer for name, x in files for answer in _answers(network, name, x, threshold))
 
 
 def _read(
@@ -114,13 +141,19 @@ def _warn_of_inverted(files: list[torch.Tensor], config: RunConfig, invert: bool
         )
 
 
-def _answers(network: Network, name: str, x: torch.Tensor) -> Iterator[Prediction]:
-    number, labels = 0, network.config.data.facts.labels
+def _answers(network: Network, name: str, x: torch.Tensor, threshold: float | None) -> Iterator[Prediction]:
+    number, names = 0, network.config.data.facts.labels
     for batch, part in enumerate(x.split(network.prediction_batch)):  # as `Network.predict` does
-        scores = network.scores(part, batch)
-        best, second = scores.topk(2, 1).values.T
-        for label, margin in zip(scores.argmax(1).tolist(), (best - second).tolist(), strict=True):
-            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", labels[label], margin)
+        shown: list[int | None] = [None] * len(part)
+        if threshold is None:
+            scores = network.scores(part, batch)
+            (best, second), labels = scores.topk(2, 1).values.T, scores.argmax(1)
+            margins = best - second
+        else:
+            labels, margins, steps = stepping.decide(network, part, threshold, batch)
+            shown = steps.tolist()
+        for label, margin, step in zip(labels.tolist(), margins.tolist(), shown, strict=True):
+            yield Prediction(name if len(x) == 1 else f"{name}[{number}]", names[label], margin, step)
             number += 1
 
 

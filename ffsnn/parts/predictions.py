@@ -28,6 +28,7 @@ class Prediction:
     passes: int | None = None  # samples that are shown for an image; None: one a class
     hidden: int = 0  # layers with goodness that there must be
     one_a_class: bool = False  # it reads the output layer, which must have a neuron a class
+    goodness_from: int | None = None  # it sums the goodness of the layers from this one on; None: it reads otherwise
     neutral: bool = False  # it shows the neutral label, which is in place, to a network with a trained output layer
 
     def samples(self, classes: int) -> int:
@@ -47,13 +48,13 @@ def _by_goodness(network: "Network", x: torch.Tensor, noise: Noise, first: int) 
     return good.view(network.classes, len(x)).T
 
 
-@register("goodness", hidden=1)
+@register("goodness", hidden=1, goodness_from=0)
 def goodness(network: "Network", x: torch.Tensor, noise: Noise) -> torch.Tensor:
     """The layers' summed goodness under each label (Hinton 2022, section 3.3)."""
     return _by_goodness(network, x, noise, first=0)
 
 
-@register("goodness_after_first", hidden=2)
+@register("goodness_after_first", hidden=2, goodness_from=1)
 def goodness_after_first(network: "Network", x: torch.Tensor, noise: Noise) -> torch.Tensor:
     """Summed goodness without the first layer's."""
     return _by_goodness(network, x, noise, first=1)

@@ -17,9 +17,11 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +31,7 @@ from safetensors.torch import save as save_tensors
 from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
+from ffsnn.datasets.dataset import Images
 from ffsnn.fields import named_parts
 from ffsnn.network import Network
 from ffsnn.parts import own
@@ -38,6 +41,7 @@ from ffsnn.validation import ConfigError
 
 CHECKPOINT_INTERVAL_S = 10.0
 Weights = dict[str, torch.Tensor]
+Measure = Callable[[Network, Images], float]  # of a network on images
 
 CONFIG, HISTORY, RUN_FILE = "config.json", "history.jsonl", "run.json"
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
@@ -237,6 +241,7 @@ class Run(Iterator[EpochMetrics]):
         checkpoint_interval_s: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
         checkpoint_epochs: epochs that have a checkpoint in any case, besides the last one.
         veto: end a run whose network is dead after a tenth of its first epoch.
+        measures: what is measured of the network on the validation images after every epoch, by name.
 
     Raises:
         ConfigError: the folder holds another run, or cannot be written.
@@ -252,7 +257,9 @@ class Run(Iterator[EpochMetrics]):
         checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
         checkpoint_epochs: Collection[int] = (),
         veto: bool = False,
+        measures: Mapping[str, Measure] = MappingProxyType({}),
     ) -> None:
+        self.measures = measures
         self.folder = RunFolder(path)
         self.folder.create(config)
         self.trainer = Trainer(config, split, veto=veto)
@@ -265,6 +272,9 @@ class Run(Iterator[EpochMetrics]):
 
     def __next__(self) -> EpochMetrics:
         metrics = next(self.epochs)
+        if self.measures:
+            network, images = self.trainer.network, self.trainer.validation
+            metrics = replace(metrics, measured={name: of(network, images) for name, of in self.measures.items()})
         self.history.append(metrics)
         if best_of(self.history) is metrics:
             self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}

@@ -13,7 +13,7 @@ Legend: B images of a batch, N training images, F pixels.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +67,12 @@ class EpochMetrics:
     images_per_second: float  # training alone
     seconds: float  # training and validation
     input_spikes: float = 0.0  # that the image of a sample sends; 0: a constant current
+    measured: dict[str, float] = field(default_factory=dict)  # of the network on validation images, where asked for
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        """All of it; nothing is said of what was not measured, as in records of earlier versions."""
+        tree = asdict(self)
+        return tree if self.measured else {name: value for name, value in tree.items() if name != "measured"}
 
     @classmethod
     def parse(cls, tree: dict[str, Any]) -> "EpochMetrics":
@@ -81,7 +84,7 @@ class EpochMetrics:
         """
         if not isinstance(tree, dict):
             raise TypeError(f"an epoch's record is a mapping, but got {tree!r}")
-        known = {field.name for field in fields(cls)}
+        known = {it.name for it in fields(cls)}
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in tree.items()}
         epoch = cls(**{name: value for name, value in values.items() if name in known})
         if unknown := values.keys() - known:

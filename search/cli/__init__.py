@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 import ffsnn
 from ffsnn.validation import ConfigError
 from search import environment, hints
-from search.cli import catalogue, data, networks, searches, simulate, suggestions, upkeep
+from search.cli import catalogue, data, handover, networks, searches, simulate, suggestions, upkeep
 from search.cli.completion import TrainCommand
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
@@ -48,6 +48,7 @@ for command in (
     networks.compare, searches.ui, searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
     upkeep.rename, upkeep.delete, upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets,
     simulate.simulate, networks.reproduce,
+    handover.export, handover.import_,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(data.app, name="data")

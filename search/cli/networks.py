@@ -64,7 +64,8 @@ def show(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Draw a trained network: spike raster, samples, goodness, confusion matrix (PNG); and what it costs in energy."""
+    """Draw a trained network: spike raster, samples, goodness, confusion matrix, early exit (PNG); and its cost."""
+    from ffsnn.inference import exits
     from ffsnn.inspection import energy
     from ffsnn.inspection.show import show, trained
     from search.resolve import use_parts
@@ -77,6 +78,7 @@ def show(
         print(picture)
     network, images = trained(path, data_dir)
     print(energy.measure(network, images).table())
+    print(exits.refusal(network) or exits.choose(network, images).words())
 
 
 def predict(
@@ -90,21 +92,38 @@ def predict(
     ],
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, IDX or .npy files, or folders of them")],
     invert: Annotated[bool, typer.Option("--invert", help="black becomes white, and white black")] = False,
+    early: Annotated[
+        bool, typer.Option("--exit", help="stop an image at the step at which its margin is large enough")
+    ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(help="of --exit: share of validation accuracy that it may cost (default: 0.001)")
+    ] = None,
+    data_dir: DataDir = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Print each image's label, and its margin: the best label's score less the second best's."""
-    from ffsnn.inspection.show import predict
+    """Print each image's label, and its margin: the best label's score less the second best's; and with --exit the
+    time steps that it was shown for."""
+    from ffsnn.inference.exit_rule import TOLERANCE
+    from ffsnn.inspection.show import chosen_exit, predict
     from search.resolve import use_parts
     from search.retrain.named import network
     from search.settings import find_home
 
+    if tolerance is not None and not early:
+        raise ConfigError(f"--tolerance is of early exit, but got --tolerance {tolerance:g} alone: add --exit")
     use_parts(use)
     with network(lambda: find_home(home), run, tracking_uri, trust, _remark) as path:
-        for answer in predict(path, images, invert, _remark):
-            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}")
+        threshold = None
+        if early:
+            found = chosen_exit(path, TOLERANCE if tolerance is None else tolerance, data_dir)
+            threshold = found.chosen.threshold
+            _remark(found.words())
+        for answer in predict(path, images, invert, _remark, threshold):
+            steps = "" if answer.steps is None else f"\t{answer.steps}"
+            print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}{steps}")
 
 
 def compare(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.cli.options import (
     FAULTS,
@@ -189,7 +190,7 @@ def best(
 
 def retrain(
     name: Name,
-    top: Annotated[int, typer.Option(help="configurations, the best ones")] = 5,
+    top: Annotated[int | None, typer.Option(help="configurations, the best ones (default: 5)")] = None,
     front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
     epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
@@ -208,13 +209,15 @@ def retrain(
 ) -> None:
     """Train the best configurations with several seeds, rank them, test the winner once, and register it.
 
+    With --front every point of the front is trained and tested, and its champion and its cheapest are registered.
+
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     at_least_one(top=top, seeds=seeds, epochs=epochs)
+    if front and top is not None:
+        raise ConfigError(f"--front takes all of its points, but got --top {top}: leave one of them out")
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
-    from search.store.folder import SearchFolder
-    from search.tracking import best
 
     with held_back():  # as in `search`
         from search.retrain.retrain import Request, retrain
@@ -227,9 +230,7 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    if front:
-        top = len(best.front(SearchFolder.open(mlruns, name)))
-    outcome = retrain(mlruns, name, Request(top, seeds, epochs, changes, force), console)
+    outcome = retrain(mlruns, name, Request(None if front else top or 5, seeds, epochs, changes, force), console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)

@@ -73,7 +73,10 @@ class TrialTrainable(Trainable):
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
         T = config.network.T if config.data.facts.temporal else 1  # other images do not depend on it
         split = _split(config.data, config.seed, config.data_dir, resolve_device(device), T)
-        run = Run(config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto)
+        measures = {it.name: it.measure for it in self.objectives if it.each_epoch and it.measure}
+        run = Run(
+            config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto, measures=measures
+        )  # fmt: skip
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
         return run

@@ -5,9 +5,13 @@ import plotly.graph_objects as go
 from ffsnn.fields import short
 from search.hints import command
 from search.pareto.front import Box
+from search.registries import OBJECTIVES
 from search.report import figures
-from search.report.document import Code, Figures, Section, Table, Text
+from search.report.document import Block, Code, Figures, Section, Table, Text
 from search.report.sections import note
+from search.retrain import front as retrained
+from search.retrain.folder import results as retrainings
+from search.retrain.front import FrontResult
 from search.store.results import Results, TrialResult
 
 
@@ -36,7 +40,73 @@ def sections(results: Results) -> list[Section]:
         Figures((_course(results, box),)),
         note(f"Hypervolume {share:.3f}: the share that the front dominates of the box {box}. The last corner is the "
              f"reference point: of a cost its limit, else the largest that a trial had."),
-    ])]  # fmt: skip
+    ]), *_retrained(results)]  # fmt: skip
+
+
+def _retrained(results: Results) -> list[Section]:
+    """The front's newest retraining: its points on the test images; nothing where there is none."""
+    result = next((it for it in retrainings(results.folder) if it.front is not None), None)
+    if result is None or result.front is None:
+        return []
+    front = result.front
+    head, rows = retrained.cells(front)
+    blocks: list[Block] = [
+        Figures((_on_test(front),)),
+        Table(head, tuple(rows)),
+        note(f"Every point with {len(result.seeds)} seeds that the search had not used, {result.epochs} epochs each: "
+             f"mean ± 95 % interval (Student's t) on {result.test.images:,} test images, opened once."),
+        *map(Text, retrained.words(front)),
+    ]  # fmt: skip
+    if any(point.exit for point in front.points):
+        blocks += [
+            Figures((_early_exit(front),)),
+            note("Early exit: an image is stopped at the step at which its best label is far enough ahead. A line a "
+                 "point, over all thresholds, on the validation images of its best seed; in the table the threshold "
+                 "that was chosen there, on the test images, as a mean over seeds."),
+        ]  # fmt: skip
+    return [Section("The front, retrained", blocks)]
+
+
+def _on_test(front: FrontResult) -> go.Figure:
+    """Quality over cost of each point, with intervals."""
+    quality, cost = OBJECTIVES[front.quality], OBJECTIVES[front.cost]
+    figure = go.Figure()
+    for name, trials, color in (
+        ("the front", {it.trial for it in front.points} - {front.champion, front.cheapest}, figures.BLUE),
+        ("cheapest", {front.cheapest} - {front.champion}, figures.AMBER),
+        ("champion" if front.champion != front.cheapest else "champion and cheapest", {front.champion}, "#333333"),
+    ):
+        points = [(it.trial, it.of(quality.name), it.of(cost.name)) for it in front.points if it.trial in trials]
+        there = [(trial, y, x) for trial, y, x in points if y and x and y.mean is not None and x.mean is not None]
+        if there:
+            figure.add_scatter(
+                x=[x.mean for _, _, x in there], y=[y.mean for _, y, _ in there], name=name, mode="markers",
+                marker={"color": color, "size": 9},
+                error_x={"array": [x.half for _, _, x in there], "thickness": 1},
+                error_y={"array": [y.half for _, y, _ in there], "thickness": 1},
+                customdata=[f"trial {trial}<br>{y.show(quality)}<br>{x.show(cost)}" for trial, y, x in there],
+                hovertemplate="%{customdata}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(xaxis_title=cost.title, yaxis_title=quality.title.replace("validation", "test"))
+    figure.update_layout(showlegend=True, hovermode="closest")
+    return figures.scaled(figures.themed(figure, 440), quality)
+
+
+def _early_exit(front: FrontResult) -> go.Figure:
+    """Accuracy over synaptic operations of each point, a threshold a mark."""
+    figure = go.Figure()
+    for point in front.points:
+        if point.exit is not None:
+            steps, operations, accuracies = zip(*point.exit.curve, strict=True)
+            figure.add_scatter(
+                x=operations, y=accuracies, name=f"trial {point.trial}", mode="lines+markers", marker={"size": 4},
+                customdata=[f"trial {point.trial}: {step:.2f} steps" for step in steps],
+                hovertemplate="%{customdata}, %{x:.4g} operations: %{y:.2%}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(xaxis_title="synaptic operations of a sample", yaxis_title="validation accuracy")
+    figure.update_yaxes(tickformat=".1%")
+    figure.update_layout(showlegend=True, hovermode="closest")
+    return figures.themed(figure, 440)
 
 
 def _picture(results: Results) -> go.Figure:

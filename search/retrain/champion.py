@@ -23,8 +23,8 @@ from ffsnn.fields import named_parts
 from ffsnn.parts import own
 from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.training.trainer import SINGLE_PRECISION
-from ffsnn.validation import ConfigError
-from search import names, settings
+from ffsnn.validation import Config, ConfigError
+from search import names, objectives, settings
 from search.cluster.servers import tracking_store
 from search.hints import command
 from search.registries import OBJECTIVES
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
     from search.retrain.runs import RetrainExporter
-    from search.retrain.verdict import RetrainResult
+    from search.retrain.verdict import RankedConfig, RetrainResult
 
 NETWORK = "network"  # the folder within the model's artifacts that `ffsnn show` and `ffsnn predict` can take
 METRICS = "metrics.json"
@@ -60,6 +60,8 @@ def ensure_owned(home: Path, name: str, uri: str | None) -> None:
 def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) -> str:
     """Make the winner's best network a version, once; and the champion, if it is no worse or `force`d. What was done.
 
+    Of a front the cheapest is made one, too, and gets its alias with the champion.
+
     Raises:
         ConfigError: the model of that name is another project's.
     """
@@ -72,7 +74,7 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
             {names.TAG_KIND: names.CHAMPION},
             f"The best network of the search {name}, retrained with several seeds.",
         )
-    mine = _of_retraining(client, name, folder.name) or _new_version(exporter, result)
+    mine = _version(exporter, result, result.winner, result.best_seed)
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
@@ -84,7 +86,17 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
             )
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
     trusted = ("--trust",) if folder.search.own_parts else ()
-    return f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri, trusted)}"
+    told = f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri, trusted)}"
+    if result.front is None:
+        return told
+    point = result.front.point(result.front.cheapest)
+    ranked = next(it for it in result.ranking if it.trial == point.trial)
+    other = _version(exporter, result, ranked, point.best_seed)
+    client.set_registered_model_alias(name, names.CHEAPEST, other.version)
+    return (
+        f"{told}\ncheapest: models:/{name}/{other.version} (seed {point.best_seed} of trial {point.trial}): the same "
+        f"with @{names.CHEAPEST}"
+    )
 
 
 def uses(name: str, store: str, server: str | None, trusted: tuple[str, ...] = ()) -> str:
@@ -175,27 +187,52 @@ def _ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     return found[0]
 
 
-def _of_retraining(client: "MlflowClient", name: str, stem: str) -> "ModelVersion | None":
-    versions = client.search_model_versions(f"name = '{name}'")
-    return next((it for it in versions if it.tags.get(names.TAG_RETRAIN) == stem), None)
+def _version(
+    exporter: "RetrainExporter", result: "RetrainResult", ranked: "RankedConfig", seed: int
+) -> "ModelVersion":  # fmt: skip
+    """The version of a configuration's best network, which is made once."""
+    versions = exporter.client.search_model_versions(f"name = '{exporter.folder.search.name}'")
+    mine = {names.TAG_RETRAIN: exporter.folder.name, names.TAG_RETRAIN_TRIAL: str(ranked.trial)}
+    there = next((it for it in versions if mine.items() <= it.tags.items()), None)
+    return there or _new_version(exporter, result, ranked, seed)
 
 
-def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "ModelVersion":
+def _tested(result: "RetrainResult", trial: int) -> "Config":
+    """The test accuracy of the winner, or all that was tested of a point of the front."""
+    return result.test if result.front is None else result.front.point(trial)
+
+
+def _test_accuracy(result: "RetrainResult", trial: int) -> float | None:
+    """Mean test accuracy over seeds; None: of a point whose accuracy was no objective."""
+    if trial == result.winner.trial:
+        return result.test.mean
+    value = None if result.front is None else result.front.point(trial).of(objectives.DEFAULT)
+    return None if value is None else value.mean
+
+
+def _new_version(
+    exporter: "RetrainExporter", result: "RetrainResult", ranked: "RankedConfig", seed: int
+) -> "ModelVersion":  # fmt: skip
     """Log the network on its own run, and register it."""
     import mlflow
 
-    folder, winner = exporter.folder, result.winner
-    number = folder.number(winner.trial, result.best_seed)
+    folder = exporter.folder
+    number = folder.number(ranked.trial, seed)
     tags = {
-        names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: winner.trial, names.TAG_RETRAIN_SEED: result.best_seed,
-        names.TAG_CONFIG_ID: winner.config_id, names.TAG_VALIDATION: winner.mean, names.TAG_TEST: result.test.mean,
+        names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: ranked.trial, names.TAG_RETRAIN_SEED: seed,
+        names.TAG_CONFIG_ID: ranked.config_id, names.TAG_VALIDATION: ranked.mean,
+        names.TAG_TEST: _test_accuracy(result, ranked.trial),
     }  # fmt: skip
     with (
         tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch,
         redirect_stderr(io.StringIO()),  # MLflow's advice on types, which does not suit, and what we say ourselves
         _default_store(exporter.client.tracking_uri),
     ):
-        network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, result)
+        metrics = {
+            "validation": ranked.model_dump(mode="json"), "test": _tested(result, ranked.trial).model_dump(mode="json"),
+            "seeds": result.seeds, "seed": seed,
+        }  # fmt: skip
+        network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, metrics)
         with mlflow.start_run(run_id=exporter.runs[number]):
             logged = mlflow.pyfunc.log_model(
                 name=names.MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
@@ -204,10 +241,12 @@ def _new_version(exporter: "RetrainExporter", result: "RetrainResult") -> "Model
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
             )  # fmt: skip
             mlflow.log_artifacts(str(network), NETWORK)
-        return mlflow.register_model(logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items()})
+        return mlflow.register_model(
+            logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items() if v is not None}
+        )
 
 
-def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, Any]:
+def _gathered(run: Path, folder: Path, metrics: dict[str, Any]) -> tuple[Path, Any]:
     """A folder with all that stands beside the weights; and two images (2, F) to try the model with."""
     from ffsnn.inspection import pictures
     from ffsnn.inspection.show import trained
@@ -218,10 +257,6 @@ def _gathered(run: Path, folder: Path, result: "RetrainResult") -> tuple[Path, A
     network, images = trained(run)
     own.keep(own.files_of(named_parts(network.config)), folder)
     pictures.save_all(network, images, folder)
-    metrics = {
-        "validation": result.winner.model_dump(mode="json"), "test": result.test.model_dump(mode="json"),
-        "seeds": result.seeds, "seed": result.best_seed,
-    }  # fmt: skip
     (folder / METRICS).write_text(json.dumps(metrics, indent=2))
     return folder, images.x[:2].double().numpy()
 

@@ -20,9 +20,11 @@ from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.validation import Config, ConfigError, parse
 from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
+from search.objectives import Objective
 from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder, TrialsFolder
 from search.store.trial_folder import TrialFolder
+from search.tracking import best
 
 FORMAT = 1  # of plan.json and retrain.json
 
@@ -35,6 +37,9 @@ class Plan(Config):
     trials: tuple[int, ...] = Field(description="of the search, the best first")
     configs: tuple[RunConfig, ...] = Field(description="theirs, as they are trained but for the seed")
     seeds: tuple[int, ...]
+    front: bool = Field(
+        False, description="they are a front, all of which is tested", exclude_if=lambda front: not front
+    )
 
     def __len__(self) -> int:
         return len(self.trials) * len(self.seeds)
@@ -43,6 +48,10 @@ class Plan(Config):
         """The search's trial and the seed that training `number` is of."""
         turn, rank = divmod(number, len(self.trials))
         return self.trials[rank], self.seeds[turn]
+
+    def of_trial(self, trial: int) -> RunConfig:
+        """The configuration of one of the search's trials."""
+        return self.configs[self.trials.index(trial)]
 
     def config(self, number: int) -> RunConfig:
         turn, rank = divmod(number, len(self.trials))
@@ -54,19 +63,26 @@ class Plan(Config):
 
     def _stem(self, ids: Sequence[str]) -> str:
         digest = hashlib.sha256(json.dumps([ids, self.seeds]).encode()).hexdigest()[:8]
-        return f"top{len(self.trials)}-seeds{len(self.seeds)}-{digest}"
+        return f"{'front' if self.front else 'top'}{len(self.trials)}-seeds{len(self.seeds)}-{digest}"
 
 
-def planned(search: SearchFolder, top: int, seeds: int, epochs: int, device: str, data_dir: str | None) -> Plan:
-    """The best configurations of a search, each once, with seeds that it has not used.
+def planned(
+    search: SearchFolder, top: int | None, seeds: int, epochs: int, device: str, data_dir: str | None
+) -> Plan:  # fmt: skip
+    """The best configurations of a search, or its front (`top` is None), each once, with seeds that it has not used.
 
     The search chose by its own seed, which favours whoever was lucky with it; so it starts at the one after.
 
     Raises:
-        ConfigError: no trial of the search has a result, or a configuration does not allow so few epochs.
+        ConfigError: no trial of the search has a result, or a configuration does not allow so few epochs; a front is
+            asked of a search with one objective, or no trial keeps the limits.
     """
     config, chosen = search.config, dict[str, tuple[int, RunConfig]]()
-    for _, trial in search.ranked():
+    if top is None:
+        trials = [search.trial(it.trial) for it in best.front(search)]
+    else:
+        trials = [trial for _, trial in search.ranked()]
+    for trial in trials:
         asked = trial.config().replaced({"learning.epochs": epochs, "seed": 0, "device": device, "data_dir": data_dir})
         chosen.setdefault(asked.id, (trial.number, asked))
         if len(chosen) == top:
@@ -75,7 +91,7 @@ def planned(search: SearchFolder, top: int, seeds: int, epochs: int, device: str
         raise ConfigError(f"no trial of {search.name} has finished an epoch yet; {search.how_to_go_on()}")
     numbers, configs = zip(*chosen.values(), strict=True)
     own = [(config.seed + 1 + turn) % 2**31 for turn in range(seeds)]
-    return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own))
+    return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own), front=top is None)
 
 
 def newest_result(search: SearchFolder) -> RetrainResult | None:
@@ -84,13 +100,21 @@ def newest_result(search: SearchFolder) -> RetrainResult | None:
     Raises:
         ConfigError: it is damaged, or newer than this version.
     """
-    files = list((search.path / RETRAIN).glob(f"*/{RESULT_FILE}"))
-    if not files:
-        return None
-    try:
-        return parse(RetrainResult, json.loads(max(files, key=lambda file: file.stat().st_mtime).read_text()))
-    except ValueError as error:
-        raise ConfigError(f"a result of {search.path / RETRAIN} cannot be read ({error})") from error
+    return next(results(search), None)
+
+
+def results(search: SearchFolder) -> Iterator[RetrainResult]:
+    """The results of a search's retrainings that came to their end, the newest first.
+
+    Raises:
+        ConfigError: one is damaged, or newer than this version.
+    """
+    files = (search.path / RETRAIN).glob(f"*/{RESULT_FILE}")
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        try:
+            yield parse(RetrainResult, json.loads(file.read_text()))
+        except ValueError as error:
+            raise ConfigError(f"a result of {search.path / RETRAIN} cannot be read ({error})") from error
 
 
 class RetrainFolder(TrialsFolder):
@@ -122,15 +146,14 @@ class RetrainFolder(TrialsFolder):
         number, seed = self.plan.of(trial.number)
         return f"configuration of trial {number}, seed {seed}"
 
-    def values(self) -> list[list[float | None]]:
-        """The objective at the end, of each configuration with each seed; None: that training has failed."""
-        goal = self.search.config.goal
+    def values(self, objective: Objective) -> list[list[float | None]]:
+        """An objective at the end, of each configuration with each seed; None: that training has failed."""
         found: list[list[float | None]] = [[] for _ in self.plan.trials]
         for number in range(len(self.plan)):
             trial = self.trial(number)
             end = trial.end()
             whole = end is not None and end.state == "complete"
-            found[number % len(self.plan.trials)].append(trial.values(goal)[-1] if whole else None)
+            found[number % len(self.plan.trials)].append(trial.values(objective)[-1] if whole else None)
         return found
 
     def result(self) -> RetrainResult | None:

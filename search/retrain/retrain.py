@@ -5,14 +5,20 @@ handed out differs: a list that is known from the start, with nothing to stop a 
 """
 
 import os
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from ffsnn.datasets import data
+from ffsnn.datasets.dataset import Images
 from ffsnn.hardware.device import resolve_device
+from ffsnn.network import Network
 from ffsnn.parts import own
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import bytes_on_disk
@@ -23,10 +29,11 @@ from search.display.live_table import watching
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
 from search.launch import Outcome, redacting, run
-from search.retrain import champion, verdict
+from search.retrain import champion, front, verdict
 from search.retrain.folder import RetrainFolder, planned
+from search.retrain.front import FrontResult
 from search.retrain.runs import RetrainExporter
-from search.retrain.verdict import RetrainResult
+from search.retrain.verdict import RankedConfig, RetrainResult
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study.reconcile import repair_trial
@@ -54,7 +61,7 @@ class PlanSearcher(FolderSearcher):
 class Request:
     """Part of a search that is to be trained again."""
 
-    top: int  # configurations, the best ones
+    top: int | None  # configurations, the best ones; None: the front
     seeds: int  # of each configuration
     epochs: int | None = None  # of each training; None: as many as the search's trials at full length
     changes: dict[str, Any] = field(default_factory=dict)  # to the search's own settings (concurrency, device, ...)
@@ -82,7 +89,7 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
     config = config.model_copy(update={
         "trials": len(plan), "epochs": plan.configs[0].learning.epochs, "scheduler": "none", "time_budget": None,
     })  # fmt: skip
-    if len(plan.trials) < asked.top:
+    if asked.top is not None and len(plan.trials) < asked.top:
         console.print(
             f"the search has {len(plan.trials)} different configurations with a result, fewer than {asked.top}"
         )
@@ -100,6 +107,8 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
         result = folder.result()
         assert result is not None
         console.print(verdict.table(result))
+        if result.front is not None:
+            console.print(front.table(result.search, result.front, len(result.seeds)))
         for line in verdict.words(result):
             console.print(line)
         console.print(f"written: {folder.path}")
@@ -140,24 +149,83 @@ def _train(home: Path, folder: RetrainFolder, config: SearchConfig, console: Con
 
 
 def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
-    """The ranking, and the test set opened for the first of it: here, and nowhere else."""
-    plan = folder.plan
-    ranking = verdict.ranked(plan.trials, [it.id for it in plan.configs], folder.values(), config.goal)
+    """The ranking, and the test set opened for the first of it, or for the whole front: here, and nowhere else."""
+    plan, goal = folder.plan, front.roles(config.goals).quality if folder.plan.front else config.goal
+    ranking = verdict.ranked(plan.trials, [it.id for it in plan.configs], folder.values(goal), goal)
+    means = _means(folder, config)
+    if plan.front:
+        named = front.keeping(ranking, means, config.goals)
+        ranking.sort(key=lambda it: it.trial not in named)
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))
-    images = data.load_test(config.base.data, config.data_dir, device, config.base.network.T)
+    test = _test_images(config, device)
+    images = test(plan.of_trial(winner.trial).network.T)
     accuracies = [
-        None if value is None else run_folder.load(folder.trial(folder.number(winner.trial, seed)).path).to(device)
-        .accuracy(images.x, images.y)
-        for value, seed in zip(winner.values, plan.seeds, strict=True)
+        None if network is None else network.accuracy(images.x, images.y)
+        for network in _networks(folder, winner, device)
     ]  # fmt: skip
     return RetrainResult(
         search=plan.search, epochs=config.epochs, seeds=plan.seeds, ranking=tuple(ranking),
-        lead=verdict.lead(ranking, config.goal), best_seed=verdict.best_seed(winner, plan.seeds, config.goal),
-        objective=config.goal.name,
+        lead=verdict.lead(ranking, goal), best_seed=verdict.best_seed(winner, plan.seeds, goal),
+        objective=goal.name,
         test=verdict.tested(accuracies, len(images), opened_before),
+        front=_front_tested(folder, config, ranking, named, means, test, device) if plan.front else None,
     )  # fmt: skip
+
+
+def _test_images(config: SearchConfig, device: torch.device) -> Callable[[int], Images]:
+    """The test images for a T: only recordings depend on it."""
+    base = config.base.data
+    load = cache(partial(data.load_test, base, config.data_dir, device))
+    return lambda T: load(T if base.facts.temporal else 1)
+
+
+def _networks(folder: RetrainFolder, of: RankedConfig, device: torch.device) -> list[Network | None]:
+    """The trained networks of a configuration, one a seed; None: its training failed."""
+    paths = [folder.trial(folder.number(of.trial, seed)).path for seed in folder.plan.seeds]
+    return [
+        None if value is None else run_folder.load(path).to(device)
+        for value, path in zip(of.values, paths, strict=True)
+    ]
+
+
+def _means(folder: RetrainFolder, config: SearchConfig) -> dict[int, tuple[float, ...]]:
+    """Means over seeds of all that is measured, as the trainings ended, of each trial that has a result."""
+    columns = zip(*(folder.values(it) for it in config.goals.measured), strict=True)
+    there = {
+        trial: [[value for value in values if value is not None] for values in own]
+        for trial, own in zip(folder.plan.trials, columns, strict=True)
+    }
+    return {trial: tuple(map(statistics.mean, own)) for trial, own in there.items() if all(own)}
+
+
+def _front_tested(
+    folder: RetrainFolder, config: SearchConfig, ranking: list[RankedConfig], named: list[int],
+    means: dict[int, tuple[float, ...]], test: Callable[[int], Images], device: torch.device,
+) -> FrontResult:  # fmt: skip
+    """Every point of the front on the test images, and which are named."""
+    plan, goals, asked = folder.plan, config.goals, front.roles(config.goals)
+    ended = {it.name: dict(zip(plan.trials, folder.values(it), strict=True)) for it in goals.measured}
+    at = [it.name for it in goals.measured].index(asked.cost.name)
+
+    def validation(T: int, seed: int) -> Images:
+        base = config.base.data
+        return data.load(base, seed, config.data_dir, device, T if base.facts.temporal else 1).validation
+
+    points = []
+    for it in ranking:
+        if it.mean is not None:
+            T, best = plan.of_trial(it.trial).network.T, verdict.best_seed(it, plan.seeds, asked.quality)
+            own = {name: values[it.trial] for name, values in ended.items()}
+            networks = _networks(folder, it, device)
+            points.append(front.tested_point(
+                it.trial, best, plan.seeds, networks, test(T), partial(validation, T), own, goals
+            ))  # fmt: skip
+    cheapest = front.cheapest(named, ranking, {trial: mean[at] for trial, mean in means.items()}, asked)
+    return FrontResult(
+        quality=asked.quality.name, cost=asked.cost.name, champion=named[0], cheapest=cheapest, points=tuple(points)
+    )
 
 
 def _published(

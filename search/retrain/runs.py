@@ -1,9 +1,11 @@
 """A retraining in MLflow: a run each training, under the search's own run, beside its trials but none of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search import names
+from search.registries import OBJECTIVES
 from search.retrain.folder import RetrainFolder
 from search.retrain.verdict import RetrainResult
 from search.store.trial_folder import TrialFolder
@@ -24,11 +26,19 @@ class RetrainExporter(Exporter):
         super().__init__(home, folder, folder.search, uri)
 
     def log_test(self, result: RetrainResult) -> None:
-        """Each test accuracy, on the run of the network that it is of."""
-        for seed, accuracy in zip(result.seeds, result.test.accuracies, strict=True):
-            run = self.runs[self.folder.number(result.winner.trial, seed)]
-            if accuracy is not None and names.TEST not in self.client.get_run(run).data.metrics:
-                self.client.log_metric(run, names.TEST, accuracy)
+        """Each test accuracy, on the run of the network that it is of; of a front all that was tested."""
+        told: dict[tuple[int, str], Sequence[float | None]] = {
+            (result.winner.trial, names.TEST): result.test.accuracies
+        }
+        for point in result.front.points if result.front else ():
+            for it in point.values:
+                if it.on_test:
+                    told[point.trial, names.TEST_PREFIX + OBJECTIVES[it.objective].short] = it.values
+        for (trial, metric), values in told.items():
+            for seed, value in zip(result.seeds, values, strict=True):
+                run = self.runs[self.folder.number(trial, seed)]
+                if value is not None and metric not in self.client.get_run(run).data.metrics:
+                    self.client.log_metric(run, metric, value)
 
     def best(self) -> int | None:
         """None's weights are kept here: those of the winner are in the model registry."""

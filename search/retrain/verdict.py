@@ -12,6 +12,8 @@ from ffsnn.validation import Config, ConfigError
 from search import objectives
 from search.objectives import Objective
 from search.registries import OBJECTIVES
+from search.retrain.front import FrontResult
+from search.retrain.front import words as front_words
 from search.retrain.noise import CONFIDENCE, LEVEL, interval, paired
 
 
@@ -61,6 +63,7 @@ class RetrainResult(Config):
     lead: Lead | None = Field(description="None: there is no other configuration to compare with")
     best_seed: int = Field(description="of the winner, by the objective")
     test: Tested
+    front: FrontResult | None = Field(None, description="of --front", exclude_if=lambda front: front is None)
 
     @property
     def winner(self) -> RankedConfig:
@@ -159,4 +162,4 @@ def words(result: RetrainResult) -> list[str]:
     )
     if test.opened_before:
         said.append(f"{test.opened_before} other retrainings of {result.search} had opened the test set before")
-    return said
+    return said if result.front is None else [*said, *front_words(result.front)]

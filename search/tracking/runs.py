@@ -68,7 +68,7 @@ def flat_metrics(epoch: EpochMetrics, measured: dict[str, float]) -> dict[str, f
     for name, value in epoch.json().items():
         if isinstance(value, tuple | list):
             values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
-        elif name != "epoch":
+        elif name not in ("epoch", "measured"):
             values[name] = value
     return {name: value for name, value in values.items() if math.isfinite(value)}
 

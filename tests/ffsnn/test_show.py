@@ -13,7 +13,7 @@ import torch
 import ffsnn
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
-from ffsnn.inspection.show import predict, show, trained
+from ffsnn.inspection.show import chosen_exit, predict, show, trained
 from ffsnn.training.run_folder import BEST, CONFIG, LAST, Run
 from ffsnn.validation import ConfigError
 
@@ -50,7 +50,7 @@ def test_load_rebuilds_the_network(folder: Path) -> None:
 def test_show_writes_into_the_run_or_elsewhere(folder: Path, tmp_path: Path) -> None:
     assert {path.parent for path in show(folder)} == {folder / "pictures"}
     elsewhere = show(folder / LAST, tmp_path / "here")
-    assert [path.exists() for path in elsewhere] == [True] * 4
+    assert [path.exists() for path in elsewhere] == [True] * 5
     assert elsewhere[0].parent == tmp_path / "here"
     _, images = trained(folder / BEST)
     assert torch.equal(images.x, data.load(RUN.data, RUN.seed).validation.x)
@@ -98,3 +98,14 @@ def test_a_folder_that_may_not_be_written(folder: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ConfigError, match=r"cannot write to .*: Permission denied"):
         show(folder, tmp_path / "out")
+
+
+def test_an_image_that_is_decided_is_shown_no_further(folder: Path, tmp_path: Path) -> None:
+    network, images = trained(folder)
+    np.save(tmp_path / "x.npy", images.x[:60].view(-1, 8, 8).numpy())
+    found = chosen_exit(folder, tolerance=0.1)
+    answers = list(predict(folder, [tmp_path / "x.npy"], found.chosen.threshold))
+    steps = [answer.steps for answer in answers]
+    assert min(steps) < network.T
+    assert all(answer.margin >= found.chosen.threshold or answer.steps == network.T for answer in answers)
+    assert [answer.steps for answer in predict(folder, [tmp_path / "x.npy"])] == [None] * 60

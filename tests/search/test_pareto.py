@@ -164,7 +164,7 @@ def test_one_objective_is_stored_as_ever() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"objective": "accuracy,latency"}, "objective: must be .*'time_steps'.* but got 'latency'"),
+        ({"objective": "accuracy,speed"}, "objective: must be .*'time_steps'.* but got 'speed'"),
         ({"objective": "accuracy,synops,val_accuracy"}, "objective: val_accuracy stands twice"),
         ({"objective": "accuracy:min"}, "val_accuracy is better the larger it is: write val_accuracy:max"),
         ({"objective": "accuracy,"}, "objective: must be .* but got ''"),

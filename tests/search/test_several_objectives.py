@@ -113,6 +113,19 @@ def test_a_limit_that_nobody_kept_names_the_nearest(home: Path) -> None:
     assert "no trial keeps synops<=1: the nearest is trial" in done.stdout
 
 
+def test_latency_is_measured_where_it_is_asked_for(home: Path) -> None:
+    asked = ("--objective", "accuracy,latency", "--limit", "latency<=5000", "--trials", "3", "--epochs", "2")
+    done = ffsnn("search", "digits_smoke", "--name", "timed", "--concurrency", "1", *asked, home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = Results(SearchFolder.open(home / "mlruns", "timed"))
+    assert all(0 < trial.last[1] < 5000 for trial in results.trials if trial.epochs)
+    measured = [epoch.measured for trial in SearchFolder.open(home / "mlruns", "timed").trials()
+                for epoch in trial.history()]  # fmt: skip
+    assert {name for it in measured for name in it} == {"milliseconds_per_prediction"}
+    plain = next((home / "mlruns" / "searches" / "whole" / "trials").glob("*/history.jsonl")).read_text()
+    assert "measured" not in plain
+
+
 def test_a_limit_that_no_configuration_keeps_is_refused(home: Path) -> None:
     said = refused("search", "digits_smoke", "--limit", "T<=1", home=home)
     assert "no configuration of the space keeps its limits: T<=1 must hold, but T=2 is the nearest" in said
@@ -122,6 +135,7 @@ def test_a_front_of_one_objective_is_refused(home: Path) -> None:
     if not SearchFolder.exists(home / "mlruns", "none"):
         ffsnn("search", "digits_smoke", "--name", "none", "--trials", "2", home=home)
     assert "a front needs several objectives" in refused("best", "none", "--front", home=home)
+    assert "a front needs several objectives" in refused("retrain", "none", "--front", home=home)
 
 
 @pytest.mark.slow

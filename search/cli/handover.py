@@ -1,0 +1,90 @@
+"""Commands that hand networks over: `ffsnn export | import`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ffsnn.validation import ConfigError
+from search.cli.options import DataDir, Home, SetFields, TrackingUri, Trust, Use, console
+from search.hints import command
+
+
+def export(
+    run: Annotated[
+        str, typer.Argument(help="folder of a run or trial, models:/NAME@cheapest, or a search: its best trial")
+    ],
+    out: Annotated[Path, typer.Argument(help="the file (nir) or the folder (integers), replaced if it is there")],
+    to: Annotated[str | None, typer.Option(metavar="FORMAT", help="nir, or integers (which --bits means)")] = None,
+    bits: Annotated[int | None, typer.Option(help="of an integer weight: 8 or 4")] = None,
+    data_dir: DataDir = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Write a trained network for other frameworks and chips, or with integer weights; with its measured accuracy."""
+    from ffsnn.handover.formats import export
+    from ffsnn.inspection.show import trained
+    from search.resolve import use_parts
+
+    if to is None and bits is None:
+        raise ConfigError("say the format: --to nir, or --bits 8 for integer weights")
+    use_parts(use)
+    with _found(run, home, tracking_uri, trust) as folder:
+        network, images = trained(folder, data_dir)
+        for line in export(network, images, out, to or "integers", bits):
+            console.print(line, soft_wrap=True)
+
+
+@contextmanager
+def _found(run: str, home: Path | None, tracking_uri: str | None, trust: bool) -> Iterator[Path]:
+    """The folder with configuration and weights.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from ffsnn.parts import own
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+
+    if run.startswith("models:/"):
+        from search.retrain.champion import downloaded
+
+        with downloaded(find_home(home), run, tracking_uri) as folder:
+            if trust:
+                own.trust(folder)
+            yield folder
+    elif Path(run).exists():
+        if trust:
+            own.trust(Path(run))
+        yield Path(run)
+    else:
+        search = SearchFolder.open(find_home(home), run)
+        if trust:
+            search.trust_parts()
+        ranked = search.ranked()
+        if not ranked:
+            raise ConfigError(f"no trial of {run} has finished an epoch yet; {search.how_to_go_on()}")
+        console.print(f"trial {ranked[0][1].number}, the best of {run}")
+        yield ranked[0][1].path
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="a NIR graph")],
+    out: Annotated[Path, typer.Argument(help="folder of the run that is made of it")],
+    set_fields: SetFields = None,
+    use: Use = None,
+) -> None:
+    """Make a run's folder of a NIR graph: of `ffsnn export` as it was, of another one with what --set says."""
+    from ffsnn.fields import assignments
+    from ffsnn.handover.nir_graph import read_into
+    from search.resolve import use_parts
+
+    use_parts(use)
+    config = read_into(file, out, assignments(set_fields or ()))
+    widths = "-".join(map(str, config.network.widths))
+    console.print(f"{out}: {config.data.dataset}, {widths} neurons, T={config.network.T}", soft_wrap=True)
+    console.print(f"next: {command('show', out)}", soft_wrap=True)
