@@ -86,8 +86,6 @@ def predict(
 ) -> Iterator[Prediction]:  # fmt: skip
     """Labels for the images in files (IDX, PNG, JPEG, .npy), folders and arrays; all are read before the first answer.
 
-    A file's answers do not depend on which others are asked for with it.
-
     A file's answers do not depend on which others are asked for with it. With a `threshold`, an image is shown no
     longer than until its margin is no less.
 
