@@ -32,7 +32,7 @@ from benchmarks.rivals import AsWritten, MultiStep, NotesLoop
 from benchmarks.settings import SETTINGS, Setting
 from ffsnn import atomic
 from ffsnn.config import RunConfig
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import bytes_per_image

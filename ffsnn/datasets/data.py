@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.dataset import Dataset, Device, Images, Recordings, stratified
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import Folder, cache_folder, reading_from

@@ -9,7 +9,7 @@ Of photographs, whose borders are of any kind, nothing is said.
 
 import torch
 
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder, reading_from
 from ffsnn.parts.registry import DATASETS

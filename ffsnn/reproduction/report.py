@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ffsnn import atomic
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder

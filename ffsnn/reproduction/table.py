@@ -19,7 +19,7 @@ import torch
 
 from ffsnn import atomic
 from ffsnn.config import RunConfig
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder

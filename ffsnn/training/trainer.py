@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ffsnn.config import AUGMENTATIONS, RunConfig
+from ffsnn.config import RunConfig
+from ffsnn.config.learning import AUGMENTATIONS
 from ffsnn.datasets.data import Split
 from ffsnn.hardware.memory import explain_out_of_memory
 from ffsnn.kernels.cuda_step import CapturedSteps, Random

@@ -101,7 +101,7 @@ def _data(question: Question) -> tuple[str, str]:
     """
     import yaml
 
-    from ffsnn.data_config import DataConfig
+    from ffsnn.config.data import DataConfig
     from ffsnn.datasets.data import load
     from ffsnn.datasets.own import bring
     from ffsnn.validation import ConfigError, parse

@@ -17,7 +17,7 @@ import ray
 import torch
 from ray.tune import Trainable
 
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import Split, load
 from ffsnn.datasets.own import bring
 from ffsnn.hardware.device import resolve_device

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ffsnn.config import RunConfig
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add_raw
 from ffsnn.datasets.sources.raw import Part, Raw

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ffsnn.config import RunConfig
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add
 from ffsnn.datasets.dataset import Images

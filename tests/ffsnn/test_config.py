@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from ffsnn import config as config_module
-from ffsnn.config import ADDED, RunConfig
+from ffsnn.config import RunConfig, identity
 from ffsnn.fields import aliases, fields
 from ffsnn.validation import ConfigError
 
@@ -107,7 +106,7 @@ def test_ids_of_other_than_defaults_are_the_same_everywhere_and_always() -> None
 def test_a_field_that_is_added_changes_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it stands at its default; without it, an older version gave the same."""
     before = RunConfig().replaced({"network.tau": 1.5}).id
-    monkeypatch.setitem(config_module._DEFAULTS, "network.later", 7)
+    monkeypatch.setitem(identity.DEFAULTS, "network.later", 7)
     method = RunConfig._method
 
     def with_one_more(self: RunConfig) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def test_a_field_that_is_added_changes_no_id(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_field_is_known_to_belong_to_the_method_or_not() -> None:
-    assert {*METHOD, *NOT_METHOD, *ADDED} == {*fields(), "network.options"}
+    assert {*METHOD, *NOT_METHOD, *identity.ADDED} == {*fields(), "network.options"}
 
 
 @pytest.mark.parametrize("path", NOT_METHOD)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import fetch
 from ffsnn.datasets.builtin import TEST_FILES, TRAIN_FILES, parse_idx
 from ffsnn.datasets.data import Split, load, load_test

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import fetch
 from ffsnn.datasets.builtin import TRAIN_FILES
 from ffsnn.datasets.data import load
@@ -90,7 +90,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 CHILD = """
 import sys
 from torchvision.datasets import FashionMNIST
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import load
 FashionMNIST.mirrors, FashionMNIST.resources = eval(sys.argv[2])
 print("ready", flush=True)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ffsnn.config import RunConfig
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import Split, load
 from ffsnn.randomness import generator
 from ffsnn.training.trainer import DeadLayerError, DivergedError, EpochMetrics, Trainer, dead_layer

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from ffsnn.config import identity
 from tests.search.conftest import ffsnn
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "old_search.tar.xz"
@@ -33,11 +34,11 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 def as_old(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without the fields that have come since, which must stand at their defaults."""
-    since: dict[str, dict[str, Any]] = {"network": {"layer": "dense", "options": {}}, "data": {"window_ms": None}}
-    found = dict(config)
-    for branch, added in since.items():
-        assert {name: config[branch].get(name, value) for name, value in added.items()} == added
-        found[branch] = {name: value for name, value in config[branch].items() if name not in added}
+    found = {branch: dict(it) if isinstance(it, dict) else it for branch, it in config.items()}
+    for path in identity.ADDED:
+        branch, name = path.split(".")
+        default = identity.DEFAULTS.get(path, {})  # the options of a kind of layers are none
+        assert found[branch].pop(name, default) == default
     return found
 
 

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 import search
-from ffsnn.data_config import DataConfig
+from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from search.config import SearchConfig
 from search.retrain.folder import planned

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ffsnn.data_config import TO_BE_ADDED
+from ffsnn.config.data import TO_BE_ADDED
 from ffsnn.validation import ConfigError, read_yaml
 from spaces.space import SPACES, Space
 from tests.datasets.made import add_all
