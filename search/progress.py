@@ -12,8 +12,8 @@ from search.config import SearchConfig
 from search.pareto import front
 from search.pareto.goals import Values
 from search.registries import SCHEDULERS
-from search.store.folder import TrialsFolder
 from search.store.trial_folder import End, TrialFolder
+from search.store.trials_folder import TrialsFolder
 
 if TYPE_CHECKING:
     from search.execution.session import TrialEvent

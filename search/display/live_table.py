@@ -18,8 +18,8 @@ from rich.text import Text
 
 from search.config import SearchConfig
 from search.progress import ProgressDisplay
-from search.store.folder import TrialsFolder
 from search.store.trial_folder import TrialFolder
+from search.store.trials_folder import TrialsFolder
 
 if TYPE_CHECKING:
     from search.execution.session import TrialEvent

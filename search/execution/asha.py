@@ -9,7 +9,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from search.cluster import ray_private
 from search.config import SearchConfig
 from search.names import EPOCH, NUMBER
-from search.store.folder import TrialsFolder
+from search.store.trials_folder import TrialsFolder
 
 
 class FolderASHA(AsyncHyperBandScheduler):

@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from search.config import SearchConfig
 from search.execution.rungs import FrontRung, Rung, Rungs
 from search.names import EPOCH, NUMBER
-from search.store.folder import TrialsFolder
+from search.store.trials_folder import TrialsFolder
 
 
 class PausingScheduler(FIFOScheduler, ABC):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
     from search.config import SearchConfig
-    from search.store.folder import TrialsFolder
+    from search.store.trials_folder import TrialsFolder
 
 
 class Scheduler(ABC):
@@ -121,7 +121,7 @@ def _broken(scheduler: Scheduler) -> str | None:
 
     from ffsnn.validation import parse
     from search.config import SearchConfig
-    from search.store.folder import TrialsFolder
+    from search.store.trials_folder import TrialsFolder
     from spaces.space import Space
 
     base = {"data": {"dataset": "digits"}, "learning": {"batch_size": 32}}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
 from search.stop import StopRequest
-from search.store.folder import TrialsFolder
 from search.store.trial_folder import End
+from search.store.trials_folder import TrialsFolder
 
 if TYPE_CHECKING:
     from search.cluster.resources import TrialResources

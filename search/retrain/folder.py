@@ -22,8 +22,9 @@ from ffsnn.validation import Config, ConfigError, parse
 from search.names import PLAN_FILE, RESULT_FILE, RETRAIN, TRIALS
 from search.objectives import Objective
 from search.retrain.verdict import RetrainResult
-from search.store.folder import SearchFolder, TrialsFolder
+from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
+from search.store.trials_folder import TrialsFolder
 from search.tracking import best
 
 FORMAT = 1  # of plan.json and retrain.json

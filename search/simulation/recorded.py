@@ -10,8 +10,8 @@ from ffsnn.config import RunConfig
 from ffsnn.training.trainer import EpochMetrics
 from search.objectives import Objective
 from search.simulation.surface import Surface
-from search.store.folder import TrialsFolder
 from search.store.trial_folder import End, Failure, Holder, TrialFolder
+from search.store.trials_folder import TrialsFolder
 from spaces.parameter import Sample
 
 

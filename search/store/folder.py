@@ -13,22 +13,13 @@ Everything else (study, Tune's rungs, MLflow) is brought up to date from the tri
 """
 
 import difflib
-import fcntl
-import json
-import os
-import re
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from ffsnn import atomic
 from ffsnn.parts import own
-from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError, parse
 from search import names
 from search.config import SearchConfig, problem_of_name
@@ -36,81 +27,14 @@ from search.hints import command
 from search.pareto import vectors
 from search.pareto.front import ranking
 from search.pareto.goals import Values
+from search.store.identity import FORMAT, IdentifiedFolder
 from search.store.trial_folder import TrialFolder
 
-FORMAT = 1  # of search.json; a newer one is not read
 BEFORE = {"veto": False, "cold": True}  # what searches did before there was a setting for it
 EXACT = ("torch", "spikingjelly")  # libraries of which another version may give a trial other bits
 
 
-class TrialsFolder:
-    """A folder of trials that one process at a time may run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = path.name
-        self.parts_folder = path  # which holds the copies of one's own parts
-
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """The right to run it, for one process at a time; one that dies loses it.
-
-        Raises:
-            ConfigError: another process has it.
-        """
-        with (self.path / names.LEASE_FILE).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise ConfigError(
-                    f"search {self.name!r} is being run by {file.read() or 'another process'}: wait for it, or stop it"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
-
-    def runner(self) -> str | None:
-        """Which process runs it now; None: none does."""
-        try:
-            with (self.path / names.LEASE_FILE).open() as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return file.read() or "another process"
-        except FileNotFoundError:
-            pass
-        return None
-
-    def run_since(self) -> float | None:
-        """When the process that runs it began, or the last one that did; seconds since 1970."""
-        try:
-            return (self.path / names.LEASE_FILE).stat().st_mtime
-        except FileNotFoundError:
-            return None
-
-    def spent(self) -> float:
-        """Seconds that it has run, over all its drivers."""
-        try:
-            return float(json.loads((self.path / names.SPENT_FILE).read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
-
-    def write_spent(self, seconds: float) -> None:
-        atomic.write(self.path / names.SPENT_FILE, json.dumps({"seconds": round(seconds, 1)}))
-
-    def trial(self, number: int) -> TrialFolder:
-        return TrialFolder(self.path / names.TRIALS / f"{number:04d}")
-
-    def trials(self) -> Iterator[TrialFolder]:
-        """Trials that were given a configuration, in the order of their numbers."""
-        for path in sorted((self.path / names.TRIALS).glob("*"), key=lambda path: path.name.zfill(12)):
-            if re.fullmatch(r"\d{4,}", path.name) and (path / CONFIG).is_file():
-                yield TrialFolder(path)
-
-
-class SearchFolder(TrialsFolder):
+class SearchFolder(IdentifiedFolder):
     """One search on disk."""
 
     def __init__(self, path: Path) -> None:
@@ -181,95 +105,6 @@ class SearchFolder(TrialsFolder):
             "folder": str(self.path.resolve()), "config": config.model_dump(mode="json"),
             "data": data_checksum, "versions": versions, "commit": _commit(),
         })  # fmt: skip
-
-    def _write(self, tree: dict[str, Any]) -> None:
-        atomic.write(self.path / names.SEARCH_FILE, json.dumps(tree, indent=2))
-
-    def settle(self) -> str | None:
-        """Write down that a person has renamed, moved or copied the folder; in words, if its name is another one now.
-
-        The folder's name is the search's. A copy is a search of its own, with an id of its own, from then on.
-        """
-        tree = self.read()
-        before = tree["config"]["name"]
-        copied = self.id is None
-        if before == self.name and not copied:
-            return None
-        former = self.former_names
-        self._write(tree | {
-            "id": self.id or uuid.uuid4().hex, "former_names": former, "folder": str(self.path.resolve()),
-            "config": tree["config"] | {"name": self.name},
-        })  # fmt: skip
-        if copied:
-            return f"this is a copy of the search {before!r}, and from now on one of its own"
-        return f"this search was {before!r} before its folder was renamed: it goes on as {self.name!r}"
-
-    def read(self) -> dict[str, Any]:
-        """search.json.
-
-        Raises:
-            ConfigError: it is damaged, or newer than this version.
-        """
-        try:
-            tree: dict[str, Any] = json.loads((self.path / names.SEARCH_FILE).read_text())
-            format_ = tree.get("format")
-        except (OSError, ValueError, AttributeError) as error:
-            raise ConfigError(
-                f"{self.path / names.SEARCH_FILE} cannot be read ({error}): choose another --name"
-            ) from error
-        if format_ != FORMAT:
-            raise ConfigError(f"{self.path} has format {format_}, but this version reads format {FORMAT}")
-        return tree
-
-    @property
-    def id(self) -> str | None:
-        """Identity that tells it from a search of the same name elsewhere; None: not given yet, or a copy."""
-        if not (self.path / names.SEARCH_FILE).exists():
-            return None
-        tree = self.read()
-        own: str | None = tree.get("id")
-        return None if self._is_a_copy(tree) else own
-
-    @property
-    def former_names(self) -> list[str]:
-        """Names that it had before its folder was renamed, the last one last; its runs in MLflow may bear them yet."""
-        if not (self.path / names.SEARCH_FILE).exists():
-            return []
-        tree = self.read()
-        if self._is_a_copy(tree):
-            return []
-        former = [*tree.get("former_names", []), tree["config"]["name"]]
-        return [name for name in dict.fromkeys(former) if name != self.name]
-
-    def was_called(self, name: str) -> bool:
-        """True if it had a name before its folder was renamed; a damaged one does not say."""
-        try:
-            return name in self.former_names
-        except ConfigError:
-            return False
-
-    @property
-    def is_settled(self) -> bool:
-        """False if a person has renamed or copied the folder since it was written last."""
-        return self.id is not None and self.read()["config"]["name"] == self.name
-
-    def _is_a_copy(self, tree: dict[str, Any]) -> bool:
-        """True if the folder that was written last is still there, as the same search's, and is another one.
-
-        In a home that was copied whole it is none, unless both would share a database or a server.
-        """
-        config, written = tree["config"], [self.path.parent / tree["config"]["name"]]
-        if config.get("storage") or config.get("tracking_uri"):
-            written.append(Path(tree.get("folder", self.path)))
-        return any(self._is_also_at(path, tree) for path in written)
-
-    def _is_also_at(self, path: Path, tree: dict[str, Any]) -> bool:
-        if not (path / names.SEARCH_FILE).is_file() or path.samefile(self.path):
-            return False
-        try:
-            return SearchFolder(path).read().get("id") == tree.get("id")
-        except ConfigError:
-            return False
 
     @property
     def config(self) -> SearchConfig:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search import names
-from search.store.folder import SearchFolder, TrialsFolder
+from search.store.folder import SearchFolder
+from search.store.trials_folder import TrialsFolder
 from search.upkeep.listing import size_of
 from search.upkeep.stopping import running
 

@@ -11,7 +11,8 @@ import psutil
 
 from ffsnn.validation import ConfigError
 from search import names
-from search.store.folder import SearchFolder, TrialsFolder
+from search.store.folder import SearchFolder
+from search.store.trials_folder import TrialsFolder
 
 LOOK_S = 0.2  # seconds between two looks
 
