@@ -1,20 +1,24 @@
 """Commands that hand networks over: `ffsnn export | import`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ffsnn.validation import ConfigError
+from search.cli import completion
 from search.cli.options import DataDir, Home, SetFields, TrackingUri, Trust, Use, console
 from search.hints import command
 
 
 def export(
     run: Annotated[
-        str, typer.Argument(help="folder of a run or trial, models:/NAME@cheapest, or a search: its best trial")
+        str,
+        typer.Argument(
+            help="a search (its champion, else its best trial), a run or its folder, or models:/NAME@cheapest",
+            autocompletion=completion.networks,
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="the file (nir) or the folder (integers), replaced if it is there")],
     to: Annotated[str | None, typer.Option(metavar="FORMAT", help="nir, or integers (which --bits means)")] = None,
@@ -29,47 +33,16 @@ def export(
     from ffsnn.handover.formats import export
     from ffsnn.inspection.show import trained
     from search.resolve import use_parts
+    from search.retrain.named import network
+    from search.settings import find_home
 
     if to is None and bits is None:
         raise ConfigError("say the format: --to nir, or --bits 8 for integer weights")
     use_parts(use)
-    with _found(run, home, tracking_uri, trust) as folder:
-        network, images = trained(folder, data_dir)
-        for line in export(network, images, out, to or "integers", bits):
+    with network(lambda: find_home(home), run, tracking_uri, trust, lambda line: print(line, file=sys.stderr)) as path:
+        of_run, images = trained(path, data_dir)
+        for line in export(of_run, images, out, to or "integers", bits):
             console.print(line, soft_wrap=True)
-
-
-@contextmanager
-def _found(run: str, home: Path | None, tracking_uri: str | None, trust: bool) -> Iterator[Path]:
-    """The folder with configuration and weights.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from ffsnn.parts import own
-    from search.settings import find_home
-    from search.store.folder import SearchFolder
-
-    if run.startswith("models:/"):
-        from search.retrain.champion import downloaded
-
-        with downloaded(find_home(home), run, tracking_uri) as folder:
-            if trust:
-                own.trust(folder)
-            yield folder
-    elif Path(run).exists():
-        if trust:
-            own.trust(Path(run))
-        yield Path(run)
-    else:
-        search = SearchFolder.open(find_home(home), run)
-        if trust:
-            search.trust_parts()
-        ranked = search.ranked()
-        if not ranked:
-            raise ConfigError(f"no trial of {run} has finished an epoch yet; {search.how_to_go_on()}")
-        console.print(f"trial {ranked[0][1].number}, the best of {run}")
-        yield ranked[0][1].path
 
 
 def import_(
