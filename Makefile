@@ -25,7 +25,7 @@ search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_s
 	@$(BIN)/ffsnn search $(ARGS)
 
 test: $(READY) ## run the tests, without the slow ones, in two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 slow: $(READY) ## run the slow tests only, in two processes
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup --timeout=900 $(ARGS) || { rc=$$?; \

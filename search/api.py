@@ -150,7 +150,8 @@ class Search:
         say = (lambda line: None) if quiet else print
         listed = list(images) if isinstance(images, list | tuple) else [images]
         with network(lambda: self._home, self.name, say=say) as path:
-            return pandas.DataFrame(list(predict(path, listed, invert, say)), columns=Prediction._fields)
+            answers = pandas.DataFrame(list(predict(path, listed, invert, say)), columns=Prediction._fields)
+            return answers.drop(columns="steps")  # of an early exit, which is not asked for
 
     @property
     def _home(self) -> Path:

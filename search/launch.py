@@ -88,12 +88,12 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     with folder.lease():
         if renamed := folder.settle():
             console.print(renamed)
+        own.keep((file for file in own.used() if file.sha256 in config.parts.values()), folder.path)
         if resume and config.trials > folder.config.trials:
             _reopen(folder, config, console)
         folder.write(config, checksum)
         if resume:
             _lengthen(folder, config, console)
-        own.keep((file for file in own.used() if file.sha256 in config.parts.values()), folder.path)
         from search.tracking.store import merged
         from search.tracking.tracker import Tracker
 

@@ -207,16 +207,16 @@ def _loaded(space: Any) -> tuple[Space, str]:
 
 
 def _going_on(home: Path, old: SearchConfig, new: SearchConfig) -> SearchConfig:
-    if new.epochs > old.epochs:
-        _can_be_longer(old, new)
-        old = old.model_copy(update={"epochs": new.epochs})
-    if changed := difference(old, new):
+    longer = old.model_copy(update={"epochs": max(old.epochs, new.epochs)})
+    if changed := difference(longer, new):
         raise ConfigError(f"search {old.name!r} goes on only as it was begun, but {changed}: choose another --name")
     there = sum(1 for _ in SearchFolder.open(home, old.name).trials())
     if new.trials < there:
         raise ConfigError(
             f"search {old.name!r} has {there} trials already, but got --trials {new.trials}: name {there}"
         )
+    if new.epochs > old.epochs:
+        _can_be_longer(old, new)
     return new
 
 

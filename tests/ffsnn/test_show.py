@@ -104,7 +104,7 @@ def test_an_image_that_is_decided_is_shown_no_further(folder: Path, tmp_path: Pa
     network, images = trained(folder)
     np.save(tmp_path / "x.npy", images.x[:60].view(-1, 8, 8).numpy())
     found = chosen_exit(folder, tolerance=0.1)
-    answers = list(predict(folder, [tmp_path / "x.npy"], found.chosen.threshold))
+    answers = list(predict(folder, [tmp_path / "x.npy"], threshold=found.chosen.threshold))
     steps = [answer.steps for answer in answers]
     assert min(steps) < network.T
     assert all(answer.margin >= found.chosen.threshold or answer.steps == network.T for answer in answers)

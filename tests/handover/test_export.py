@@ -131,7 +131,7 @@ def test_formats_and_bits_that_are_not_there(split, tmp_path: Path, home: Path) 
     with pytest.raises(ConfigError, match="holds no export with integer weights"):
         integers.load(tmp_path)
     assert "--to nir, or --bits 8" in refused("export", "mine", str(tmp_path / "out"), home=home)
-    assert "no search 'mine'" in refused("export", "mine", str(tmp_path / "out"), "--bits", "8", home=home)
+    assert "no run, search or file 'mine'" in refused("export", "mine", str(tmp_path / "out"), "--bits", "8", home=home)
 
 
 def test_without_nir_a_line_says_what_to_install(folder: Path, split, tmp_path: Path, monkeypatch) -> None:

@@ -37,7 +37,7 @@ def test_what_ships_keeps_its_contract(registry: Registry[Any], name: str) -> No
 
 def test_every_kind_of_part_of_ones_own_has_a_contract() -> None:
     kinds = {registry.kind for registry in Registry.every}
-    assert kinds - contract.CHECKS.keys() == {"data set", "kind of negatives", "prediction"}
+    assert kinds - contract.CHECKS.keys() == {"data set", "format", "kind of negatives", "prediction"}
 
 
 # --- layers ---

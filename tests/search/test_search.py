@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import re
 import signal
 import subprocess
 import time
@@ -104,8 +105,9 @@ def test_the_ui_answers_on_loopback_and_stops(searched):
         [FFSNN, "ui", "--port", "0"], env={**os.environ, "FFSNN_HOME": str(home)}, stdout=subprocess.PIPE, text=True
     )
     try:
-        address = server.stdout.readline().split("/#/")[0]
-        assert address.startswith("http://127.0.0.1:")
+        said = server.stdout.readline()
+        port = re.match(r"http://ffsnn\.localhost:(\d+)/#/", said)[1]
+        address = f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(
             f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=ffsnn"
         ) as answer:

@@ -93,7 +93,7 @@ def test_a_search_is_asked_for_with_it(home, monkeypatch):
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
     names = ("objective", "sampler", "scheduler", "seed", "warm_start", "cold", "trials", "epochs", "address",
-             "storage", "tracking_uri", "data_dir", "name", "resume", "use", "trust", "limit")  # fmt: skip
+             "storage", "tracking_uri", "data_dir", "name", "resume", "use", "trust", "limit", "like")  # fmt: skip
     options = dict.fromkeys(names) | {"home": home, "space": "digits_smoke", "set_fields": ["tau=2"]}
     _, config, goes_on = from_options(options)
     assert not goes_on
