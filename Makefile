@@ -24,11 +24,11 @@ help: ## this list
 search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_smoke" for one of seconds
 	@$(BIN)/ffsnn search $(ARGS)
 
-test: $(READY) ## run the tests, without the slow ones, in two processes
+test: $(READY) ## run the tests, without the slow ones, in three processes: searches wait a lot
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-slow: $(READY) ## run the slow tests only, in two processes
-	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup --timeout=900 $(ARGS) || { rc=$$?; \
+slow: $(READY) ## run the slow tests only, in three processes
+	@$(BIN)/python -m pytest -m slow -n 3 --dist loadgroup --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
 faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (half an hour)

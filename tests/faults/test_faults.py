@@ -81,12 +81,14 @@ def lived(life: Life, acts: tuple[Act, ...], trials: int = 4) -> None:
     assert life.broken + broken_promises(life.home, life.name, trials - 2, life.store) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_kills_and_torn_files(tmp_path: Path) -> None:
     """A trial's process, the driver and the resume killed, three files damaged, SIGTERM: seven faults in one life."""
     lived(Life(tmp_path / "home"), KILLS)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_server_that_hangs_and_dies(tmp_path: Path, server: Server) -> None:
     """The search goes on without it, and what it missed is there after the next start."""

@@ -49,6 +49,7 @@ def test_a_search_that_is_given_more_trials_goes_on_with_those_it_had_ended(tmp_
         assert broken_promises(tmp_path, search.name, 18) == []
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_damaged_while_a_trial_rests_costs_epochs_and_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
@@ -131,6 +132,7 @@ def test_a_signal_while_ray_starts_stops_a_search(tmp_path: Path):
     assert not (tmp_path / "mlruns" / "searches" / "early" / "trials" / "0000").exists()
 
 
+@pytest.mark.slow
 def test_a_time_budget_ends_a_search(tmp_path: Path):
     (tmp_path / "mlruns").mkdir()
     result = ffsnn(

@@ -39,6 +39,7 @@ def trials(home: Path, name: str) -> list[tuple[object, ...]]:
     return [(it.number, it.state, it.reason, it.sample, it.values, it.last) for it in results.trials]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_as_if_it_never_had_been(home: Path) -> None:
     with started(*SEARCH, "--name", "killed", home=home) as (process, output):
         trial = home / "mlruns" / "searches" / "killed" / "trials"
@@ -96,7 +97,7 @@ def test_the_report_shows_the_front(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "sampler", ["nsga2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tpe", "nsga3", "random"))]
+    "sampler", [pytest.param(name, marks=pytest.mark.slow) for name in ("nsga2", "tpe", "nsga3", "random")]
 )
 def test_each_sampler_of_optuna_takes_several(sampler: str, home: Path) -> None:
     asked = ("--objective", "accuracy,synops", "--limit", "synops<=1500", "--scheduler", "none", "--epochs", "1")
