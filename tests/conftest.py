@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` deals files out to several processes; what strikes at a search, or times it, goes to one, so that no two
+    """`make test` deals files out to processes; what strikes at a search, or times it, goes to one, so that no two
     of these run at once."""
     for item in items:
         file = item.path.relative_to(Path(__file__).parent)
