@@ -27,6 +27,7 @@ from ffsnn.datasets.scale import Scale
 from ffsnn.datasets.sources.raw import images
 from ffsnn.hardware.device import resolve_device
 from ffsnn.network import Network
+from ffsnn.parts import own
 from ffsnn.parts.registry import DATASETS
 from ffsnn.training.trainer import Trainer, best_of
 from ffsnn.validation import read_yaml
@@ -34,6 +35,7 @@ from ffsnn.validation import read_yaml
 Array = npt.NDArray[Any]
 Settings = Mapping[str, Any] | RunConfig | str | Path | None
 NAME = "arrays"  # of the data set within a configuration
+ELSEWHERE = ("data", "seed", "device", "data_dir")  # fields that follow from the other arguments, and from `fit`
 
 
 class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unused-ignore]
@@ -41,8 +43,8 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
 
     Args:
         config: fields of a configuration as a mapping of branches (`{"network": {"tau": 2.5}}`), a RunConfig, or a YAML
-            file; None: the defaults. Its data set is the one that `fit` is given. Where nothing is said of the label,
-            it has inputs of its own, but on square images with room to spare.
+            file; None: the defaults. Its data set is the one that `fit` is given, its seed and device are those below.
+            Where nothing is said of the label, it has inputs of its own, but in place on images with room to spare.
         validation: share of the samples by which the best epoch is chosen.
         random_state: seed of everything that is drawn.
         device: auto, cpu or cuda.
@@ -132,6 +134,7 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
             network["label"] = "in_place" if roomy else "appended"
         learning["batch_size"] = min(learning.get("batch_size", 512), samples - held_out)
         return RunConfig.parse({
+            **{name: branch for name, branch in tree.items() if name not in ELSEWHERE},
             "data": {"dataset": NAME, "validation": held_out / samples}, "network": network, "learning": learning,
             "seed": self.random_state, "device": self.device,
         })  # fmt: skip
@@ -141,7 +144,7 @@ def _tree(config: Settings) -> Mapping[str, Any]:
     if isinstance(config, RunConfig):
         return config.model_dump(mode="json")
     if isinstance(config, str | Path):
-        return read_yaml(config)
+        return own.use_named(read_yaml(config), Path(config).parent)
     return config or {}
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import GetCoreSchemaHandler
@@ -131,10 +131,9 @@ def synaptic_operations(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]
 )  # fmt: skip
 def spikes(epoch: "EpochMetrics", config: Callable[[], "RunConfig"]) -> float:
     """Spikes that all layers fire for a sample, all time steps together."""
-    from ffsnn.shapes import layer_shapes
+    from ffsnn.inspection.energy import spikes_of
 
-    run = config()
-    return sum(rate * run.network.T * it.width for rate, it in zip(epoch.firing_rate, layer_shapes(run), strict=True))
+    return spikes_of(config(), epoch.firing_rate)
 
 
 @register("time_steps", title="time steps T", direction="minimize", worst=UNTOLD, alias="T", by_config=True)
@@ -227,7 +226,10 @@ def _broken(objective: Objective) -> str | None:
     """The rule that an objective breaks, tried out on an epoch that never was; None: it breaks none."""
     from ffsnn.config import RunConfig
 
-    value: object = objective.value(_an_epoch(), RunConfig)  # of someone else's making, whatever the types promise
+    if objective.each_epoch and objective.measure is None:
+        return "must have a measure, a function of a network and images, to be measured after each epoch"
+    epoch = replace(_an_epoch(), measured={objective.name: 1.0} if objective.each_epoch else {})
+    value: object = objective.value(epoch, RunConfig)  # of someone else's making, whatever the types promise
     direction: str = objective.direction
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return f"must give a finite number for an epoch, but gave {value!r}"

@@ -107,15 +107,20 @@ def load(folder: Path) -> Network:
     """The network of an export, on the CPU.
 
     Raises:
-        ConfigError: there is none, or it is damaged.
+        ConfigError: there is none, it is damaged, or another version wrote it.
     """
     try:
         tree = load_json((folder / FACTS).read_text(encoding="utf-8"))
+        if tree["format"] != FORMAT:
+            raise ConfigError(f"format {tree['format']}, but this version reads {FORMAT}")
         network = Network(RunConfig.parse(tree["config"]))
         tensors = load_tensors((folder / WEIGHTS).read_bytes())
         for number, layer in enumerate(network.each_layer):
-            (weight,) = layer.parameters()
-            weight.data = tensors[f"layers.{number}.weight"] * tensors[f"layers.{number}.scale"]
+            (weight,), integers = layer.parameters(), tensors[f"layers.{number}.weight"]
+            if integers.shape != weight.shape:
+                got, needed = (tuple(it.shape) for it in (integers, weight))
+                raise ConfigError(f"layers.{number}.weight must be {needed}, but is {got}")
+            weight.data = integers * tensors[f"layers.{number}.scale"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ConfigError(f"{folder} holds no export with integer weights ({' '.join(str(error).split())})") from error
     return network

@@ -30,6 +30,7 @@ from ffsnn.dense import DenseLayer
 from ffsnn.handover.formats import portable, register
 from ffsnn.network import Network
 from ffsnn.randomness import generator
+from ffsnn.strict_yaml import load_json
 from ffsnn.training.run_folder import BEST, EPOCH, RunFolder
 from ffsnn.validation import ConfigError
 
@@ -152,7 +153,11 @@ def read(file: Path, changes: dict[str, Any]) -> tuple[RunConfig, dict[str, torc
     if ours is None:
         base = RunConfig().replaced(said | {"network.normalize": False} | changes)
     else:
-        base = RunConfig.parse(json.loads(ours if isinstance(ours, str) else ours.decode())).replaced(changes)
+        try:
+            tree = load_json(ours if isinstance(ours, str) else ours.decode())
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{file}: its metadata has a damaged configuration ({error})") from error
+        base = RunConfig.parse(tree).replaced(changes)
     _compare(base, said, file)
     state = {f"layers.{n}.weight": torch.from_numpy(np.ascontiguousarray(node.weight.T)).float()
              for n, (_, node) in enumerate(weights)}  # fmt: skip

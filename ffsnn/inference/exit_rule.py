@@ -19,6 +19,7 @@ import torch
 from ffsnn.validation import ConfigError
 
 TOLERANCE = 0.001  # of accuracy: 0.1 points
+ROUNDING = 1e-9  # of a difference of two shares of images
 THRESHOLDS = 64  # that are tried; more are finer than the noise of some thousand validation images
 
 
@@ -93,5 +94,5 @@ def chosen(points: Sequence[ExitPoint], tolerance: float = TOLERANCE) -> ExitPoi
     if not 0 <= tolerance < 1:
         raise ConfigError(f"the tolerance of early exit is a share of accuracy from 0 to 1, but got {tolerance:g}")
     full = max(points, key=lambda it: it.threshold).accuracy
-    allowed = [it for it in points if it.accuracy >= full - tolerance]
+    allowed = [it for it in points if full - it.accuracy <= tolerance + ROUNDING]
     return min(allowed, key=lambda it: (it.steps, -it.threshold))

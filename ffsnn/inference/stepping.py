@@ -49,6 +49,7 @@ class Stepper:
         self.v = [like.new_zeros(samples, shape.width) for shape in network.shapes]
         self.counts = [torch.zeros_like(v) for v in self.v]
 
+    @torch.no_grad()
     def _first(self, x: torch.Tensor) -> torch.Tensor:
         """Current into the first layer, (S, H), of the input of one step (1, B, F)."""
         labels = torch.arange(self.network.classes, device=x.device)[:, None].expand(-1, x.shape[1])

@@ -1,8 +1,8 @@
 """A layer of LIF neurons on a CPU, from its input's events to its spikes, its loss and the loss's gradient.
 
 What makes it fast is what a spiking network is about: a current is summed over the inputs that fired, not over all of
-them, and what the copies of an image share is summed once (`events.py`). What makes it lean: a layer's loss is a mean
-over images and depends on their spikes through counts alone, and no gradient passes to the layer below. So a few
+them, and what the copies of an image share is summed once (`sparse_input.py`). What makes it lean: a layer's loss is a
+mean over images and depends on their spikes through counts alone, and no gradient passes to the layer below. So a few
 images pass forward, have their loss and pass back before the next ones come: their potentials never leave the cache,
 and nothing of size T is kept but the spikes, a byte each, if the next layer wants them.
 

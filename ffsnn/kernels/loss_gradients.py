@@ -1,4 +1,4 @@
-"""The local losses of `goodness.py` with their derivatives, for a few images at a time: compiled where that is
+"""The local losses of `losses.py` with their derivatives, for a few images at a time: compiled where that is
 possible, for autograd takes longer than so few images' neurons do.
 
 Legend: B samples = copies x rows, positive before negative ones (sample b shares row b % rows), H neurons.

@@ -2,7 +2,7 @@
 
 It is asked of a part of one's own before anything is trained with it, so that a search never begins with a broken one.
 
-Legend: T time steps, B samples, F neurons or pixels.
+Legend: T time steps, B samples, K negative samples of an image, F neurons or pixels.
 """
 
 import traceback
@@ -56,7 +56,7 @@ def _loss(part: Any) -> str | None:
         worse = torch.stack([worse.detach(), 0.5 * worse.detach()]).requires_grad_()
     for alpha in (1.0, 50.0):
         given = part.of(better, worse, alpha, 0.1 if part.has_theta else 0.0)
-        if wrong := _problem(given, (), "a scalar, (), of goodness (B,) and (B,)"):
+        if wrong := _problem(given, (), f"a scalar, (), of goodness (B,) and {'(K, B)' if part.joint else '(B,)'}"):
             return wrong
         if wrong := _gradient(given, better, worse):
             return wrong

@@ -23,7 +23,10 @@ Formula = Callable[[torch.Tensor, torch.Tensor, float, float], torch.Tensor]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of pairs; with several negative samples an image, the mean over their pairs."""
+    """A loss of pairs; with several negative samples an image, the mean over their pairs.
+
+    It must be a mean of what each pair (or image) has by itself, for a CPU shows it a few images at a time.
+    """
 
     of: Formula
     has_theta: bool = False  # it compares goodness with a threshold theta; otherwise it is given theta = 0
@@ -69,6 +72,12 @@ def goodness_loss(config: "LearningConfig", good: torch.Tensor) -> torch.Tensor:
     if loss.joint:
         return loss.of(good_pos, torch.stack(good_neg), config.alpha, config.theta or 0.0)
     return loss.of(good_pos.repeat(len(good_neg)), torch.cat(good_neg), config.alpha, config.theta or 0.0)
+
+
+def pair_loss(config: "LearningConfig", good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:
+    """`goodness_loss` of goodness in two parts: layers of one's own from before there were several negative samples say
+    `pair_loss(config, *good.chunk(2))`."""
+    return goodness_loss(config, torch.cat([good_pos, good_neg]))
 
 
 def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Training images changed at random, each in its own way: moved, turned, scaled, sheared, bent, mirrored.
 
-What moves in is black, what moves out is lost. All channels and time steps of an image change alike.
+What moves in is black, what moves out is lost. All channels and time steps of an image change alike. Events stay
+events: where an image is warped, a pixel takes the nearest one, for a value between 0 and 255 would be one, too.
 
 Legend: B images, F = channels * height * width pixels, P planes of an image (channels, or channels * time steps).
 """
@@ -18,11 +19,16 @@ KNOTS = 5  # of an elastic warp, along each axis: about one for six pixels of a 
 
 
 def augmented(
-    x_BF: torch.Tensor, shape: tuple[int, int, int], how: "LearningConfig", generator: torch.Generator
-) -> torch.Tensor:  # fmt: skip
-    """Images (B, F) or (B, T, F), uint8, of a shape (channels, height, width), changed as a configuration says."""
+    x_BF: torch.Tensor,
+    shape: tuple[int, int, int],
+    how: "LearningConfig",
+    generator: torch.Generator,
+    events: bool = False,
+) -> torch.Tensor:
+    """Images (B, F) or (B, T, F), uint8, of a shape (channels, height, width), changed as a configuration says;
+    `events`: their pixels are events, where they are not 0."""
     if how.rotation or how.scaling or how.shear or how.elastic:
-        x_BF = _warped(x_BF, shape, how, generator)
+        x_BF = _warped(x_BF, shape, how, generator, "nearest" if events else "bilinear")
     elif how.shift:
         x_BF = shifted(x_BF, shape, how.shift, generator)
     return _mirrored(x_BF, shape[2], generator) if how.mirror else x_BF
@@ -42,12 +48,12 @@ def shifted(
 
 
 def _warped(
-    x_BF: torch.Tensor, shape: tuple[int, int, int], how: "LearningConfig", generator: torch.Generator
+    x_BF: torch.Tensor, shape: tuple[int, int, int], how: "LearningConfig", generator: torch.Generator, between: str
 ) -> torch.Tensor:  # fmt: skip
     """Each image turned by -rotation..rotation degrees, each axis scaled by 1-scaling..1+scaling, sheared by
     -shear..shear, moved by -shift..shift pixels, and bent by a smooth field of `elastic` pixels' standard deviation at
-    its knots (Simard et al. 2003, with a field between knots in place of a blurred one). Read by bilinear
-    interpolation.
+    its knots (Simard et al. 2003, with a field between knots in place of a blurred one). `between` says how it is read
+    between pixels: bilinear or nearest.
     """
     (_, height, width), count, device = shape, len(x_BF), x_BF.device
     drawn = torch.rand(6, count, 1, 1, generator=generator, device=device) * 2 - 1
@@ -65,7 +71,7 @@ def _warped(
         from_x, from_y = from_x + bent[0], from_y + bent[1]
     grid = torch.stack([from_x * (2 / width), from_y * (2 / height)], -1)  # in halves of a side, from the middle
     planes = x_BF.view(count, -1, height, width).float()
-    seen = grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    seen = grid_sample(planes, grid, mode=between, padding_mode="zeros", align_corners=False)
     return seen.round_().to(torch.uint8).view(x_BF.shape)
 
 

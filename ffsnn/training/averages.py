@@ -12,7 +12,9 @@ from ffsnn.network import Network
 class Averages:
     """Exponential averages of a network's weights (Polyak & Juditsky 1992; weighted as is usual now).
 
-    A step changes them by 1 / horizon of the difference, or by more at the begin: 9 / (10 + steps done).
+    A step changes them by 1 / horizon of the difference, or by more at the begin: 9 / (10 + steps done). Where layers
+    learn one after another, steps are counted anew for each: or its average would keep much of the weights that it
+    began with. Buffers of layers of one's own are not averaged.
 
     Args:
         network: whose weights.
@@ -32,7 +34,7 @@ class Averages:
         _copy(self.trained, self.weights)
 
     def set_pace(self, steps: int) -> None:
-        """Before a step: so many were done, over all epochs."""
+        """Before a step: so many were done by the layers that learn now, over all epochs."""
         self.pace.fill_(max(1 / self.horizon, 9 / (10 + steps)))
 
     def step(self) -> None:

@@ -197,7 +197,7 @@ class Trainer:
         for batch, index in enumerate(batches):
             self._set_learning_rate(self.epoch + batch / len(batches))
             if self.averages:
-                self.averages.set_pace(self.epoch * len(batches) + batch)
+                self.averages.set_pace((self.epoch - self._turn()[0]) * len(batches) + batch)
             with explain_out_of_memory(self.config, self.device, fused=self.layers[0].compiled):
                 seen.append(self.train_batch(index, batch))
             if self.device.type == "cpu":
@@ -222,8 +222,9 @@ class Trainer:
         noise = partial(random, "encoding")
         x = images.x
         if self.augments:  # the stream keeps the name that it had when images were only shifted
-            x = augmented(x, self.config.data.facts.shape, self.learning, random("shift"))
-        wrong = self.negatives.draw(index, x, images.y, random)
+            x = augmented(x, self.config.data.facts.shape, self.learning, random("shift"), self.network.events)
+        # A kind of one's own may give its one label an image as (B,).
+        wrong = self.negatives.draw(index, x, images.y, random).view(self.learning.negatives_per_image, len(index))
         seen, labels = Input(self.network.encode(x, noise(0))), torch.cat([images.y[None], wrong])
         losses, goodness, firing, weights = [], [], [], []
         for number, (layer, optimiser) in enumerate(zip(self.layers, self.optimisers, strict=True)):
@@ -272,6 +273,13 @@ class Trainer:
             return None
         return self.epoch * len(self.layers) // self.learning.epochs
 
+    def _turn(self) -> tuple[int, int]:
+        """The first epoch in which the layers learn that do now, and the one after the last."""
+        if (learner := self._greedy_layer()) is None:
+            return 0, self.learning.epochs
+        first, end = (math.ceil(n * self.learning.epochs / len(self.layers)) for n in (learner, learner + 1))
+        return first, end
+
     def _check(self, seen: torch.Tensor, first: int = 0) -> None:
         """Look at what the batches from number `first` on have shown, (batches, 5, layers)."""
         losses, weight_sums = seen[:, 0], seen[:, 4]
@@ -286,17 +294,16 @@ class Trainer:
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         """Follow the schedule, which is each layer's own where they learn one after another."""
-        first, last = 0.0, float(self.learning.epochs)
-        if (learner := self._greedy_layer()) is not None:
-            first, last = (math.ceil(n * self.learning.epochs / len(self.layers)) for n in (learner, learner + 1))
+        first, end = self._turn()
         factor = 1.0
         if self.learning.schedule == "cosine":
-            factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (last - first)))
+            factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (end - first)))
         for optimiser in self.optimisers:
             optimiser.set_lr(self.learning.lr * factor)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """State that the next epoch depends on, flat: weights, optimiser moments, negatives' memory, epochs done."""
+        """State that the next epoch depends on, flat: weights (averaged, and those that training goes on from),
+        optimiser moments, negatives' memory, epochs done."""
         state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
             state |= {f"optimiser.{number}.{name}": value for name, value in optimiser.state.items()}

@@ -1,6 +1,7 @@
 """scikit-learn's interface: its own checks, a pipeline, cross-validation, images and labels of all kinds."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import ffsnn
 from ffsnn import FFSNNClassifier
+from ffsnn.parts import own
 from ffsnn.validation import ConfigError
 
 SMALL = {
@@ -57,3 +59,38 @@ def test_a_configuration_that_breaks_a_rule() -> None:
         ffsnn.fit({"network": {"tau": 0.5}}, x, y)
     with pytest.raises(ConfigError, match="label='in_place' takes 3 inputs, one a class, of arrays, which is no image"):
         ffsnn.fit({"network": {"label": "in_place"}}, x, y)
+
+
+def test_every_field_of_learning_is_taken() -> None:
+    x, y = load_digits(return_X_y=True)
+    learning = SMALL["learning"] | {
+        "epochs": 10, "negatives_per_image": 3, "loss": "softmax", "alpha": 20, "dropout": 0.1, "average": 1,
+        "rotation": 5,
+    }  # fmt: skip
+    config = {"network": {"widths": [60, 40], "T": 4}, "learning": learning}
+    model = FFSNNClassifier(config, device="cpu").fit(x[:900].reshape(-1, 8, 8), y[:900])
+    assert model.score(x[900:1200].reshape(-1, 8, 8), y[900:1200]) > 0.7
+
+
+def test_a_field_that_does_not_exist_is_refused_and_what_fit_decides_is_not() -> None:
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(ConfigError, match="netwrok"):
+        ffsnn.fit(SMALL | {"netwrok": {"T": 4}}, x, y)
+    short = SMALL | {"learning": SMALL["learning"] | {"epochs": 1}}
+    assert ffsnn.fit(short | {"seed": 7, "device": "cuda"}, x, y, device="cpu").config_.seed == 0
+
+
+def test_a_file_names_parts_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from ffsnn import goodness\n\n\n@goodness.register('strongest')\n"
+        "def strongest(rate_BF):\n    return rate_BF.amax(1)\n"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        "use: [mine.py]\nnetwork: {goodness: strongest, widths: [20]}\nlearning: {epochs: 1}\n"
+    )
+    x, y = load_iris(return_X_y=True)
+    try:
+        assert ffsnn.fit(tmp_path / "mine.yaml", x, y, device="cpu").config_.network.goodness == "strongest"
+    finally:
+        for file in own.used():
+            own.forget(file)

@@ -140,6 +140,17 @@ def test_all_planes_of_an_image_change_alike() -> None:
     assert torch.equal(film, alone[:, None].repeat(1, 4, 1))
 
 
+def test_events_stay_events() -> None:
+    """About as many as before, though an image is read between its pixels."""
+    x = 255 * (torch.rand(40, 3, 2 * 34 * 34, generator=seeded(0)) < 0.05).to(torch.uint8)
+    how = LearningConfig(rotation=20, elastic=0.5)
+    warped = augmented(x, (2, 34, 34), how, seeded(1), events=True)
+    assert warped.unique().tolist() == [0, 255]
+    assert not torch.equal(warped, x)
+    assert (warped > 0).sum() == pytest.approx((x > 0).sum().item(), rel=0.1)
+    assert (augmented(x, (2, 34, 34), how, seeded(1)) > 0).sum() > 2 * (x > 0).sum()  # of images it is not so
+
+
 def test_half_of_the_images_are_mirrored() -> None:
     x = images(200)
     result = changed(x, SHAPE, mirror=True)

@@ -32,6 +32,26 @@ CONFIGS = {
     "fresh": BASE.replaced(
         {"network.encoder": "poisson", "network.between": "rate", "learning.negatives": "fresh", "network.T": 3}
     ),
+    "many": BASE.replaced(
+        {
+            "learning.negatives_per_image": 3,
+            "learning.loss": "softmax",
+            "learning.dropout": 0.2,
+            "learning.average": 1,
+            "learning.rotation": 5.0,
+            "learning.elastic": 0.5,
+            "learning.mirror": True,
+        }
+    ),
+    "greedy_many": BASE.replaced(
+        {
+            "learning.layers": "greedy",
+            "learning.negatives": "fresh",
+            "learning.negatives_per_image": 2,
+            "learning.dropout": 0.2,
+            "learning.average": 1,
+        }
+    ),
     "greedy": BASE.replaced(
         {
             "network.encoder": "latency",

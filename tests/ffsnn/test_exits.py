@@ -70,6 +70,8 @@ def test_the_threshold_with_the_fewest_steps_within_the_tolerance_is_chosen() ->
     assert exit_rule.chosen(points, 0.0) == points[3]
     assert exit_rule.chosen(points, 0.02) == points[1]
     assert exit_rule.chosen(points[-1:], 0.0) == points[-1]
+    at_the_edge = [ExitPoint(0.1, 0.009, 1.0, 1), ExitPoint(math.inf, 0.01, 4.0, 4)]  # one image of 1,000 less
+    assert exit_rule.chosen(at_the_edge, 0.001) == at_the_edge[0]
     with pytest.raises(ConfigError, match=r"a share of accuracy from 0 to 1, but got 1\.5"):
         exit_rule.chosen(points, 1.5)
 

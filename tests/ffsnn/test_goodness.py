@@ -11,7 +11,15 @@ from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.dense import DenseLayer
 from ffsnn.layer import LayerOutput
 from ffsnn.parts.goodness import mean, mean_square
-from ffsnn.parts.losses import goodness_loss, readout_loss, softmax_loss, swish_loss, symba_loss, threshold_loss
+from ffsnn.parts.losses import (
+    goodness_loss,
+    pair_loss,
+    readout_loss,
+    softmax_loss,
+    swish_loss,
+    symba_loss,
+    threshold_loss,
+)
 from ffsnn.parts.registry import GOODNESS
 from ffsnn.shapes import LayerShape
 
@@ -46,6 +54,14 @@ def test_every_goodness_is_a_share_and_grows_with_each_rate(name: str) -> None:
 
 def answer_of(layer: DenseLayer, rates: torch.Tensor) -> LayerOutput:
     return LayerOutput(rates, rates, layer.goodness_of(rates), rates.mean())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@EVERY_LOSS
+def test_layers_that_know_of_two_halves_alone_have_the_same_loss(config: LearningConfig, count: int) -> None:
+    config = config.model_copy(update={"negatives_per_image": count})
+    good = torch.rand((1 + count) * 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(pair_loss(config, *good.chunk(2)), goodness_loss(config, good))
 
 
 def test_losses_by_hand() -> None:

@@ -24,6 +24,7 @@ from ffsnn.neuron import LIF
 from ffsnn.parts.negatives import uniform_negatives
 from ffsnn.parts.registry import GOODNESS, SURROGATES
 from ffsnn.randomness import generator
+from ffsnn.training.trainer import Trainer
 from tests.combinations import every_pair_occurs, name_of, pairwise
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -48,7 +49,7 @@ def lif_of(**changes: Any) -> LIF:
 
 
 class InputCurrent(NamedTuple):
-    """As `ffsnn.layer.InputCurrent`."""
+    """As `ffsnn.dense.InputCurrent`."""
 
     current: torch.Tensor
     label: torch.Tensor | None
@@ -218,6 +219,47 @@ def test_a_layer_is_the_plain_one(changes: dict[str, Any], kernels: ModuleType, 
             assert expected.norm() > 0
             assert (got - expected).norm() / expected.norm() < 1e-5
         seen = network.hand_on(answer, generator(0, "noise", number + 1, device=DEVICE))
+
+
+def on_gpu(
+    layer: DenseLayer, seen: Input, y: Any, copies: int, spikes: bool, rates: bool, true: torch.Tensor | None
+) -> LayerOutput:
+    """In place of `DenseLayer._on_cpu`."""
+    answer = layer._on_gpu(seen, y, copies, spikes, rates)
+    return answer if true is None else answer._replace(loss=layer.local_loss(answer, true))
+
+
+@pytest.mark.parametrize("loss", ["threshold", "swish", "symba", "softmax"])
+@pytest.mark.parametrize("output", ["goodness", "mse"])
+def test_several_negatives_dropout_and_averages_train_as_on_the_plain_path(
+    output: str, loss: str, kernels: ModuleType, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three steps, the second with another size. 16 neurons, a tile: so dropout draws as many numbers on both."""
+    monkeypatch.setattr(DenseLayer, "_on_cpu", on_gpu)
+    monkeypatch.setattr(DenseLayer, "compiled", property(lambda layer: layer.fused))
+    config = RunConfig.parse({
+        "data": {"dataset": "digits"},
+        "network": {"widths": [16, 10], "T": 3, "tau": 1.7, "v_threshold": 0.2},
+        "learning": {"alpha": 2.0, "loss": loss, "theta": 0.1 if loss == "threshold" else None, "output": output,
+                     "negatives_per_image": 3, "negatives": "uniform", "dropout": 0.3, "average": 1,
+                     "schedule": "constant"},
+    })  # fmt: skip
+    trainers = []
+    for fused in (True, False):
+        trainer = Trainer(config, split)
+        trainer.captured = None
+        for layer in trainer.layers:
+            layer.fused = fused  # type: ignore[assignment]
+        trainers.append(trainer)
+    assert trainers[0].averages is not None
+    before = {name: weight.clone() for name, weight in trainers[0].averages.average.items()}
+    for batch, index in enumerate(torch.arange(40, device=DEVICE).split([16, 8, 16])):
+        fast, slow = (trainer.train_batch(index, batch) for trainer in trainers)
+        torch.testing.assert_close(fast, slow, rtol=1e-3, atol=1e-4)
+    for name, mean in trainers[0].averages.average.items():
+        expected = trainers[1].averages.average[name]  # type: ignore[union-attr]
+        assert (mean - expected).norm() < 1e-2 * (expected - before[name]).norm()
+        assert not torch.equal(mean, before[name])
 
 
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="there is no GPU")

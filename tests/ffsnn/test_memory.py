@@ -104,6 +104,15 @@ def test_a_gpu_that_is_too_full_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> 
         fail(GPU)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_dropout_keeps_what_was_handed_on_and_what_is_shown_of_it(device: str) -> None:
+    """Of both samples: spikes (bytes on a CPU, numbers on a GPU) of 10 steps and 100 neurons."""
+    plain = CONFIG.replaced({"network.widths": [100, 2000]})
+    thinned = plain.replaced({"learning.dropout": 0.1})
+    more = bytes_per_image(thinned, True, device) - bytes_per_image(plain, True, device)
+    assert more == 2 * 10 * 100 * (4 if device == "cuda" else 1)
+
+
 @pytest.mark.parametrize("encoder", ["direct", "poisson"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

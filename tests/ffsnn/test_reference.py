@@ -135,7 +135,8 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
                 for number, width in enumerate(config.network.widths)
             ]
             steps.append(slow.step(x, y, wrong, lr, noise, epoch if greedy else None, kept))
-            pace = max(1 / BATCHES, 9 / (10 + epoch * BATCHES + batch))
+            steps_done = batch if greedy else epoch * BATCHES + batch
+            pace = max(1 / BATCHES, 9 / (10 + steps_done))
             averages = [(1 - pace) * mean + pace * w.detach() for mean, w in zip(averages, slow.weights, strict=True)]
             table.write(index, wrong, steps[-1].margin_KB.float())
         metrics = trainer.train_epoch()

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from ffsnn.config import RunConfig
 from ffsnn.config.data import DataConfig
 from ffsnn.datasets.data import Split, load
+from ffsnn.parts.negatives import Negatives
+from ffsnn.parts.registry import NEGATIVES
 from ffsnn.randomness import generator
 from ffsnn.training.trainer import DeadLayerError, DivergedError, EpochMetrics, Trainer, dead_layer
 
@@ -285,6 +287,35 @@ def test_what_is_validated_is_the_average_and_training_goes_on_from_the_weights(
         assert torch.equal(state[f"trained.{name}"], weight)
         distance = (state[f"network.{name}"] - weight).norm() / weight.norm()
         assert 0 < distance < 0.5
+
+
+def test_an_average_of_a_layer_begins_with_its_turn(split: Split) -> None:
+    """Where layers learn one after another: its steps are counted anew, to forget soon what it began with."""
+    config = BASE.replaced(
+        {"network.widths": [40, 30], "learning.layers": "greedy", "learning.average": 3, "learning.epochs": 4}
+    )
+    trainer, paces = Trainer(config, split), []
+    assert trainer.averages is not None
+    for _ in trainer:
+        paces.append(trainer.averages.pace.item())  # of the epoch's last step
+    batches = math.ceil(len(split.train) / 32)
+    assert paces == pytest.approx([9 / (9 + batches), 9 / (9 + 2 * batches)] * 2)
+
+
+class OneLabel(Negatives):
+    """A kind of one's own from before there were several: a wrong label (B,) an image."""
+
+    def draw(self, index_B, x_BF, y_B, random):
+        return (y_B + 1) % 10
+
+
+def test_negatives_may_be_one_label_an_image(split: Split) -> None:
+    NEGATIVES.add("one_label", OneLabel)
+    try:
+        trainer = Trainer(BASE.replaced({"learning.negatives": "one_label"}), split)
+        assert trainer.train_batch(torch.arange(16), 0).isfinite().all()
+    finally:
+        NEGATIVES.forget(NEGATIVES.origin("one_label"))
 
 
 def test_metrics_survive_json(split: Split) -> None:

@@ -70,6 +70,19 @@ def test_integers_are_written_with_what_they_reach_and_read_back(folder: Path, s
     assert [layer["normalize"] for layer in tree["layers"]] == [True, False]
 
 
+def test_integers_that_do_not_fit_are_refused(folder: Path, split, tmp_path: Path) -> None:
+    facts = tmp_path / "network.json"
+    formats.export(load(folder), split.validation, tmp_path, "integers", 8)
+    whole = json.loads(facts.read_text())
+    facts.write_text(json.dumps(whole | {"format": 2}))
+    with pytest.raises(ConfigError, match=r"no export with integer weights \(format 2, but this version reads 1"):
+        integers.load(tmp_path)
+    other = whole["config"] | {"network": whole["config"]["network"] | {"widths": [16, 24]}}
+    facts.write_text(json.dumps(whole | {"config": other}))
+    with pytest.raises(ConfigError, match=r"layers\.0\.weight must be \(64, 16\), but is \(64, 32\)"):
+        integers.load(tmp_path)
+
+
 def test_the_facts_are_enough_to_run_the_integers(folder: Path, split, tmp_path: Path) -> None:
     """By numpy alone, from what is written, as a stranger would; direct encoding, label in place."""
     from safetensors.numpy import load_file
@@ -193,6 +206,11 @@ def test_a_graph_of_others_says_what_its_nodes_do(tmp_path: Path) -> None:
         nir_graph.read(written(linear, nir.IF(np.ones(20), np.ones(20), np.zeros(20))), digits)
     with pytest.raises(ConfigError, match=r"its nodes say network\.tau=2\.0, but the configuration says 3"):
         nir_graph.read(written(linear, neurons(20)), digits | {"network.tau": 3.0})
+    damaged = nir.NIRGraph.from_list(linear, neurons(20))
+    damaged.metadata["ffsnn"] = "{"
+    nir.write(tmp_path / "damaged.nir", damaged)
+    with pytest.raises(ConfigError, match="its metadata has a damaged configuration"):
+        nir_graph.read(tmp_path / "damaged.nir", digits)
     (tmp_path / "none.nir").write_text("no graph")
     with pytest.raises(ConfigError, match="is no NIR graph"):
         nir_graph.read(tmp_path / "none.nir", {})

@@ -16,7 +16,8 @@ from ffsnn.parts import contract
 from ffsnn.parts.registry import LAYERS, Registry
 from search.execution.schedulers import Scheduler
 from search.execution.schedulers import register as register_scheduler
-from search.registries import SAMPLERS, SCHEDULERS
+from search.objectives import register as register_objective
+from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
 from search.study.samplers import register as register_sampler
 
 EVERY = [(registry, name) for registry in Registry.every if registry.kind in contract.CHECKS for name in registry]
@@ -159,3 +160,16 @@ def test_those_that_keep_it_are_taken() -> None:
     register_sampler("mine")(lambda seed, config: optuna.samplers.RandomSampler(seed=seed))
     register_layer("mine", *[(kind := LAYERS["dense"]).shapes, kind.build])
     assert [contract.broken(parts, "mine") for parts in (SCHEDULERS, SAMPLERS, LAYERS)] == [None, None, None]
+
+
+# --- objectives ---
+
+
+def test_an_objective_that_is_measured_after_each_epoch_finds_its_measure() -> None:
+    """It is tried out on an epoch that has it; and must say how it is measured."""
+    facts = {"title": "a measure", "direction": "minimize", "worst": 1.0, "each_epoch": True}
+    for measure, said in ((lambda network, images: 0.5, None), (None, "the objective 'mine' must have a measure")):
+        register_objective("mine", **facts, measure=measure)(lambda epoch, config: epoch.measured["mine"])
+        broken = contract.broken(OBJECTIVES, "mine")
+        assert broken is None if said is None else broken.startswith(said)
+        OBJECTIVES.forget(OBJECTIVES.origin("mine"))
