@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from ffsnn.validation import ConfigError
+from search.cli import completion
 from search.cli.options import DataDir, Home, SetFields, TrackingUri, Trust, Use, console
 from search.hints import command
 
 
 def export(
     run: Annotated[
-        str, typer.Argument(help="folder of a run or trial, models:/NAME@cheapest, or a search: its best trial")
+        str,
+        typer.Argument(
+            help="a search (its best trial), a run or its folder, a .safetensors file, or models:/NAME@cheapest",
+            autocompletion=completion.networks,
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="the file (nir) or the folder (integers), replaced if it is there")],
     to: Annotated[str | None, typer.Option(metavar="FORMAT", help="nir, or integers (which --bits means)")] = None,
@@ -41,35 +46,19 @@ def export(
 
 @contextmanager
 def _found(run: str, home: Path | None, tracking_uri: str | None, trust: bool) -> Iterator[Path]:
-    """The folder with configuration and weights.
+    """The network: of a search the best trial, also where it has a champion.
 
     Raises:
         ConfigError: there is none.
     """
-    from ffsnn.parts import own
+    from search.retrain.named import MODELS, folder, network
     from search.settings import find_home
-    from search.store.folder import SearchFolder
 
-    if run.startswith("models:/"):
-        from search.retrain.champion import downloaded
-
-        with downloaded(find_home(home), run, tracking_uri) as folder:
-            if trust:
-                own.trust(folder)
-            yield folder
-    elif Path(run).exists():
-        if trust:
-            own.trust(Path(run))
-        yield Path(run)
+    if run.startswith(MODELS):
+        with network(lambda: find_home(home), run, tracking_uri, trust) as path:
+            yield path
     else:
-        search = SearchFolder.open(find_home(home), run)
-        if trust:
-            search.trust_parts()
-        ranked = search.ranked()
-        if not ranked:
-            raise ConfigError(f"no trial of {run} has finished an epoch yet; {search.how_to_go_on()}")
-        console.print(f"trial {ranked[0][1].number}, the best of {run}")
-        yield ranked[0][1].path
+        yield folder(lambda: find_home(home), run, trust, console.print)
 
 
 def import_(

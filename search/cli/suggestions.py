@@ -21,7 +21,7 @@ COMMANDS = {  # and for our commands, as they are typed here
     "ls": "list", "searches": "list", "runs": "list", "info": "status", "watch": "status", "ps": "status",
     "kill": "stop", "cancel": "stop", "fit": "train", "eval": "train --test", "evaluate": "train --test",
     "test": "train --test", "infer": "predict", "label": "predict", "classify": "predict", "plot": "report",
-    "export": "report", "dashboard": "ui", "mlflow": "ui", "serve": "ui", "diff": "compare", "top": "best",
+    "dashboard": "ui", "mlflow": "ui", "serve": "ui", "diff": "compare", "top": "best",
     "clean": "prune-disk", "gc": "prune-disk", "prune": "prune-disk", "check": "doctor", "datasets": "data list",
     "params": "fields", "config": "fields", "parameters": "fields",
 }  # fmt: skip
