@@ -25,6 +25,7 @@ from search.registries import SCHEDULERS
 from search.settings import redacted
 from search.signals import held_back, listen, stoppable
 from search.store.folder import SearchFolder
+from search.store.trial_folder import TrialFolder
 from search.study.samplers import limits
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _reopen(folder: SearchFolder, config: SearchConfig, console: Console) -> Non
 def _lengthen(folder: SearchFolder, config: SearchConfig, console: Console) -> None:
     """Have trials train for the search's epochs, which may have become more: those that were at full length go on, and
     others may. A kill in between is made good by the next resume: a trial's configuration is written last."""
-    short = [trial for trial in folder.trials() if trial.config().learning.epochs < config.epochs]
+    short = [trial for trial in folder.trials() if _is_shorter(trial, config.epochs)]
     if not short:
         return
     going_on = SCHEDULERS[config.scheduler].survivors(config, folder)
@@ -187,6 +188,15 @@ def _lengthen(folder: SearchFolder, config: SearchConfig, console: Console) -> N
         f"trials may have {config.epochs} epochs now: {len(going_on)} that had ended may go on; one that does is "
         f"trained anew from its first epoch, to the same bits"
     )
+
+
+def _is_shorter(trial: TrialFolder, epochs: int) -> bool:
+    """True if a trial was begun with fewer epochs; a damaged configuration is written anew with as many, from the study
+    (`search.study.reconcile`)."""
+    try:
+        return trial.config().learning.epochs < epochs
+    except ConfigError:
+        return False
 
 
 def _resumed(home: Path, config: SearchConfig, checksum: str, force: bool) -> SearchFolder:

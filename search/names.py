@@ -15,6 +15,7 @@ NUMBER, FOLDER, THREADS, OBJECTIVES, RUNGS, ON_CLUSTER, EXCLUSIVE, VETO, OWN_DAT
 SEARCHES, SEARCH_FILE, STUDY_FILE, TRIALS, BEST_FILE, LEASE_FILE, SPENT_FILE = (
     "searches", "search.json", "study.log", "trials", "best.yaml", "driver.lock", "spent.json",
 )  # fmt: skip
+RUNS = "runs"  # of `ffsnn train`, beside the searches
 FRONT = "front"  # before the number of a trial of the front, as the name of its configuration
 SHARED_DATA = "data"  # beside the searches: copies of data sets of one's own, for the nodes of a cluster
 PLACES_FILE = "ffsnn.toml"  # addresses and folders, beside where one works

@@ -16,7 +16,7 @@ A space is data (YAML), never code, so that a search can be resumed, compared an
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -165,6 +165,13 @@ class Space(Config):
             if other not in sample or sample[other] not in (wanted if isinstance(wanted, list) else [wanted]):
                 return False
         return True
+
+    def by_condition(self, paths: Iterable[str]) -> list[list[str]]:
+        """Parameters in groups, their order kept: first those that always exist, then those of each condition."""
+        groups: dict[str, list[str]] = {"[]": []}
+        for path in paths:
+            groups.setdefault(repr(sorted(self.parameters[path].when.items())), []).append(path)
+        return list(groups.values())
 
     def apply(self, sample: Mapping[str, Value], base: RunConfig | None = None) -> RunConfig:
         """The configuration of a sample (dotted path -> value).

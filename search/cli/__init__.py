@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 import ffsnn
 from ffsnn.validation import ConfigError
 from search import environment, hints
-from search.cli import catalogue, data, handover, networks, searches, simulate, suggestions, upkeep
+from search.cli import catalogue, data, handover, networks, results, searches, simulate, suggestions, upkeep
 from search.cli.completion import TrainCommand
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
@@ -44,8 +44,8 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
     networks.train
 )
 for command in (
-    searches.search, searches.best, searches.retrain, searches.report, networks.show, networks.predict,
-    networks.compare, searches.ui, searches.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
+    searches.search, results.best, results.retrain, results.report, networks.show, networks.predict,
+    networks.compare, results.ui, results.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
     upkeep.rename, upkeep.delete, upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets,
     simulate.simulate, networks.reproduce,
     handover.export, handover.import_,

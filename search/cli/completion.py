@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from search.names import SEARCH_FILE, SEARCHES
+from search.names import RUNS, SEARCH_FILE, SEARCHES
 
 Complete = Callable[[typer.Context, str], list[str]]
 
@@ -39,8 +39,6 @@ def _searches(context: typer.Context) -> list[str]:
 
 
 def _runs(context: typer.Context) -> list[str]:
-    from search.retrain.named import RUNS
-
     return sorted(folder.name for folder in (_home(context) / RUNS).glob("*"))
 
 

@@ -136,7 +136,8 @@ def compare(
         ),
     ],
     write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="of the page, .html or .md (default: compare.html)")
+        Path | None,
+        typer.Option(metavar="FILE", help="of the page, .html or .md, replaced if it is there (default: compare.html)"),
     ] = None,
     home: Home = None,
     use: Use = None,
@@ -151,11 +152,13 @@ def compare(
     from search.retrain.named import folder
     from search.settings import find_home
 
+    if write is not None and write.suffix not in (".html", ".md"):
+        raise ConfigError(f"--write takes a file that ends in .html or .md, but got {write}")
     use_parts(use)
     found = compared([folder(lambda: find_home(home), run, trust, _remark) for run in runs])
     for table in tables(found):
         console.print(table)
-    file, told = write or Path("compare.html"), document(found)
+    file, told = write or atomic.free(Path("compare.html")), document(found)
     try:
         atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
     except OSError as error:

@@ -63,6 +63,16 @@ Trust = Annotated[
 ]
 
 
+def all_or_some(front: bool, top: int | None) -> None:
+    """Make sure that not both the whole front and a number of trials are asked for.
+
+    Raises:
+        ConfigError: both are.
+    """
+    if front and top is not None:
+        raise ConfigError(f"--front takes all of its points, but got --top {top}: leave one of them out")
+
+
 def at_least_one(**options: int | None) -> None:
     """Make sure that numbers are positive.
 

@@ -3,8 +3,12 @@
 Each run is written to MLflow by a thread, never in the way of training: its folder is what counts.
 """
 
+import fcntl
+import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -20,7 +24,9 @@ from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import own_cost, run_folder
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.training.trainer import DivergedError, EpochMetrics
+from ffsnn.validation import ConfigError
 from search.hints import command
+from search.names import RUNS
 from search.settings import redacted
 from search.tracking.run_exporter import FAILED, FINISHED, RunExporter, TrackedRun
 from search.tracking.store import merged
@@ -42,17 +48,20 @@ def train_seeds(
         console: where progress goes.
 
     Raises:
-        ConfigError: the data cannot be had, or a folder not be written.
-        typer.Exit: 1 after a divergence, 130 after an interruption.
+        ConfigError: the data cannot be had, a folder not be written, or another process trains in it.
+        typer.Exit: 1 after a divergence, or where memory or disk do not suffice; 130 after an interruption.
     """
     use_threads(torch.get_num_threads())
     seconds, tracked = [], []
     with merged(home, uri):
         for seed in range(config.seed, config.seed + seeds):
-            run = config.replaced({"seed": seed})
-            to = TrackedRun(out or _fresh(home / "runs", f"{run.data.dataset}-{run.id[:8]}-seed{seed}"))
-            seconds.append(_train(run, to, _Tracking(home, to, uri, console), console))
+            try:
+                to, took = _train(config.replaced({"seed": seed}), out, home, uri, console)
+            except OutOfMemory as error:  # before the first step
+                console.print(f"stopped: {error}")
+                raise typer.Exit(1) from error
             tracked.append(to)
+            seconds.append(took)
         if test:
             _test(config, tracked, seconds, console)
             for to in tracked:
@@ -108,34 +117,75 @@ class _Tracking:
             self.say("MLflow lacks a part of this run; the same command with --out FOLDER brings it there")
 
 
-def _train(config: RunConfig, tracked: TrackedRun, tracking: _Tracking, console: Console) -> float:
-    """Train one run to its end; the seconds that all its epochs took, validation included."""
-    folder = tracked.path
+def _train(
+    config: RunConfig, out: Path | None, home: Path, uri: str | None, console: Console
+) -> tuple[TrackedRun, float]:  # fmt: skip
+    """Train one run to its end; the run, and the seconds that all its epochs took, validation included."""
     device = resolve_device(config.device)
     split = data.load(config.data, config.seed, config.data_dir, device, config.network.T)
     for remark in [*remarks(config), *own_cost.measured(config, split)]:
         console.print(remark)
+    folder = out or _fresh(home / RUNS, f"{config.data.dataset}-{config.id[:8]}-seed{config.seed}")
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
+    with _held(folder):
+        tracked = TrackedRun(folder)
+        _train_tracked(run_folder.Run(config, split, folder), tracked, _Tracking(home, tracked, uri, console), console)
+    return tracked, sum(epoch.seconds for epoch in run_folder.RunFolder(folder).history())
+
+
+def _train_tracked(run: run_folder.Run, tracked: TrackedRun, tracking: _Tracking, console: Console) -> None:
+    """Train to the end, said and tracked.
+
+    Raises:
+        typer.Exit: it has stopped before.
+    """
+    go_on = f"go on with: {command('train', tracked.path / CONFIG, '--out', tracked.path)}"
+    tracking.begin()
     try:
-        run = run_folder.Run(config, split, folder)
-        tracking.begin()
         for epoch in run:
-            console.print(_line(epoch, config.learning.epochs))
+            console.print(_line(epoch, run.trainer.learning.epochs))
             tracking.epoch()
             if epoch.epoch == 1 and run.trainer.dead:
                 console.print(f"nothing is learned: {run.trainer.dead}")
+        tracked.state = FINISHED
     except (DivergedError, OutOfMemory) as error:
         console.print(f"stopped: {error}")
         tracked.state, tracked.detail = FAILED, str(error)
-        tracking.close()
+        raise typer.Exit(1) from error
+    except OSError as error:
+        tracked.state, tracked.detail = FAILED, f"cannot write to {tracked.path}: {error.strerror or error}"
+        console.print(f"stopped: {tracked.detail}; {go_on}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print(f"stopped; go on with: {command('train', folder / CONFIG, '--out', folder)}")
-        tracking.close()
+        console.print(f"stopped; {go_on}")
         raise typer.Exit(130) from None
-    tracked.state = FINISHED
-    tracking.close()
-    return sum(epoch.seconds for epoch in run_folder.RunFolder(folder).history())
+    finally:
+        tracking.close()
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The right to train in a folder, for one process at a time; one that dies loses it.
+
+    Raises:
+        ConfigError: another process has it, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose a folder you may write to") from error
+    try:
+        with suppress(OSError):  # a file system that locks no folders
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(
+                    f"another process trains in {folder}: wait for it, or choose another folder"
+                ) from None
+        yield
+    finally:
+        os.close(held)
 
 
 def _line(epoch: EpochMetrics, epochs: int) -> str:
@@ -148,9 +198,11 @@ def _line(epoch: EpochMetrics, epochs: int) -> str:
 
 
 def _fresh(parent: Path, stem: str) -> Path:
-    """A folder that is not there yet."""
-    number, folder = 1, parent / stem
-    while folder.exists():
-        number += 1
-        folder = parent / f"{stem}-{number}"
-    return folder
+    """A folder that was not there before, made: of two processes that ask, each has its own."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = parent / (stem if number == 1 else f"{stem}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError

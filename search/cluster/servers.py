@@ -22,7 +22,7 @@ FIRST_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 def database_problem(url: str) -> str:
     """Problem of a study's database."""
-    from search.study.study_store import check_reachable
+    from search.study.database import check_reachable
 
     try:
         check_reachable(url)

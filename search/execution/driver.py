@@ -21,7 +21,7 @@ from search.settings import Unreachable
 from search.signals import held_back, listen
 from search.stop import GRACE
 
-RESTARTS = 3  # of Tune's loop in a row without a trial that ended
+LOOPS = 4  # of Tune that fail in a row, without a trial that ended, before a search is given up
 STOPPING = f"stopping: running trials finish their epoch ({GRACE:.0f} s at most); once more stops at once"
 
 
@@ -29,11 +29,11 @@ def drive(session: Session) -> None:
     """Run a session until its budget is met or it is to stop; within `stoppable`."""
     environment.prepare()
     from search.cluster import ray_cluster  # once Ray can read the environment
-    from search.study.study_store import wait_for
+    from search.study.database import wait_for
 
     config, stop, say = session.config, session.stop, session.say
-    left, ended = RESTARTS, -1
-    if not stop.requested and len(session.ends()) >= config.trials:
+    left, ended = LOOPS, len(session.ends())
+    if not stop.requested and ended >= config.trials:
         session.make_searcher(session)  # repairs what a fault left torn
         say(f"all of its {config.trials} have ended: nothing is left to run")
         return
@@ -58,14 +58,14 @@ def drive(session: Session) -> None:
         now = len(session.ends())
         if now >= config.trials or stop.requested:
             break
-        left, ended = (RESTARTS if now > ended else left - 1), now
+        left, ended = (LOOPS if now > ended else left - 1), now
         if not left:
-            stop.ask(f"its loop failed {RESTARTS} times in a row ({problem})", failed=True)
+            stop.ask(f"its loop failed {LOOPS} times in a row ({problem})", failed=True)
         else:
             say(f"the search's loop failed ({problem}): going on from the folder")
             time.sleep(1)
             if config.storage and wait_for(config.storage, stop, say):
-                left = RESTARTS  # it was the database's doing
+                left = LOOPS  # it was the database's doing
     if stop.out_of_time:
         session.make_searcher(session).end_all()
 

@@ -52,16 +52,16 @@ class TrialTrainable(Trainable):
         use_threads(config[names.THREADS])
         self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
         self.veto = config[names.VETO]
+        self.run: Run | None = None
         node = ""
-        if config[names.OWN_DATA]:
-            bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
         if config[names.ON_CLUSTER]:
             node = ray_cluster.here()
             _head_monitor(ray_cluster.head())
         self.held.enter_context(self.folder.occupied(node))
         faulthandler.enable(2)  # a crash in native code prints where
-        self.run: Run | None = None
         with self._failure_recorded():
+            if config[names.OWN_DATA]:
+                bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
             for path, sha256 in config[names.PARTS]:
                 own.use(path, sha256)
             self.objectives = [OBJECTIVES[name] for name in config[names.OBJECTIVES]]

@@ -85,13 +85,9 @@ def _parallel(results: Results, epoch: int, paths: list[str]) -> list[Block]:
     """Parameters that all trials have; then, for each condition, those that exist under it."""
     if len(paths) < 2:
         return [Text("One parameter alone: the slice shows all there is.")]
-    groups: dict[str, list[str]] = {}
-    for path in paths:
-        groups.setdefault(repr(sorted(results.config.space.parameters[path].when.items(), key=str)), []).append(path)
-    always = groups.pop("[]", [])
     parameters = results.config.space.parameters
-    beside = {when: [it for it in always if it not in parameters[more[0]].when][:2] for when, more in groups.items()}
-    drawn = [always, *([*more, *beside[when]] for when, more in groups.items())]
+    always, *groups = results.config.space.by_condition(paths)
+    drawn = [always, *([*more, *[it for it in always if it not in parameters[more[0]].when][:2]] for more in groups)]
     blocks: list[Block] = []
     for axes in drawn:
         if axes and (figure := over_parameters.parallel(results, epoch, axes)):

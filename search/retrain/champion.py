@@ -25,7 +25,7 @@ from ffsnn.training.run_folder import BEST, CONFIG
 from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import Config, ConfigError
 from search import names, objectives, settings
-from search.cluster.servers import tracking_store
+from search.cluster.servers import check_reachable, tracking_store
 from search.hints import command
 from search.registries import OBJECTIVES
 from search.tracking.store import open_store
@@ -66,8 +66,7 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
         ConfigError: the model of that name is another project's.
     """
     client, folder = exporter.client, exporter.folder
-    name, mean = folder.search.name, result.winner.mean
-    assert mean is not None
+    name = folder.search.name
     if _ours(client, name) is None:
         client.create_registered_model(
             name,
@@ -78,12 +77,9 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
-        its, objective = float(before.tags[names.TAG_VALIDATION]), OBJECTIVES[result.objective]
-        if objective.cost(mean) > objective.cost(its) + SINGLE_PRECISION * abs(its):
-            return (
-                f"registered: {said}; version {before.version} stays the champion: {objective.title} "
-                f"{objective.show(its)}, against {objective.show(mean)} (--force replaces it)"
-            )
+        why = _why_it_stays(before, result, folder.search.config.goal.name)
+        if why:
+            return f"registered: {said}; version {before.version} stays the champion: {why} (--force replaces it)"
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
     trusted = ("--trust",) if folder.search.own_parts else ()
     told = f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri, trusted)}"
@@ -97,6 +93,24 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
         f"{told}\ncheapest: models:/{name}/{other.version} (seed {point.best_seed} of trial {point.trial}): the same "
         f"with @{names.CHEAPEST}"
     )
+
+
+def _why_it_stays(before: "ModelVersion", result: "RetrainResult", goal: str) -> str:
+    """Why the present champion is not replaced by the winner; empty: the winner is no worse.
+
+    Args:
+        before: the present champion.
+        result: with the winner.
+        goal: by which a version was chosen that does not say it: an earlier ffsnn registered it.
+    """
+    mean, its = result.winner.mean, float(before.tags[names.TAG_VALIDATION])
+    assert mean is not None
+    objective, by = OBJECTIVES[result.objective], before.tags.get(names.TAG_OBJECTIVE, goal)
+    if by != objective.name:
+        return f"it was chosen by {by}, this one by {objective.name}, which do not compare"
+    if objective.cost(mean) > objective.cost(its) + SINGLE_PRECISION * abs(its):
+        return f"{objective.title} {objective.show(its)}, against {objective.show(mean)}"
+    return ""
 
 
 def uses(name: str, store: str, server: str | None, trusted: tuple[str, ...] = ()) -> str:
@@ -126,7 +140,13 @@ def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":
 
 
 def is_registered(home: Path, name: str, uri: str | None) -> bool:
-    """True if there is a champion of a search."""
+    """True if there is a champion of a search.
+
+    Raises:
+        ConfigError: the server does not answer, or the model of that name is another project's.
+    """
+    if uri:
+        check_reachable(uri)
     client, _ = open_store(home, uri)
     return _ours(client, name) is not None and champion_of(client, name) is not None
 
@@ -220,7 +240,7 @@ def _new_version(
     number = folder.number(ranked.trial, seed)
     tags = {
         names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: ranked.trial, names.TAG_RETRAIN_SEED: seed,
-        names.TAG_CONFIG_ID: ranked.config_id, names.TAG_VALIDATION: ranked.mean,
+        names.TAG_CONFIG_ID: ranked.config_id, names.TAG_OBJECTIVE: result.objective, names.TAG_VALIDATION: ranked.mean,
         names.TAG_TEST: _test_accuracy(result, ranked.trial),
     }  # fmt: skip
     with (

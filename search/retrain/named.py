@@ -11,13 +11,13 @@ from pathlib import Path
 from ffsnn.parts import own
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
-from search.names import CHAMPION
+from search.names import CHAMPION, RUNS
 from search.retrain import champion
 from search.retrain.folder import newest_result
-from search.settings import elsewhere, setting
+from search.settings import LOCAL, elsewhere, setting
 from search.store.folder import SearchFolder, all_searches
 
-MODELS, RUNS = "models:/", "runs"  # before a registered model's name; the folder of `ffsnn train` in mlruns/
+MODELS = "models:/"  # before a registered model's name
 
 
 @contextmanager
@@ -46,10 +46,11 @@ def network(
         yield _trusted(there, trust)
         return
     mlruns, search = home(), _search(home(), text, trust)
-    uri = tracking_uri or elsewhere(setting("tracking_uri")) or search.config.tracking_uri
+    asked = setting("tracking_uri", tracking_uri)
+    uri = elsewhere(asked) if asked else search.config.tracking_uri
     if newest_result(search) is not None and champion.is_registered(mlruns, search.name, uri):
         say(f"{text}: its champion, {MODELS}{search.name}@{CHAMPION}")
-        with champion.downloaded(mlruns, f"{MODELS}{search.name}@{CHAMPION}", uri) as path:
+        with champion.downloaded(mlruns, f"{MODELS}{search.name}@{CHAMPION}", uri or LOCAL) as path:
             yield _trusted(path, trust)
         return
     yield _best_trial(search, say)

@@ -3,39 +3,29 @@
 Either can be lost: what the study knows is in the trials' folders too, and `search.study.reconcile` writes it anew.
 """
 
-import contextlib
 import json
 import os
 import shutil
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ffsnn.validation import ConfigError
 from search.names import OWNER
-from search.settings import Unreachable, redacted, without_password
+from search.settings import without_password
 from search.store.folder import SearchFolder
-
-if TYPE_CHECKING:
-    from search.stop import StopRequest
+from search.study import database
 
 Say = Callable[[str], None]
 Directions = Sequence[Literal["maximize", "minimize"]]
 Fill = Callable[[optuna.Study], None]  # puts trials into an empty study
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError)  # what reading damaged records may raise
-DATABASE_TIMEOUT_S, RETRY_INTERVAL_S = 600.0, 2.0  # seconds for a database to come back; between two questions
-# A server that is cut off is noticed by the kernel; libpq alone would wait for it for hours.
-POSTGRESQL = {
-    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}  # fmt: skip
 
 
 class Unreadable(Exception):
@@ -118,9 +108,9 @@ class DatabaseStore(StudyStore):
         self.name = f"study {folder.name} in {without_password(url)}"
 
     def opened(self, say: Say) -> optuna.Study:
-        with _translated(self.url):
+        with database.translated(self.url):
             try:
-                study = _named(self.folder.name, _database(self.url), self.directions)
+                study = _named(self.folder.name, database.opened(self.url), self.directions)
                 trials = study.get_trials(deepcopy=False)
                 if study.user_attrs.get(OWNER) is None and not trials:
                     study.set_user_attr(OWNER, self.folder.id)
@@ -133,8 +123,8 @@ class DatabaseStore(StudyStore):
         say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
         whole = _named(self.folder.name, InMemoryStorage(), self.directions)
         fill(whole)
-        with _translated(self.url):
-            storage = _database(self.url)
+        with database.translated(self.url):
+            storage = database.opened(self.url)
             optuna.delete_study(study_name=self.folder.name, storage=storage)
             study = _named(self.folder.name, storage, self.directions)
             study.set_user_attr(OWNER, self.folder.id)  # first: one that is not ours is not gone on with
@@ -154,8 +144,8 @@ def ensure_owned(url: str, name: str, owner: str | None) -> None:
     Raises:
         ConfigError: another search's, or the database does not answer.
     """
-    with _translated(url):
-        storage = _database(url)
+    with database.translated(url):
+        storage = database.opened(url)
         try:
             if name in optuna.get_all_study_names(storage):
                 _ensure_owned(optuna.load_study(study_name=name, storage=storage), owner, url)
@@ -170,8 +160,8 @@ def delete_study(url: str, name: str, owner: str | None) -> None:
     Raises:
         ConfigError: the database does not answer.
     """
-    with _translated(url):
-        storage = _database(url)
+    with database.translated(url):
+        storage = database.opened(url)
         try:
             if name in optuna.get_all_study_names(storage):
                 study = optuna.load_study(study_name=name, storage=storage)
@@ -180,35 +170,6 @@ def delete_study(url: str, name: str, owner: str | None) -> None:
         finally:
             storage.remove_session()
             storage.engine.dispose()
-
-
-def check_reachable(url: str) -> None:
-    """Make sure that a database answers, with Optuna's tables.
-
-    Raises:
-        ConfigError: it does not, with the reason in one line.
-    """
-    with _translated(url):
-        _database(url).engine.dispose()
-
-
-def wait_for(url: str, stop: "StopRequest", say: Say) -> bool:
-    """Wait until a database answers, `DATABASE_TIMEOUT_S` seconds at most; whether there was anything to wait for."""
-    said, until = "", time.monotonic() + DATABASE_TIMEOUT_S
-    while not stop.requested:
-        try:
-            check_reachable(url)
-            break
-        except ConfigError as error:
-            if not said:
-                said = str(error)
-                say(f"{said}; waiting for it, {DATABASE_TIMEOUT_S / 60:.0f} minutes at most")
-        if time.monotonic() > until:
-            stop.ask(said, failed=True)
-        time.sleep(RETRY_INTERVAL_S)
-    if said and not stop.requested:
-        say("the study's database answers again")
-    return bool(said)
 
 
 def _in_journal(name: str, file: Path, directions: Directions) -> optuna.Study:
@@ -231,43 +192,9 @@ def _named(name: str, storage: BaseStorage, directions: Directions) -> optuna.St
     )
 
 
-def _database(url: str) -> RDBStorage:
-    """Optuna's tables at an address; of several searches that come to an empty database, one makes them."""
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("postgresql"):
-        options["connect_args"] = POSTGRESQL
-    for attempt in (1, 2, 3):
-        try:
-            return RDBStorage(url, engine_kwargs=options)
-        except (IntegrityError, ProgrammingError):
-            if attempt == 3:
-                raise
-            time.sleep(1)
-    raise AssertionError
-
-
 def _ensure_owned(study: optuna.Study, owner: str | None, url: str) -> None:
     if study.user_attrs.get(OWNER) != owner or owner is None:
         raise ConfigError(
             f"the study {study.study_name!r} in {without_password(url)} belongs to another search: "
             f"choose another --name"
         )
-
-
-@contextlib.contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn what goes wrong with a database into one line without a password."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{without_password(url)} needs {error.name}: pip install 'ffsnn[cluster]'") from None
-    except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
-        reason = redacted(" ".join(str(error.__cause__ or error).split()))[:200]
-        raise Unreachable(
-            f"the study's database {without_password(url)} cannot be used ({reason}): "
-            f"is --storage right, and its password?"
-        ) from None

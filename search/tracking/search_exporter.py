@@ -1,6 +1,8 @@
 """Search folder -> MLflow: each trial a run under the search's own."""
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search import names
 from search.store.folder import SearchFolder
@@ -8,6 +10,9 @@ from search.store.trial_folder import TrialFolder
 from search.tracking import landing, runs
 from search.tracking.exporter import Exporter
 from search.tracking.note import note
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 
 class SearchExporter(Exporter):
@@ -22,19 +27,23 @@ class SearchExporter(Exporter):
 
     def close(self, finished: bool) -> None:
         """End the search's own run, too, with what it has come to; runs of the front are marked."""
-        from mlflow.entities import Metric
-
         super().close(finished)
         if len(self.goals.objectives) > 1:
             front = {trial.number for _, trial in self.search.front()}
             for number, run in self.runs.items():
                 self._write(run, tags={names.TAG_PARETO: str(int(number in front))})
-        when = runs.span(self.folder)[1]
-        said = landing.totals(self.search)
-        metrics = [Metric(name, value, when, int(said[names.TRIAL_COUNT])) for name, value in said.items()]
-        self._write(self.parent, metrics=metrics, tags={names.TAG_NOTE: note(self.search)})
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", when)
+        self._write(self.parent, metrics=self._new_totals(), tags={names.TAG_NOTE: note(self.search)})
+        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
         landing.describe(self.client, self.experiment)
+
+    def _new_totals(self) -> "list[Metric]":
+        """The totals that MLflow lacks, as its latest ones: its order is by step, here the seconds that the search has
+        run, then by time. They may be less than before, where trials that had ended go on."""
+        from mlflow.entities import Metric
+
+        said, known = landing.totals(self.search), self.client.get_run(self.parent).data.metrics
+        now, step = int(time.time() * 1000), int(said[names.SECONDS])
+        return [Metric(name, value, now, step) for name, value in said.items() if known.get(name) != value]
 
     def _tags(self, trial: TrialFolder) -> dict[str, str]:
         return {

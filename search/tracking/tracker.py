@@ -12,12 +12,12 @@ from typing import Any, Protocol
 from search.settings import origins
 from search.tracking.search_exporter import SearchExporter
 
-SWITCH_INTERVAL_S = (
-    0.0005  # seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting
-)
+# Seconds after which Python lets another thread of this process go on; its own 5 ms kept the loop waiting.
+SWITCH_INTERVAL_S = 0.0005
 WRITE_INTERVAL_S, RETRY_INTERVAL_S = 1.0, 5.0  # seconds between writes; after a failure
-SERVER_TIMEOUT_S, LOCAL_TIMEOUT_S = 30.0, 300.0  # seconds without an answer of a server, or of the local store (a busy
-# machine), after which the end of a search does not wait any longer
+# Seconds without an answer of a server, or of the local store (a busy machine), after which the end of a search goes on
+# without it.
+SERVER_TIMEOUT_S, LOCAL_TIMEOUT_S = 30.0, 300.0
 
 
 class Writer(Protocol):

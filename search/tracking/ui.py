@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,7 @@ LOOPBACK, ANYWHERE = "127.0.0.1", "0.0.0.0"
 # A browser's name for loopback (RFC 6761). MLflow opens its assistant over the first page of a server that is called
 # localhost or 127.0.0.1, and of no other.
 QUIET = "ffsnn.localhost"
+ENDS_WITHIN_S = 15.0  # seconds that a server has after SIGTERM
 Pages = dict[str, str]  # what a page shows -> what comes after the server's address
 
 
@@ -44,7 +46,7 @@ def ui(home: Path, name: str | None, host: str, port: int, uri: str | None, cons
         console: where the addresses go.
 
     Raises:
-        ConfigError: there is no such search, a server does not answer, or the port is taken.
+        ConfigError: there is no such search, a server does not answer or ends by itself, or the port is taken.
     """
     environment.prepare()
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as apart:
@@ -119,12 +121,26 @@ def _serve(home: Path, host: str, port: int, pages: Pages, console: Console) -> 
         other = f"; where a browser does not find {QUIET}: {LOOPBACK} in its place" if named == QUIET else ""
         console.print(f"(Ctrl-C stops{other})")
         server.wait()
+        raise _ended(server)
     except KeyboardInterrupt:
         pass
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=15)
+        _end(server)
         merge(home)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End a server and its workers, which may have ended by themselves."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=ENDS_WITHIN_S)
+            return
+
+
+def _ended(server: "subprocess.Popen[bytes]") -> ConfigError:
+    return ConfigError(f"the MLflow server ended with code {server.returncode}: try `mlflow server` by hand")
 
 
 def _known_as(host: str) -> list[str]:
@@ -146,7 +162,7 @@ def _print(server: str, pages: Pages, console: Console) -> None:
 def _wait(server: "subprocess.Popen[bytes]", address: str, seconds: float = 60) -> None:
     for _ in range(int(seconds * 5)):
         if server.poll() is not None:
-            raise ConfigError(f"the MLflow server ended with code {server.returncode}: try `mlflow server` by hand")
+            raise _ended(server)
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return

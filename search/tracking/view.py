@@ -5,7 +5,6 @@ of one). A plot of parallel coordinates leaves out each run that lacks one of it
 trials have stand in a plot of their own, and the first plot shows every trial.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +98,7 @@ def view(name: str, space: Space, layers: int, goals: Goals, trials: int) -> dic
         ("Goodness and firing rate of layers by epoch", 3, 300,
          [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
     ]  # fmt: skip
-    found = f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'"
-    state = filtered(found, f"metrics.`{goal.name}`", goal.direction == "minimize", _columns(space, goals))
+    state = filtered(_trials_of(name), f"metrics.`{goal.name}`", goal.direction == "minimize", _columns(space, goals))
     return _with_charts(state, sections)
 
 
@@ -150,13 +148,11 @@ def _columns(space: Space, goals: Goals) -> list[str]:
 
 def _axes(space: Space) -> list[list[str]]:
     """The parameters that every trial has; then, for each condition, those and the ones that exist under it."""
-    groups: dict[str, list[str]] = {"": []}
-    for path, parameter in space.parameters.items():
-        leaf = short(path)
-        name = leaf + names.LOG10 if runs.is_logarithmic(space, path) else leaf
-        groups.setdefault(json.dumps(parameter.when) if parameter.when else "", []).append(name)
-    common = groups.pop("")
-    return [common, *(common + more for more in groups.values())]
+    common, *groups = (
+        [short(path) + (names.LOG10 if runs.is_logarithmic(space, path) else "") for path in group]
+        for group in space.by_condition(space.parameters)
+    )
+    return [common, *(common + more for more in groups)]
 
 
 def _parallel(axes: list[str], metric: str) -> Card:
@@ -175,10 +171,17 @@ def _scatter(x: str, y: str) -> Card:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
+def _trials_of(name: str) -> str:
+    """The filter that finds the runs of a search's trials."""
+    return f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'"
+
+
 def _found(client: "MlflowClient", experiment: str, search: SearchFolder) -> dict[int, str]:
-    """The runs of a search's trials that MLflow has, by the trials' numbers."""
-    its = f"tags.`{names.TAG_SEARCH}` = '{search.name}' AND tags.`{names.TAG_KIND}` = 'trial'"
-    trials = [run for run in all_runs(client, experiment, its) if names.TAG_TRIAL in run.data.tags]
+    """The runs of a search's trials that MLflow has, by the trials' numbers; not those of a deleted one of its name."""
+    trials = [
+        run for run in all_runs(client, experiment, _trials_of(search.name))
+        if names.TAG_TRIAL in run.data.tags and run.data.tags.get(names.TAG_ID, search.id) == search.id
+    ]  # fmt: skip
     return {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first
 
 

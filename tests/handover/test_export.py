@@ -1,6 +1,7 @@
 """Networks handed over: written, read back, and the same; what a format cannot hold is refused by its field."""
 
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
 from ffsnn.training.run_folder import Run, load
 from ffsnn.validation import ConfigError
+from search.cli.handover import _found
 from tests.search.conftest import ffsnn, refused
 
 RUN = RunConfig.parse({
@@ -214,6 +216,13 @@ def test_a_graph_of_others_says_what_its_nodes_do(tmp_path: Path) -> None:
     (tmp_path / "none.nir").write_text("no graph")
     with pytest.raises(ConfigError, match="is no NIR graph"):
         nir_graph.read(tmp_path / "none.nir", {})
+
+
+def test_a_run_goes_by_its_name(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "mlruns" / "runs" / "mine")
+    with _found("mine", tmp_path, None, False) as path:
+        assert path == tmp_path / "mlruns" / "runs" / "mine"
+    assert "did you mean mine?" in refused("export", "mime", "out", "--bits", "8", home=tmp_path)
 
 
 def test_the_commands(folder: Path, tmp_path: Path, split) -> None:

@@ -116,6 +116,12 @@ def test_a_sync_with_a_server_that_is_down(tmp_path):
     assert "http://127.0.0.1:9 does not answer" in refused("sync", "done", home=tmp_path)
 
 
+@pytest.mark.parametrize("command", ["best", "retrain"])
+def test_a_front_is_taken_whole(tmp_path, command):
+    said = refused(command, "x", "--front", "--top", "2", home=tmp_path)
+    assert "--front takes all of its points, but got --top 2: leave one of them out" in said
+
+
 @pytest.mark.parametrize("command", [["best", "x", "--top", "0"], ["retrain", "x", "--seeds", "0"]])
 def test_less_than_one(tmp_path, command):
     assert f"{command[2]} must be at least 1, but got 0" in refused(*command, home=tmp_path)

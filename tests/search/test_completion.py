@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def completed(typed: str, home: Path, cwd: Path | None = None) -> list[str]:
 )  # fmt: skip
 def test_a_shell_completes(typed, offered, home):
     assert completed(typed, home) == offered
+
+
+def test_completing_a_network_imports_none_of_its_libraries(home):
+    code = (
+        "import sys; from types import SimpleNamespace; from search.cli import completion; "
+        f"print(completion.networks(SimpleNamespace(params={{'home': {str(home)!r}}}), ''), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "['first', 'second', 'mnist-seed0'] False", done.stderr
 
 
 def test_completing_makes_nothing_and_forgives_a_broken_file(tmp_path):

@@ -6,8 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from search.cluster import ray_cluster
+from search.execution import driver
+from search.execution.session import Session
 from search.signals import ENDING, interrupting, listen, stoppable
 from search.stop import StopRequest
+from tests.search.conftest import session_of
+from tests.search.test_best import finished
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -36,6 +41,29 @@ def test_what_the_parent_ignores_stays_ignored() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_loop_that_fails_is_begun_again_and_given_up_after_four(tmp_path, monkeypatch) -> None:
+    """A trial that ended in between starts the count anew."""
+    folder, said, loops = finished(tmp_path), [], []
+    kept = [(folder.trial(number), folder.trial(number).end()) for number in range(2)]
+    for trial, _ in kept:
+        trial.reopen()
+
+    def fail(_: Session) -> None:
+        loops.append(1)
+        if len(loops) == 2:
+            kept[0][0].write_end(kept[0][1])
+        raise ValueError("lost")
+
+    monkeypatch.setattr(driver, "_tune", fail)
+    monkeypatch.setattr(ray_cluster, "stop", lambda: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    session = session_of(folder, folder.config, say=said.append)
+    driver.drive(session)
+    assert len(loops) == 6
+    assert session.stop.reason == "its loop failed 4 times in a row (ValueError: lost)"
+    assert len(said) == 5
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -1,20 +1,24 @@
 """A search as another one with changes; and more epochs for one that has ended, where longer trials begin alike."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ffsnn.validation import ConfigError
-from search import names
+from search import launch, names
 from search.config import SearchConfig
 from search.resolve import requested
 from search.store.folder import SearchFolder
+from search.study.reconcile import reconcile
 from search.study.starts import starts
 from search.tracking.store import all_runs, open_store
 from spaces.space import Space
 from tests.search.conftest import refused
 from tests.search.test_api import fake
+from tests.search.test_best import finished
 from tests.search.test_promotion import found, searched
 
 TREE = {
@@ -82,6 +86,19 @@ def test_epochs_that_cannot_grow_are_refused_with_the_reason(learning, settings,
         requested(tmp_path, None, None, "mine", {"epochs": 20})
     with pytest.raises(ConfigError, match="epochs=9 became 3"):
         requested(tmp_path, None, None, "mine", {"epochs": 3})
+
+
+def test_a_damaged_configuration_is_left_to_the_repair(tmp_path):
+    """Which a resume comes to later."""
+    folder, said = finished(tmp_path), io.StringIO()
+    (folder.trial(1).path / "config.json").write_text("{")
+    config = folder.config.model_copy(update={"epochs": folder.config.epochs + 1})
+    launch._lengthen(folder, folder.config, Console(file=said))
+    assert said.getvalue() == ""
+    launch._lengthen(folder, config, Console(file=said))
+    assert folder.trial(0).config().learning.epochs == config.epochs
+    reconcile(folder, config, lambda line: said.write(line))
+    assert folder.trial(1).config().learning.epochs == config.epochs
 
 
 @pytest.mark.slow

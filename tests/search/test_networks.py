@@ -14,13 +14,17 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.training.run_folder import Run
 from ffsnn.validation import ConfigError
+from search.cli import networks
+from search.config import SearchConfig
 from search.report.compared_runs import compared, differing, document, results
 from search.report.document import markdown
 from search.report.page import page
 from search.report.report import describe
+from search.retrain import verdict
 from search.retrain.named import folder, network
 from search.store.folder import SearchFolder
 from tests.search.conftest import refused
+from tests.search.test_best import CONFIG, finished
 
 RUN = RunConfig.parse({
     "data": {"dataset": "digits"}, "network": {"widths": [16], "T": 2}, "learning": {"batch_size": 128, "epochs": 2},
@@ -101,6 +105,37 @@ def test_what_cannot_be_compared_is_refused(home, tmp_path):
     with pytest.raises(ConfigError, match="has no epoch to compare yet"):
         compared([first, tmp_path])
     assert "did you mean first?" in refused("compare", "firs", "second", home=home)
+
+
+def test_a_page_replaces_none_but_the_one_that_is_named(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FFSNN_HOME", str(home))
+    (tmp_path / "compare.html").write_text("another's")
+    networks.compare(["first", "second"])
+    assert (tmp_path / "compare.html").read_text() == "another's"
+    assert "What differs" in (tmp_path / "compare-2.html").read_text()
+    networks.compare(["first", "second"], write=Path("compare.html"))
+    assert "What differs" in (tmp_path / "compare.html").read_text()
+    assert "ends in .html or .md, but got x.csv" in refused("compare", "first", "second", "--write", "x.csv", home=home)
+
+
+def test_a_search_whose_server_is_down_says_so_unless_the_local_store_is_meant(home, tmp_path):
+    """Else a champion that is there would be passed over."""
+    config = SearchConfig(**{**CONFIG.model_dump(), "name": "far", "tracking_uri": "http://127.0.0.1:9"})
+    finished(tmp_path / "mlruns", config)
+    folder = SearchFolder.open(tmp_path / "mlruns", "far")
+    test = verdict.tested([0.9], 144, 0)
+    ranking = (verdict.RankedConfig(trial=0, config_id="x", values=(0.9,), mean=0.9, low=None, high=None),)
+    told = verdict.RetrainResult(search="far", epochs=2, seeds=(1,), ranking=ranking, lead=None, best_seed=1, test=test)
+    (folder.path / "retrain" / "top1").mkdir(parents=True)
+    (folder.path / "retrain" / "top1" / "retrain.json").write_text(told.model_dump_json())
+    with (
+        pytest.raises(ConfigError, match=r"http://127\.0\.0\.1:9 does not answer"),
+        network(lambda: tmp_path / "mlruns", "far"),
+    ):
+        pass
+    with network(lambda: tmp_path / "mlruns", "far", "local") as path:
+        assert path == folder.ranked()[0][1].path
 
 
 def test_a_search_that_was_not_retrained_means_its_best_trial(home):

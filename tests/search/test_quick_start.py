@@ -72,6 +72,27 @@ def test_what_a_trial_needs_is_imported_beforehand_and_the_collector_is_on_again
     assert done.stdout.strip() == "True True", done.stderr
 
 
+def test_nothing_that_is_imported_while_ray_forks_loads_a_numerical_library():
+    """A fork waits for the threads of BLAS and OpenMP, and for ever where another thread is just loading them."""
+    code = """
+from importlib import import_module
+from pathlib import Path
+from search import environment, launch, preflight
+environment.prepare()
+def loaded():
+    files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
+    return {Path(it).name for it in files if any(kind in it.lower() for kind in ("blas", "gomp", "iomp", "mkl"))}
+import_module("optuna")
+preflight.start_numerical_threads()
+import_module("search.cluster.ray_cluster")
+before = loaded()
+import_module("search.execution.trainable")
+print(len(before) > 0, loaded() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "True set()", done.stderr
+
+
 def test_callbacks_are_not_counted():
     code = """
 import sys

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from search import names
 from search.pareto.goals import Goals
-from search.retrain import front, verdict
+from search.retrain import champion, front, verdict
 from search.retrain.verdict import RetrainResult
 from search.store.folder import SearchFolder
 from search.tracking.store import store_uri
@@ -48,6 +50,22 @@ def test_a_value_is_shown_with_half_of_its_interval() -> None:
     assert front.Spread.of([4.0, 4.0]).show(GOALS.objectives[1]) == "4"
     assert front.Spread.of([0.5]).show(GOALS.objectives[0]) == "50.00%"
     assert front.Spread.of([None]).mean is None
+
+
+def test_what_was_chosen_by_another_objective_is_not_compared() -> None:
+    """Of a search of synops and accuracy the best few are ranked by the former, and the front by the latter."""
+    test, ranked = verdict.tested([0.9], 144, 0), tuple(ranking([0.9]))
+    result = RetrainResult(search="s", epochs=2, seeds=(1,), ranking=ranked, lead=None, best_seed=1, test=test)
+
+    def stays(**tags: str) -> str:
+        return champion._why_it_stays(SimpleNamespace(tags=tags), result, GOALS.objectives[1].name)
+
+    by_synops = {names.TAG_VALIDATION: "812.5"}
+    assert "chosen by synaptic_operations_per_sample, this one by val_accuracy" in stays(**by_synops)
+    assert "chosen by synaptic_operations" in stays(**by_synops, **{names.TAG_OBJECTIVE: GOALS.objectives[1].name})
+    by_accuracy = {names.TAG_OBJECTIVE: "val_accuracy"}
+    assert stays(**{names.TAG_VALIDATION: "0.95"}, **by_accuracy) == "validation accuracy 95.00%, against 90.00%"
+    assert stays(**{names.TAG_VALIDATION: "0.9"}, **by_accuracy) == ""
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from search.config import SearchConfig
 from search.execution.study_searcher import study_searcher
 from search.stop import StopRequest
 from search.store.folder import SearchFolder
+from search.study.database import wait_for
 from search.study.reconcile import reconcile
-from search.study.study_store import ensure_owned, study_store, wait_for
+from search.study.study_store import ensure_owned, study_store
 from spaces.space import Space
 from tests.search.conftest import session_of
 
@@ -94,7 +95,7 @@ def test_a_study_that_was_lost_or_differs_is_written_anew(tmp_path, url):
 
 
 def test_a_database_that_does_not_come_back_stops_the_search(monkeypatch):
-    from search.study import study_store as module
+    from search.study import database as module
 
     monkeypatch.setattr(module, "DATABASE_TIMEOUT_S", 0.1)
     monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.1)

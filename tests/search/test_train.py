@@ -1,5 +1,6 @@
 """`ffsnn train` in MLflow: one run for each folder, which goes on with it."""
 
+import errno
 import io
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import typer
 from rich.console import Console
 
 from ffsnn.config import RunConfig
+from ffsnn.training import run_folder
 from ffsnn.training.run_folder import HISTORY, LAST, PREVIOUS
+from ffsnn.validation import ConfigError
 from search import names
-from search.cli.train import train_seeds
+from search.cli.train import _fresh, _held, train_seeds
 from search.tracking.store import all_runs, open_store
 
 RUN = RunConfig.parse({
@@ -89,6 +92,36 @@ def test_a_store_that_does_not_answer_stops_no_training(tmp_path):
     trained(tmp_path / "mlruns", out=tmp_path / "mine")
     (run,) = runs_of(tmp_path / "mlruns")
     assert run.info.status == "FINISHED"
+
+
+def test_a_full_disk_is_one_line_and_the_run_has_failed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_folder.RunFolder, "append", full)
+    home = tmp_path / "mlruns"
+    said = trained(home, out=tmp_path / "mine")
+    assert f"stopped: cannot write to {tmp_path / 'mine'}: No space left on device; go on with: " in said
+    (run,) = runs_of(home)
+    assert run.info.status == "FAILED"
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path):
+    assert [_fresh(tmp_path / "runs", "a.b").name for _ in range(3)] == ["a.b", "a.b-2", "a.b-3"]
+    with _held(tmp_path / "mine"), pytest.raises(ConfigError, match=r"another process trains in .*/mine: wait for it"):
+        trained(tmp_path / "mlruns", out=tmp_path / "mine")
+    trained(tmp_path / "mlruns", out=tmp_path / "mine")
+    (run,) = runs_of(tmp_path / "mlruns")
+    assert run.info.status == "FINISHED"
+
+
+def test_a_folder_of_another_configuration_is_left_alone(tmp_path):
+    home = tmp_path / "mlruns"
+    trained(home, out=tmp_path / "mine")
+    with pytest.raises(ConfigError, match="holds a run of another configuration"):
+        trained(home, RUN.replaced({"network.tau": 3.0}), tmp_path / "mine")
+    (run,) = runs_of(home)
+    assert (run.info.status, run.data.params["tau"]) == ("FINISHED", "2.0")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])

@@ -3,16 +3,20 @@
 import base64
 import json
 import re
+import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from rich.console import Console
 
 from ffsnn.validation import ConfigError
 from search.pareto.goals import Goals
 from search.store.folder import SearchFolder
-from search.tracking import landing, search_exporter
+from search.tracking import landing, search_exporter, ui
 from search.tracking.store import open_store
 from search.tracking.view import prepare, side_by_side, view
 from spaces.space import Space
@@ -112,6 +116,35 @@ def test_a_server_that_runs_already_is_taken(home, tmp_path):
         assert "viewStateShareKey=all%20searches" in all_runs.stdout
     finally:
         server.stop()
+
+
+def test_totals_may_become_less(home, tmp_path):
+    """Where trials that had ended go on, as when a search is to have more epochs."""
+    shutil.copytree(home / "mlruns" / "searches", tmp_path / "searches")
+    folder = SearchFolder.open(tmp_path, "done")
+    search_exporter.export_search(tmp_path, folder)
+    folder.trial(0).reopen()
+    search_exporter.export_search(tmp_path, folder)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs(["1"], "tags.`ffsnn.kind` = 'search'")
+    assert run.data.metrics["trials_ended"] == 3
+
+
+def test_runs_of_a_deleted_search_of_the_same_name_are_not_shown(home, tmp_path):
+    shutil.copytree(home / "mlruns" / "searches", tmp_path / "searches")
+    client, experiment = open_store(tmp_path)
+    tags = {"ffsnn.search": "done", "ffsnn.kind": "trial", "ffsnn.trial": "0", "ffsnn.search_id": "another"}
+    client.create_run(experiment, tags=tags, start_time=1)
+    with pytest.raises(ConfigError, match="has no trial of 'done' yet"):
+        prepare(tmp_path, "done", None)
+
+
+def test_a_server_that_ends_by_itself_is_one_line(tmp_path, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], start_new_session=True) as server:
+        server.wait()
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: server)
+        with pytest.raises(ConfigError, match="the MLflow server ended with code 3"):
+            ui._serve(tmp_path, "127.0.0.1", 1, {}, Console())
 
 
 def test_what_cannot_be_shown_is_one_line(home):

@@ -1,0 +1,200 @@
+"""Commands on what a search has found: `ffsnn best | retrain | report | sync | ui`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from search.cli import completion
+from search.cli.options import (
+    WHERE,
+    DataDir,
+    Home,
+    Name,
+    TrackingUri,
+    Trust,
+    Use,
+    all_or_some,
+    at_least_one,
+    console,
+    field,
+)
+from search.hints import command
+from search.settings import redacted
+from search.signals import held_back
+
+
+def best(
+    name: Name,
+    top: Annotated[int | None, typer.Option(help="how many, as documents of one YAML stream (default: 1)")] = None,
+    front: Annotated[
+        bool, typer.Option("--front", help="all that no other trial dominates, of several objectives")
+    ] = False,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Print the best configuration as YAML, and write it where `ffsnn train` can take it.
+
+    Where the search's folder is not at hand, an MLflow address is enough; then nothing is written.
+    """
+    from ffsnn import atomic
+    from ffsnn.fields import named_parts
+    from ffsnn.parts import own
+    from search.names import BEST_FILE, FRONT
+    from search.resolve import use_parts
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.tracking import best
+
+    at_least_one(top=top)
+    all_or_some(front, top)
+    count = top or 1
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    if front:
+        found = best.front(SearchFolder.open(mlruns, name))
+        print(best.table(found), file=sys.stderr)
+    else:
+        found = best.best(mlruns, name, count, tracking_uri, lambda line: print(line, file=sys.stderr))
+    print("---\n".join(it.yaml() for it in found), end="")
+    if (not front and tracking_uri) or not SearchFolder.exists(mlruns, name):
+        print(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}", file=sys.stderr)
+        return
+    folder = SearchFolder.open(mlruns, name).path
+    stem, suffix = BEST_FILE.split(".")
+    files = [folder / (BEST_FILE if count == 1 else f"{stem}-{rank}.{suffix}") for rank in range(1, len(found) + 1)]
+    if front:
+        files = [folder / f"{FRONT}-{it.trial}.{suffix}" for it in found]
+    for file, it in zip(files, found, strict=True):
+        atomic.write(file, it.yaml())
+    named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
+    print(f"next: {command('train', files[0], '--test', *named)}", file=sys.stderr)
+
+
+def retrain(
+    name: Name,
+    top: Annotated[int | None, typer.Option(help="configurations, the best ones (default: 5)")] = None,
+    front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
+    seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
+    epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="trainings at once (default: the search's)")] = None,
+    gpus_per_trial: Annotated[str | None, field("gpus_per_trial")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda (default: the search's)")] = None,
+    data_dir: DataDir = None,
+    address: Annotated[str | None, field("address", WHERE)] = None,
+    tracking_uri: TrackingUri = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="make it the champion even if the present one is better")
+    ] = False,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Train the best configurations with several seeds, rank them, test the winner once, and register it.
+
+    With --front every point of the front is trained and tested, and its champion and its cheapest are registered.
+
+    Ctrl-C stops; the same command goes on, and after its end prints what is written.
+    """
+    at_least_one(top=top, seeds=seeds, epochs=epochs)
+    all_or_some(front, top)
+    from search.resolve import use_parts
+    from search.settings import LOCAL, find_home, setting
+
+    with held_back():  # as in `search`
+        from search.retrain.retrain import Request, retrain
+
+    asked = {
+        "concurrency": concurrency, "gpus_per_trial": gpus_per_trial, "device": device,
+        "data_dir": setting("data_dir", data_dir), "address": setting("address", address),
+        "tracking_uri": setting("tracking_uri", tracking_uri),
+    }  # fmt: skip
+    changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    outcome = retrain(mlruns, name, Request(None if front else top or 5, seeds, epochs, changes, force), console)
+    if outcome.code:
+        console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
+        raise typer.Exit(outcome.code)
+
+
+def report(
+    name: Name,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="another search, to compare it with", autocompletion=completion.searches),
+    ] = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
+    from search.report.report import report
+    from search.resolve import use_parts
+    from search.settings import find_home
+
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name, against)
+    for file in report(mlruns, name, against):
+        print(file)
+
+
+def sync(
+    name: Name,
+    storage: Annotated[str | None, field("storage", WHERE)] = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
+    from search.cluster.servers import check_reachable
+    from search.resolve import places, use_parts
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from search.study.reconcile import reconcile
+    from search.tracking import orphans, search_exporter
+    from search.tracking.store import merged, store_uri
+
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    config = places(mlruns, name, storage, tracking_uri)
+    folder = SearchFolder.open(mlruns, name)
+    if config.tracking_uri:
+        check_reachable(config.tracking_uri)
+    with folder.lease(), merged(mlruns, config.tracking_uri):
+        if remark := folder.settle():
+            console.print(remark)
+        reconcile(folder, config, console.print)
+        count = search_exporter.export_search(mlruns, folder, config.tracking_uri)
+    console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")
+    if not config.tracking_uri and (left := orphans.remark(mlruns)):
+        console.print(left)
+
+
+def ui(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="of a search; its view is prepared (default: all runs)", autocompletion=completion.searches
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="what the server listens on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one")] = 5000,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="of a server that runs already (default: the search's own, else one is started)")
+    ] = None,
+    home: Home = None,
+    use: Use = None,
+    trust: Trust = False,
+) -> None:
+    """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
+    from search.resolve import use_parts
+    from search.settings import find_home
+    from search.tracking.ui import ui
+
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    ui(mlruns, name, host, port, tracking_uri, console)
