@@ -73,10 +73,12 @@ def _named(space: Space) -> Iterator[Sample | None]:
 
 
 def _presets(space: Space) -> Iterator[Sample]:
-    """Presets for the space's data set, as far as the space searches what they say."""
+    """Presets for the space's data set whose loss is as sharp as that of the space, where it does not search that: what
+    else they say is left to the space."""
     for name in presets.names():
         preset = presets.load(name)
-        if preset.data.dataset == space.base.data.dataset:
+        alike = "learning.alpha" in space.parameters or preset.learning.alpha == space.base.learning.alpha
+        if alike and preset.data.dataset == space.base.data.dataset:
             yield space.read(preset)
 
 

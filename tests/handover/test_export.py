@@ -16,7 +16,7 @@ from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
 from ffsnn.training.run_folder import Run, load
 from ffsnn.validation import ConfigError
-from search.cli.handover import _found
+from search.retrain.named import network as found
 from tests.search.conftest import ffsnn, refused
 
 RUN = RunConfig.parse({
@@ -220,7 +220,7 @@ def test_a_graph_of_others_says_what_its_nodes_do(tmp_path: Path) -> None:
 
 def test_a_run_goes_by_its_name(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "mlruns" / "runs" / "mine")
-    with _found("mine", tmp_path, None, False) as path:
+    with found(lambda: tmp_path / "mlruns", "mine") as path:
         assert path == tmp_path / "mlruns" / "runs" / "mine"
     assert "did you mean mine?" in refused("export", "mime", "out", "--bits", "8", home=tmp_path)
 
