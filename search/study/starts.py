@@ -73,13 +73,16 @@ def _named(space: Space) -> Iterator[Sample | None]:
 
 
 def _presets(space: Space) -> Iterator[Sample]:
-    """Presets for the space's data set whose loss is as sharp as that of the space, where it does not search that: what
-    else they say is left to the space."""
+    """Presets that are configurations of the space, but for their number of epochs."""
     for name in presets.names():
         preset = presets.load(name)
-        alike = "learning.alpha" in space.parameters or preset.learning.alpha == space.base.learning.alpha
-        if alike and preset.data.dataset == space.base.data.dataset:
-            yield space.read(preset)
+        sample = space.read(preset)
+        try:
+            made = space.apply(sample).replaced({"learning.epochs": preset.learning.epochs})
+        except ConfigError:
+            continue
+        if made.id == preset.id:
+            yield sample
 
 
 def _ranked(home: Path, name: str, space: Space) -> Iterator[Sample]:

@@ -196,7 +196,10 @@ def test_a_warm_start_takes_the_best_points_that_lie_in_the_space(tmp_path):
 def starting(**settings) -> tuple[list[dict], list[str]]:
     """Points that a search of MNIST tries first, and what is said of them."""
     tree = {
-        "base": {"data": {"dataset": "mnist"}},
+        "base": {
+            "data": {"dataset": "mnist"}, "network": {"label_amplitude": 3, "v_threshold": 0.7},
+            "learning": {"batch_size": 256, "shift": 1},
+        },
         "parameters": {
             "tau": {"float": [1.1, 5]}, "T": {"int": [2, 8]}, "loss": {"choice": ["threshold", "swish"]},
             "theta": {"float": [0.02, 0.4], "log": True, "when": {"loss": "threshold"}},
@@ -221,6 +224,14 @@ def test_a_search_tries_the_points_of_its_space_first_and_then_the_presets():
     assert first[2:] == [{"network.tau": 2.7, "network.T": T, "learning.loss": "swish"} for T in (4, 3)]
     assert said[1] == "tried first: 2 presets that come with ffsnn (--cold: none)"
     assert starting(space={"points": points}, cold=True) == ([], [])
+
+
+def test_a_preset_that_differs_where_the_space_does_not_search_is_no_start():
+    sharper = {"base": {
+        "data": {"dataset": "mnist"}, "network": {"label_amplitude": 3, "v_threshold": 0.7},
+        "learning": {"batch_size": 256, "shift": 1, "alpha": 61},
+    }}  # fmt: skip
+    assert starting(space=sharper) == ([], [])
 
 
 def test_points_of_what_is_not_searched_are_refused():
