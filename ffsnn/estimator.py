@@ -29,7 +29,8 @@ from ffsnn.hardware.device import resolve_device
 from ffsnn.network import Network
 from ffsnn.parts import own
 from ffsnn.parts.registry import DATASETS
-from ffsnn.training.trainer import Trainer, best_of
+from ffsnn.training.epoch_metrics import best_of
+from ffsnn.training.trainer import Trainer
 from ffsnn.validation import read_yaml
 
 Array = npt.NDArray[Any]

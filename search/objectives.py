@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import Images
     from ffsnn.inspection.energy import Energy
     from ffsnn.network import Network
-    from ffsnn.training.trainer import EpochMetrics
+    from ffsnn.training.epoch_metrics import EpochMetrics
 
 Value = Callable[["EpochMetrics", Callable[[], "RunConfig"]], float]  # an epoch, the trial's configuration if asked
 Measure = Callable[["Network", "Images"], float]  # a trained network, images on its device
@@ -217,7 +217,7 @@ class Named:
 
 def _an_epoch() -> "EpochMetrics":
     """An epoch that never was."""
-    from ffsnn.training.trainer import EpochMetrics
+    from ffsnn.training.epoch_metrics import EpochMetrics
 
     return EpochMetrics(1, (0.5, 0.4), (0.3, 0.2), (0.1, 0.1), (0.1, 0.2), 0.9, 1000.0, 2.0)
 

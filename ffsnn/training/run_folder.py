@@ -36,7 +36,8 @@ from ffsnn.fields import named_parts
 from ffsnn.network import Network
 from ffsnn.parts import own
 from ffsnn.shapes import layer_shapes
-from ffsnn.training.trainer import EpochMetrics, NewerRecord, Trainer, best_of
+from ffsnn.training.epoch_metrics import EpochMetrics, NewerRecord, best_of
+from ffsnn.training.trainer import Trainer
 from ffsnn.validation import ConfigError
 
 CHECKPOINT_INTERVAL_S = 10.0

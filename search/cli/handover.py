@@ -7,19 +7,12 @@ from typing import Annotated
 import typer
 
 from ffsnn.validation import ConfigError
-from search.cli import completion
-from search.cli.options import DataDir, Home, SetFields, TrackingUri, Trust, Use, console
+from search.cli.options import DataDir, Home, SetFields, TrackingUri, TrainedNetwork, Trust, Use, console
 from search.hints import command
 
 
 def export(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="a search (its champion, else its best trial), a run or its folder, or models:/NAME@cheapest",
-            autocompletion=completion.networks,
-        ),
-    ],
+    run: TrainedNetwork,
     out: Annotated[Path, typer.Argument(help="the file (nir) or the folder (integers), replaced if it is there")],
     to: Annotated[str | None, typer.Option(metavar="FORMAT", help="nir, or integers (which --bits means)")] = None,
     bits: Annotated[int | None, typer.Option(help="of an integer weight: 8 or 4")] = None,

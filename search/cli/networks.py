@@ -1,4 +1,4 @@
-"""Commands on networks: `ffsnn train | show | predict | reproduce`."""
+"""Commands on networks: `ffsnn train | show | predict | compare | reproduce`."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from ffsnn.config import RunConfig
 from ffsnn.validation import ConfigError
 from search.cli import completion
-from search.cli.options import DataDir, Home, TrackingUri, Trust, Use, console
+from search.cli.options import DataDir, Home, TrackingUri, TrainedNetwork, Trust, Use, console
 from search.cli.train_options import parse_train_options
 
 
@@ -82,14 +82,7 @@ def show(
 
 
 def predict(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="a search (its champion, else its best trial), a run or its folder, a .safetensors file, or "
-            "models:/NAME@champion",
-            autocompletion=completion.networks,
-        ),
-    ],
+    run: TrainedNetwork,
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, IDX or .npy files, or folders of them")],
     invert: Annotated[bool, typer.Option("--invert", help="black becomes white, and white black")] = False,
     early: Annotated[

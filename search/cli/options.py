@@ -52,6 +52,14 @@ SetFields = Annotated[
     ),
 ]  # fmt: skip
 Name = Annotated[str, typer.Argument(help="of the search", autocompletion=completion.searches)]
+TrainedNetwork = Annotated[
+    str,
+    typer.Argument(
+        help="a search (its champion, else its best trial), a run or its folder, a .safetensors file, or "
+        "models:/NAME@champion",
+        autocompletion=completion.networks,
+    ),
+]
 DataDir = Annotated[str | None, field("data_dir", WHERE)]
 
 

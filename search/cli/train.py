@@ -22,8 +22,9 @@ from ffsnn.hardware.memory import OutOfMemory
 from ffsnn.kernels.backends import remarks
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import own_cost, run_folder
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import CONFIG
-from ffsnn.training.trainer import DivergedError, EpochMetrics
+from ffsnn.training.trainer import DivergedError
 from ffsnn.validation import ConfigError
 from search.hints import command
 from search.names import RUNS

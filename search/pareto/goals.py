@@ -18,7 +18,7 @@ from search.registries import OBJECTIVES
 
 if TYPE_CHECKING:
     from ffsnn.config import RunConfig
-    from ffsnn.training.trainer import EpochMetrics
+    from ffsnn.training.epoch_metrics import EpochMetrics
     from search.store.trial_folder import TrialFolder
 
 Values = tuple[float, ...]  # of each measured objective, after an epoch

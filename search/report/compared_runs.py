@@ -9,8 +9,8 @@ import rich.table
 
 from ffsnn.config import RunConfig
 from ffsnn.inspection.energy import of_rates, spikes_of
+from ffsnn.training.epoch_metrics import EpochMetrics, best_of
 from ffsnn.training.run_folder import RunFolder
-from ffsnn.training.trainer import EpochMetrics, best_of
 from ffsnn.validation import ConfigError
 from search.hints import command
 from search.names import TRIALS

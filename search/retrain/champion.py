@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import ffsnn
 from ffsnn.fields import named_parts
 from ffsnn.parts import own
+from ffsnn.training.epoch_metrics import SINGLE_PRECISION
 from ffsnn.training.run_folder import BEST, CONFIG
-from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import Config, ConfigError
 from search import names, objectives, settings
 from search.cluster.servers import check_reachable, tracking_store

@@ -149,41 +149,46 @@ def cheapest(trials: Sequence[int], ranking: "Sequence[RankedConfig]", costs: Ma
     return min(near, key=lambda trial: (asked.cost.cost(costs[trial]), worse(trial)))
 
 
+class RetrainedPoint(NamedTuple):
+    """A point of the front as it was trained anew."""
+
+    trial: int
+    best_seed: int
+    networks: dict[int, Network | None]  # by seed, on the device; None: its training failed
+    ended: Mapping[str, Sequence[float | None]]  # each objective as the trainings ended, a value a seed
+
+
 def tested_point(
-    trial: int, best_seed: int, seeds: Sequence[int], networks: Sequence[Network | None], test: Images,
-    validation: Callable[[int], Images], ended: Mapping[str, Sequence[float | None]], goals: Goals,
+    point: RetrainedPoint, test: Images, validation: Callable[[int], Images], goals: Goals
 ) -> TestedPoint:  # fmt: skip
     """All objectives of a point's networks on the test images.
 
     Args:
-        trial, best_seed: of the point.
-        seeds: of the networks.
-        networks: one a seed, on the device; None: its training failed.
+        point: what is tested; an objective that cannot be measured of a network has the values of its trainings' ends.
         test: the test images.
         validation: the validation images of a seed.
-        ended: each objective as the trainings ended, a value a seed: for one that cannot be measured of a network.
         goals: with the objectives.
     """
     values = []
     for it in goals.measured:
-        found = ended[it.name]
+        found = point.ended[it.name]
         if it.measure is not None:
-            found = [None if network is None else it.measure(network, test) for network in networks]
+            found = [None if network is None else it.measure(network, test) for network in point.networks.values()]
         values.append(PointValue(objective=it.name, on_test=it.measure is not None, **dict(Spread.of(found))))
-    there = {seed: network for seed, network in zip(seeds, networks, strict=True) if network is not None}
-    early = None
-    if exits.refusal(there[best_seed]) is None:
+    early, there = None, {seed: network for seed, network in point.networks.items() if network is not None}
+    if exits.refusal(there[point.best_seed]) is None:
         chosen = {seed: exits.choose(network, validation(seed)) for seed, network in there.items()}
         on_test = [
-            exits.applied(there[seed], test, chosen[seed].chosen.threshold) if seed in there else None for seed in seeds
+            exits.applied(there[seed], test, chosen[seed].chosen.threshold) if seed in there else None
+            for seed in point.networks
         ]
         spreads = {
             name: Spread.of([None if one is None else getattr(one, name) for one in on_test])
             for name in ("accuracy", "steps", "operations")
         }
-        curve = tuple((it.steps, it.operations, it.accuracy) for it in chosen[best_seed].points)
+        curve = tuple((it.steps, it.operations, it.accuracy) for it in chosen[point.best_seed].points)
         early = EarlyExit(**spreads, curve=curve)
-    return TestedPoint(trial=trial, best_seed=best_seed, values=tuple(values), exit=early)
+    return TestedPoint(trial=point.trial, best_seed=point.best_seed, values=tuple(values), exit=early)
 
 
 def column(value: PointValue) -> str:

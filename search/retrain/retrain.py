@@ -206,7 +206,7 @@ def _front_tested(
 ) -> FrontResult:  # fmt: skip
     """Every point of the front on the test images, and which are named."""
     plan, goals, asked = folder.plan, config.goals, front.roles(config.goals)
-    ended = {it.name: dict(zip(plan.trials, folder.values(it), strict=True)) for it in goals.measured}
+    by_trial = {it.name: dict(zip(plan.trials, folder.values(it), strict=True)) for it in goals.measured}
     at = [it.name for it in goals.measured].index(asked.cost.name)
 
     def validation(T: int, seed: int) -> Images:
@@ -217,11 +217,10 @@ def _front_tested(
     for it in ranking:
         if it.mean is not None:
             T, best = plan.of_trial(it.trial).network.T, verdict.best_seed(it, plan.seeds, asked.quality)
-            own = {name: values[it.trial] for name, values in ended.items()}
-            networks = _networks(folder, it, device)
-            points.append(front.tested_point(
-                it.trial, best, plan.seeds, networks, test(T), partial(validation, T), own, goals
-            ))  # fmt: skip
+            networks = dict(zip(plan.seeds, _networks(folder, it, device), strict=True))
+            ended = {name: values[it.trial] for name, values in by_trial.items()}
+            point = front.RetrainedPoint(it.trial, best, networks, ended)
+            points.append(front.tested_point(point, test(T), partial(validation, T), goals))
     cheapest = front.cheapest(named, ranking, {trial: mean[at] for trial, mean in means.items()}, asked)
     return FrontResult(
         quality=asked.quality.name, cost=asked.cost.name, champion=named[0], cheapest=cheapest, points=tuple(points)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffsnn.config import RunConfig
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
 from search.objectives import Objective
 from search.simulation.surface import Surface
 from search.store.trial_folder import End, Failure, Holder, TrialFolder

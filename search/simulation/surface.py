@@ -22,7 +22,8 @@ import numpy.typing as npt
 from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.fields import short
-from ffsnn.training.trainer import AT_LEAST, EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
+from ffsnn.training.trainer import AT_LEAST
 from ffsnn.validation import ConfigError
 from search.objectives import Objective
 from search.store.folder import SearchFolder

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from ffsnn import atomic
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import BEST, RunFolder
-from ffsnn.training.trainer import EpochMetrics
 from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, REST_FILE, TRIAL_LOCK
 
 if TYPE_CHECKING:

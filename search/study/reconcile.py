@@ -10,8 +10,8 @@ import math
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from ffsnn.training.epoch_metrics import SINGLE_PRECISION
 from ffsnn.training.run_folder import CONFIG
-from ffsnn.training.trainer import SINGLE_PRECISION
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.pareto.goals import Goals, Values

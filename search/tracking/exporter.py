@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import BEST, CONFIG
-from ffsnn.training.trainer import EpochMetrics
 from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import End, TrialFolder

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ffsnn.config import RunConfig
 from ffsnn.fields import short
 from ffsnn.inspection.energy import of_rates, spikes_of
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import CONFIG, HISTORY
-from ffsnn.training.trainer import EpochMetrics
 from ffsnn.validation import Config
 from search import names
 from search.objectives import Objective

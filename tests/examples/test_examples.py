@@ -16,8 +16,9 @@ from ffsnn.inspection import energy
 from ffsnn.network import Network
 from ffsnn.parts import own
 from ffsnn.parts.registry import ENCODERS, LOSSES
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.own_cost import measured
-from ffsnn.training.trainer import EpochMetrics, Trainer
+from ffsnn.training.trainer import Trainer
 from ffsnn.validation import ConfigError
 from search.store.results import Results
 from spaces.space import Space

@@ -14,7 +14,8 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split, load
 from ffsnn.kernels import cuda_step
 from ffsnn.kernels.cuda_step import WARM, WARM_UP, CapturedSteps
-from ffsnn.training.trainer import DivergedError, EpochMetrics, Trainer
+from ffsnn.training.epoch_metrics import EpochMetrics
+from ffsnn.training.trainer import DivergedError, Trainer
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
+from ffsnn.training.epoch_metrics import EpochMetrics, best_of
 from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
-from ffsnn.training.trainer import EpochMetrics, best_of
 from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse(

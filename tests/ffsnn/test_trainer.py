@@ -18,7 +18,8 @@ from ffsnn.datasets.data import Split, load
 from ffsnn.parts.negatives import Negatives
 from ffsnn.parts.registry import NEGATIVES
 from ffsnn.randomness import generator
-from ffsnn.training.trainer import DeadLayerError, DivergedError, EpochMetrics, Trainer, dead_layer
+from ffsnn.training.epoch_metrics import EpochMetrics
+from ffsnn.training.trainer import DeadLayerError, DivergedError, Trainer, dead_layer
 
 BASE = RunConfig.parse(
     {

@@ -158,7 +158,7 @@ def fake(home: Path, name: str, space: Space, samples: list[dict], accuracies: l
     """A search that found these accuracies."""
     import json
 
-    from ffsnn.training.trainer import EpochMetrics
+    from ffsnn.training.epoch_metrics import EpochMetrics
 
     config = SearchConfig(name=name, space=space, trials=len(samples), epochs=1)
     folder = SearchFolder.create(home, config, "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ffsnn.config import RunConfig
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
 from search.config import SearchConfig
 from search.execution.asha import FolderASHA
 from search.names import EPOCH, NUMBER

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from ffsnn.fields import field_kinds
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig
 from search.execution.study_searcher import study_searcher

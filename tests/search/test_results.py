@@ -10,7 +10,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.validation import ConfigError
 from search.api import Search
 from search.config import SearchConfig

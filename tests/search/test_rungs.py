@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffsnn.training.trainer import EpochMetrics
+from ffsnn.training.epoch_metrics import EpochMetrics
 from search.config import SearchConfig
 from search.execution.promotion import Promotion
 from search.execution.rungs import Rungs
