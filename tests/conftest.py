@@ -4,6 +4,7 @@ The environment is set before anything imports torch or ray, and processes that 
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -30,9 +31,13 @@ STRUCK = {
 
 
 def pytest_configure() -> None:
-    """Without a GPU kernels run on the CPU; Triton asks when it is imported."""
+    """Without a GPU kernels run on the CPU; Triton asks when it is imported. Signals are not ignored, as a shell has it
+    for a job in the background: processes that a test strikes would inherit that."""
     import torch
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"
 

@@ -23,13 +23,17 @@ NEW = 60.0  # seconds
 PREFIX, LOCK = "ffsnn-ray-", "lock"
 OTHERS = ("/tmp", "/var/tmp", "/dev/shm")
 MARK = "FFSNN_RAY_SESSION"  # in the environment of Ray's processes: the folder
-# All but the driver, $3. A process that changed its title has lost its environment, but has its logs open.
+# All but the driver, $3. A process that changed its title has lost its environment, but has its logs open; one that is
+# just being started has none yet, so that they are looked for twice.
 GUARD = """
 cat
-{
-    grep -lsz "^$1=$2$" /proc/[0-9]*/environ
-    find /proc/[0-9]*/fd -maxdepth 1 -lname "$2/*"
-} 2>/dev/null | cut -d/ -f3 | sort -u | grep -vx "$3" | xargs -r kill -9
+for pause in 0 0.1; do
+    sleep $pause
+    {
+        grep -lsz "^$1=$2$" /proc/[0-9]*/environ
+        find /proc/[0-9]*/fd -maxdepth 1 -lname "$2/*"
+    } 2>/dev/null | cut -d/ -f3 | sort -u | grep -vx "$3" | xargs -r kill -9
+done
 rm -rf "$2"
 """
 
