@@ -52,8 +52,9 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
         driver = subprocess.Popen(command, env={**os.environ, "FFSNN_HOME": str(tmp_path)}, stdout=log, stderr=log)
     trials = tmp_path / "mlruns" / "searches" / "hurt" / "trials"
     try:
+        os.kill(first := process_of(trials / "0000"), signal.SIGSTOP)  # it must not finish while the other begins
         os.kill(hung := process_of(trials / "0001"), signal.SIGSTOP)
-        os.kill(first := process_of(trials / "0000"), signal.SIGKILL)
+        os.kill(first, signal.SIGKILL)
         os.kill(process_of(trials / "0000", other_than=first), signal.SIGKILL)
         assert driver.wait(timeout=240) == 0, (tmp_path / "log").read_text()
     finally:
