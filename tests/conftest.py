@@ -20,14 +20,7 @@ os.environ |= {
     "DO_NOT_TRACK": "true",
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # as an activated environment has it
 }
-STRUCK = {
-    "cluster",
-    "faults",
-    "test_endings.py",
-    "test_old_search.py",
-    "test_search.py",
-    "test_quick_start.py",
-}
+LONGEST = ("cluster", "search", "faults", "simulation")  # folders whose tests run searches
 
 
 def pytest_configure() -> None:
@@ -43,12 +36,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` deals files out to processes; what strikes at a search, or times it, goes to one, so that no two
-    of these run at once."""
-    for item in items:
-        file = item.path.relative_to(Path(__file__).parent)
-        group = "struck" if file.parts[0] in STRUCK or file.name in STRUCK else str(file)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """`make test` deals files out to processes: the long ones first, so that none is left to itself in the end."""
+    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in LONGEST)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

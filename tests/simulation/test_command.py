@@ -11,7 +11,7 @@ from tests.search.conftest import ffsnn, refused
 def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None:
     page, kept = tmp_path / "page.html", tmp_path / "kept.npz"
     done = ffsnn(
-        "simulate", "--scheduler", "none,promotion", "--seeds", "2", "--trials", "12", "--slots", "4",
+        "simulate", "--scheduler", "promotion", "--seeds", "2", "--trials", "12", "--slots", "4",
         "--write", str(page), "--keep", str(kept), home=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
