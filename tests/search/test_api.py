@@ -80,7 +80,7 @@ def test_a_ray_of_the_users_own_is_left_alone(tmp_path):
     """Refused before anything begins: the search's own Ray would take its place."""
     script = f"""
 import ray, search
-ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR")
+ray.init("local", num_cpus=1, include_dashboard=False, logging_level="ERROR")
 mine = ray.put("mine")
 try:
     search.run("digits_smoke", home={str(tmp_path)!r})
