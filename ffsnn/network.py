@@ -65,8 +65,10 @@ class Network(nn.Module):
         x = x / torch.tensor(255, dtype=next(self.parameters()).dtype)
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
         if x.dim() == 3:
-            return torch.cat([self.encoder(step, 1, noise) for step in x.unbind(1)])
-        return self.encoder(x, self.T, noise)
+            encoded = torch.cat([self.encoder(step, 1, noise) for step in x.unbind(1)])
+        else:
+            encoded = self.encoder(x, self.T, noise)
+        return clear(encoded, self.classes)  # not every encoder leaves 0 as it is
 
     def show(
         self, number: int, seen: Input, y: torch.Tensor | None, rates: bool = False, loss: bool = False

@@ -153,6 +153,8 @@ class Reference:
         for t in range(T):
             if self.network.encoder == "direct":
                 steps.append(x_BF)
+            elif self.network.encoder == "centred":
+                steps.append(x_BF - x_BF.sum(1, keepdim=True) / x_BF.shape[1])
             elif self.network.encoder == "poisson":
                 steps.append((noise_TBF[t] < x_BF).to(x_BF.dtype))
             else:

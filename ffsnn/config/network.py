@@ -24,7 +24,8 @@ class NetworkConfig(Config):
     widths: tuple[int, ...] = Field((500, 500), min_length=1, description="neurons of each layer")
     T: int = Field(4, ge=1, description="time steps an image is shown for")
     encoder: Annotated[str, ENCODERS] = Field(
-        "direct", description="constant current, Bernoulli spikes a step, or one spike, the earlier the brighter"
+        "direct",
+        description="constant current, the same less the image's mean, Bernoulli spikes, or one, earlier if brighter",
     )
     label: Literal["in_place", "appended"] = Field(
         "in_place", description="over the first C pixels, or on inputs of its own"

@@ -46,6 +46,15 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
     return x_BF[None]
 
 
+@register("centred", constant=True)
+def centred(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
+    """(1, B, F): the intensity less the image's mean, as a constant current (LeCun et al. 1998, section 4.3).
+
+    Without a bias, and with inputs that are all positive, neurons see how bright an image is before anything else.
+    """
+    return (x_BF - x_BF.mean(1, keepdim=True))[None]
+
+
 @register(
     "poisson", keeps_rate=True, random=True, expected=lambda x_NF, T: T * x_NF.sum(dtype=torch.int64).item() / 255
 )

@@ -159,7 +159,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("network.widths", "500", r"^network\.widths: .*but got '500'$"),
         ("network.T", 0, r"^network\.T: .*greater than or equal to 1, but got 0$"),
         ("network.T", 2.5, r"^network\.T: .*integer.*but got 2\.5$"),
-        ("network.encoder", "rate", r"^network\.encoder: .*'direct', 'poisson' or 'latency', but got 'rate': parts of"),
+        ("network.encoder", "rate", r"^network\.encoder: must be 'direct', .* or 'latency', but got 'rate': parts of"),
         ("network.label", "top_left", r"^network\.label: .*'in_place' or 'appended', but got 'top_left'$"),
         ("network.v_threshold", 0, r"^network\.v_threshold: .*greater than 0, but got 0$"),
         ("network.tau", 1.0, r"^network\.tau: .*greater than 1, but got 1\.0$"),

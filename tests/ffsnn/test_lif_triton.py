@@ -165,7 +165,7 @@ def test_a_gradient_through_many_steps(surrogate: str, kernels: ModuleType) -> N
 
 
 CHOICES: dict[str, list[Any]] = {
-    "network.encoder": ["direct", "poisson", "latency"],
+    "network.encoder": ["direct", "centred", "poisson", "latency"],
     "network.between": ["spikes", "rate"],
     "network.label": ["in_place", "appended"],
     "network.normalize": [True, False, (True, False), (False, True)],

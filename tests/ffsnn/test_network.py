@@ -29,7 +29,7 @@ CHOICES: dict[str, list[Any]] = {
         for label in ("in_place", "appended")
         if prediction not in NEUTRAL or (output, label) == ("mse", "in_place")
     ],
-    "network.encoder": ["direct", "poisson", "latency"],
+    "network.encoder": ["direct", "centred", "poisson", "latency"],
     "network.between": ["spikes", "rate"],
     "learning.loss": list(LOSSES),
     "network.goodness": list(GOODNESS),

@@ -33,7 +33,7 @@ CHOICES: dict[str, list[Any]] = {
     "learning.loss": list(LOSSES),
     "learning.output": ["goodness", "mse"],
     "network.reset": ["soft", "hard"],
-    "network.encoder": ["direct", "poisson", "latency"],
+    "network.encoder": ["direct", "centred", "poisson", "latency"],
     "network.between": ["spikes", "rate"],
     "network.label": ["in_place", "appended"],
     "network.decay_input": [True, False],
