@@ -229,9 +229,7 @@ def on_gpu(
     return answer if true is None else answer._replace(loss=layer.local_loss(answer, true))
 
 
-@pytest.mark.parametrize(
-    ("output", "loss"), [("goodness", "swish"), ("goodness", "softmax"), ("mse", "threshold")]
-)
+@pytest.mark.parametrize(("output", "loss"), [("goodness", "swish"), ("goodness", "softmax"), ("mse", "threshold")])
 def test_several_negatives_dropout_and_averages_train_as_on_the_plain_path(
     output: str, loss: str, kernels: ModuleType, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:

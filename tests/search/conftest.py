@@ -29,20 +29,28 @@ def ffsnn(*arguments: str, home: Path, timeout: float = 240) -> subprocess.Compl
     return subprocess.run([FFSNN, *arguments], env=environment, text=True, capture_output=True, timeout=timeout)
 
 
-def refused(*arguments: str, home: Path) -> str:
-    """What the command says when it is refused: one line and exit code 2. In this process, for seconds add up."""
+def within(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, for seconds add up: one that reads, and leaves nothing behind in memory."""
     from search.cli import main
 
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()), redirect_stderr(said):
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["ffsnn", *arguments])
         patch.setenv("FFSNN_HOME", str(home))
-        with pytest.raises(SystemExit) as left:
+        try:
             main()
-    assert left.value.code == 2, said.getvalue()
-    assert said.getvalue().startswith("ffsnn: ")
-    assert said.getvalue().count("\n") == 1
-    return said.getvalue()
+        except SystemExit as left:
+            code = int(left.code or 0)
+    return subprocess.CompletedProcess(["ffsnn", *arguments], code, out.getvalue(), err.getvalue())
+
+
+def refused(*arguments: str, home: Path) -> str:
+    """What the command says when it is refused: one line and exit code 2."""
+    done = within(*arguments, home=home)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("ffsnn: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
 
 
 @contextmanager

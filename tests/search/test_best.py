@@ -22,7 +22,7 @@ from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking import search_exporter
 from spaces.space import Space
-from tests.search.conftest import ffsnn, open_study, refused
+from tests.search.conftest import ffsnn, open_study, refused, within
 
 SPACE = Space.load("digits_smoke")
 CONFIG = SearchConfig(name="done", space=SPACE, space_name="digits_smoke", trials=4, epochs=2, device="cpu")
@@ -64,7 +64,7 @@ def documents(result: subprocess.CompletedProcess[str]) -> list[RunConfig]:
 
 
 def test_the_best_few_are_documents_and_files(home):
-    found = documents(ffsnn("best", "done", "--top", "3", home=home))
+    found = documents(within("best", "done", "--top", "3", home=home))
     folder = SearchFolder.open(home / "mlruns", "done")
     assert found == [trial.config() for _, trial in folder.ranked()[:3]]
     assert found == [RunConfig.load(folder.path / f"best-{rank}.yaml") for rank in (1, 2, 3)]
@@ -72,7 +72,7 @@ def test_the_best_few_are_documents_and_files(home):
 
 def test_mlflow_alone_says_the_same(home, tmp_path, monkeypatch):
     store = f"sqlite:///{home}/mlruns/mlflow.db"
-    here = ffsnn("best", "done", "--top", "4", home=home)
+    here = within("best", "done", "--top", "4", home=home)
     there = ffsnn("best", "done", "--top", "4", "--tracking-uri", store, home=tmp_path)
     assert documents(there) == documents(here)
     assert there.stdout == here.stdout

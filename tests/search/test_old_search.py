@@ -15,7 +15,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from ffsnn.config import identity
-from tests.search.conftest import ffsnn
+from tests.search.conftest import ffsnn, within
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "old_search.tar.xz"
 TIMES = {"seconds", "images_per_second"}
@@ -61,7 +61,7 @@ def test_it_is_read_and_goes_on_bit_for_bit(old: tuple[Path, dict[str, Any]]) ->
     assert len(before) == 4 * 6
     interrupted = (folder / "trials" / "0006" / "history.jsonl").read_text()
     assert len(interrupted.splitlines()) == 1
-    assert "# search old, trial 0: validation accuracy" in ffsnn("best", "old", home=home).stdout
+    assert "# search old, trial 0: validation accuracy" in within("best", "old", home=home).stdout
 
     synced = ffsnn("sync", "old", home=home)
     assert synced.returncode == 0, synced.stderr
@@ -69,7 +69,7 @@ def test_it_is_read_and_goes_on_bit_for_bit(old: tuple[Path, dict[str, Any]]) ->
     runs = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db").search_runs(["1"], "tags.`ffsnn.kind` = 'trial'")
     assert sorted(run.data.tags["ffsnn.trial"] for run in runs) == list("0123456")
 
-    reported = ffsnn("report", "old", home=home)
+    reported = within("report", "old", home=home)
     assert [Path(line).name for line in reported.stdout.split()] == ["report.html", "report.md", "trials.csv"]
 
     resumed = ffsnn("search", "--resume", "old", "--concurrency", "1", home=home)
@@ -93,5 +93,5 @@ def test_it_is_read_and_goes_on_bit_for_bit(old: tuple[Path, dict[str, Any]]) ->
             assert (end["state"], end["reason"]) == (of_old["state"], of_old["reason"])
             assert [in_single(epoch) for epoch in history] == [in_single(epoch) for epoch in of_old["history"]]
     if same_cpu:
-        best = yaml.safe_load(ffsnn("best", "old", home=home).stdout)
+        best = yaml.safe_load(within("best", "old", home=home).stdout)
         assert as_old(best) == yaml.safe_load(expected["best"])

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from ffsnn.config import RunConfig
 from search.store.folder import SearchFolder
 from tests.faults.reader import broken_promises, read
-from tests.search.conftest import FFSNN, ffsnn, refused, started
+from tests.search.conftest import FFSNN, ffsnn, refused, started, within
 
 
 def test_a_search_ends_with_every_trial_told_once(searched):
@@ -43,7 +43,7 @@ def test_the_stores_file_alone_has_all_runs(searched, tmp_path):
 
 def test_the_best_configuration_trains_as_it_is(searched, tmp_path):
     home, _ = searched
-    best = ffsnn("best", "smoke", home=home)
+    best = within("best", "smoke", home=home)
     assert best.returncode == 0, best.stderr
     written = home / "mlruns" / "searches" / "smoke" / "best.yaml"
     assert RunConfig.parse(yaml.safe_load(best.stdout)) == RunConfig.load(written)
@@ -60,7 +60,7 @@ def test_the_best_trial_is_kept_in_mlflow_with_its_pictures(searched):
     (run,) = client.search_runs(["1"], f"tags.`ffsnn.kept` != '' AND tags.`ffsnn.trial` = '{best}'")
     names = [file.path for folder in ("model", "pictures") for file in client.list_artifacts(run.info.run_id, folder)]
     assert {"model/config.json", "model/best.safetensors", "pictures/confusion.png"} <= set(names)
-    head = ffsnn("best", "smoke", home=home).stdout.splitlines()[0]
+    head = within("best", "smoke", home=home).stdout.splitlines()[0]
     assert f"trial {run.data.tags['ffsnn.trial']}:" in head
 
 

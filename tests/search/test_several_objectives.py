@@ -15,7 +15,7 @@ from search.store.results import Results
 from search.study.reconcile import reconcile
 from search.study.told import told_values
 from search.tracking.store import store_uri
-from tests.search.conftest import ffsnn, refused, started
+from tests.search.conftest import ffsnn, refused, started, within
 
 ASKED = ("--objective", "accuracy:max,synops:min", "--limit", "T<=4", "--limit", "synops<=1500")
 SEARCH = ("search", "digits_smoke", "--trials", "12", "--concurrency", "1", *ASKED)
@@ -71,7 +71,7 @@ def test_a_lost_study_is_rebuilt_with_all_that_was_measured(home: Path) -> None:
 
 
 def test_best_prints_the_front_and_writes_a_file_each(home: Path) -> None:
-    done = ffsnn("best", "whole", "--front", home=home)
+    done = within("best", "whole", "--front", home=home)
     assert done.returncode == 0, done.stderr
     folder = SearchFolder.open(home / "mlruns", "whole")
     numbers = {trial.number for _, trial in folder.front()}
@@ -90,7 +90,7 @@ def test_mlflow_marks_the_front(home: Path) -> None:
 
 
 def test_the_report_shows_the_front(home: Path) -> None:
-    assert ffsnn("report", "whole", home=home).returncode == 0
+    assert within("report", "whole", home=home).returncode == 0
     page = (home / "mlruns" / "searches" / "whole" / "report" / "report.md").read_text()
     assert "The front" in page
     assert "reference point" in page

@@ -19,7 +19,7 @@ from search.tracking.view import prepare
 from search.upkeep.listing import listed, span
 from search.upkeep.pruning import prune
 from search.upkeep.status import Status
-from tests.search.conftest import ffsnn, open_study, refused, started
+from tests.search.conftest import ffsnn, open_study, refused, started, within
 from tests.search.test_best import CONFIG
 
 
@@ -47,7 +47,7 @@ def test_searches_are_listed(home):
     (home / "mlruns" / "searches" / "broken").mkdir()
     (home / "mlruns" / "searches" / "broken" / "search.json").write_text("{")
     before = all_files(home)
-    told = {it["name"]: it for it in json.loads(ffsnn("list", "--json", home=home).stdout)}
+    told = {it["name"]: it for it in json.loads(within("list", "--json", home=home).stdout)}
     assert all_files(home) == before
     assert {name: it["state"] for name, it in told.items()} == {
         "done": "finished", "other": "stopped", "broken": "damaged",
@@ -57,7 +57,7 @@ def test_searches_are_listed(home):
     assert done["best"] == SearchFolder.open(home / "mlruns", "done").ranked()[0][0]
     assert 10_000 < done["bytes"] < 10_000_000
     assert 0 < time.time() - done["begun"] < 3600
-    shown = ffsnn("list", home=home).stdout
+    shown = within("list", home=home).stdout
     assert re.search(r"done .*digits_smoke .*digits .*finished .*4/4 .*\d%.* MB", shown)
 
 
@@ -85,12 +85,12 @@ def test_a_retrained_one_is_listed_with_its_interval(home):
 
 
 def test_the_state_of_each_trial(home):
-    told = json.loads(ffsnn("status", "done", "--json", home=home).stdout)
+    told = json.loads(within("status", "done", "--json", home=home).stdout)
     assert [trial["state"] for trial in told["table"]] == ["complete"] * 3 + ["pruned"]
     assert not told["running"]
-    shown = ffsnn("status", "done", home=home).stdout
+    shown = within("status", "done", home=home).stdout
     assert re.search(r"4/4 trials, 0 running, 3 at full length, 1 pruned, best [\d.]+% \(trial \d\)", shown)
-    assert "0/4 trials" in ffsnn("status", "other", home=home).stdout
+    assert "0/4 trials" in within("status", "other", home=home).stdout
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_running_search_is_stopped_as_by_ctrl_c_and_goes_on(home):
         while not any(state == "running" for state in Status(live).states.values()):
             assert process.poll() is None, output.read()
             time.sleep(0.1)
-        assert re.search(r"0/8 trials, [12] running", ffsnn("status", "live", home=home).stdout)
+        assert re.search(r"0/8 trials, [12] running", within("status", "live", home=home).stdout)
         for command in (["delete", "--yes", "live"], ["rename", "live", "another"]):
             assert "is being run by process" in refused(*command, home=home)
         stopped = ffsnn("stop", "live", home=home)
@@ -196,7 +196,7 @@ def test_a_deleted_search_leaves_nothing(home):
 
 def test_a_search_whose_folder_is_gone_is_deleted_from_mlflow(home):
     shutil.rmtree(home / "mlruns" / "searches" / "done")
-    assert "ffsnn delete done removes them" in ffsnn("list", home=home).stdout
+    assert "ffsnn delete done removes them" in within("list", home=home).stdout
     assert "4 runs" not in ffsnn("delete", "done", "--yes", home=home).stdout  # 5, with its own
     assert runs(home, "done") == 0
     assert orphans.gone(home / "mlruns") == []
@@ -251,7 +251,7 @@ def test_what_ended_trials_need_no_more_is_deleted(home):
     assert prune(folder) == (0, 0)
     assert (unfinished.path / "last.safetensors").exists()
     (folder.path / "kept").rename(unfinished.path / "end.json")
-    assert "0.0 MB freed in all" in ffsnn("prune-disk", home=home).stdout
+    assert "0.0 MB freed in all" in within("prune-disk", home=home).stdout
     left = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     assert {path: content for path, content in left.items() if path.name != "driver.lock"} == {
         path: content for path, content in before.items() if path.name != "driver.lock"
