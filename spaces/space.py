@@ -44,6 +44,17 @@ def names() -> list[str]:
     return sorted(file.stem for file in SPACES.glob("*.yaml"))
 
 
+def file_of(name: str) -> Path:
+    """The YAML file of a shipped space.
+
+    Raises:
+        ConfigError: none has that name.
+    """
+    if name not in names():
+        raise ConfigError(f"there is no space {name!r}: give a YAML file, or one of {', '.join(names())}")
+    return SPACES / f"{name}.yaml"
+
+
 class Budget(Config):
     """Budget of a search, and how soon ASHA stops a trial."""
 
@@ -83,12 +94,7 @@ class Space(Config):
         Raises:
             ConfigError: unknown, unreadable, or a rule is broken; one line.
         """
-        path = Path(name)
-        if not path.is_file():
-            shipped = SPACES / f"{name}.yaml"
-            if path.suffix or not shipped.is_file():
-                raise ConfigError(f"there is no space {str(name)!r}: give a YAML file, or one of {', '.join(names())}")
-            path = shipped
+        path = Path(name) if Path(name).is_file() else file_of(str(name))
         return cls.parse(own.use_named(read_yaml(path), path.parent))
 
     @classmethod

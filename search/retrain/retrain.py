@@ -106,9 +106,11 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
             folder.write_result(_judged(folder, config))
         result = folder.result()
         assert result is not None
-        console.print(verdict.table(result))
+        for table in verdict.tables(result, console):
+            console.print(table)
         if result.front is not None:
-            console.print(front.table(result.search, result.front, len(result.seeds)))
+            for table in front.tables(result.search, result.front, len(result.seeds), console):
+                console.print(table)
         for line in verdict.words(result):
             console.print(line)
         console.print(f"written: {folder.path}")
