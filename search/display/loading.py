@@ -1,4 +1,4 @@
-"""A line in a terminal while libraries are imported: seconds, and half a minute from a cold disk or on a busy machine."""
+"""A line in a terminal while libraries are imported: seconds, and more from a cold disk or on a busy machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
