@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from ffsnn.config import RunConfig
 from ffsnn.fields import field_of, field_value, path_of
 from ffsnn.parts import own
-from ffsnn.validation import Config, ConfigError, parse, read_yaml
+from ffsnn.validation import Config, ConfigError, nearest, parse, read_yaml
 from spaces import checks
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
 
@@ -51,7 +51,9 @@ def file_of(name: str) -> Path:
         ConfigError: none has that name.
     """
     if name not in names():
-        raise ConfigError(f"there is no space {name!r}: give a YAML file, or one of {', '.join(names())}")
+        near = nearest(name, names())
+        hint = f"did you mean {near}? Else " if near else ""
+        raise ConfigError(f"there is no space {name!r}: {hint}give a YAML file, or one of {', '.join(names())}")
     return SPACES / f"{name}.yaml"
 
 

@@ -131,6 +131,7 @@ def doctor(context: typer.Context, report: bool = False, **options: object) -> N
     show(lines, console)
     if refusal(lines):
         raise typer.Exit(1)
+    console.print("all is well")
 
 
 ForAnIssue = Annotated[
