@@ -102,9 +102,9 @@ def test_other_words_are_answered_with_ours(typed, said, home):
     ],
 )
 def test_so_are_those_in_a_space(tree, said):
+    whole = {"parameters": {"tau": {"float": [2, 3]}}} | tree
     with pytest.raises(ConfigError, match=said):
-        tree = {"parameters": {"tau": {"float": [2, 3]}}} | tree
-        Space.parse({key: value for key, value in tree.items() if value is not None})
+        Space.parse({key: value for key, value in whole.items() if value is not None})
 
 
 def test_all_that_is_suggested_is_there():
