@@ -78,6 +78,7 @@ def best(
             file.unlink()
     named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
     print(f"next: {command('train', files[0], '--test', *named)}", file=sys.stderr)
+    print(f"  or: {command('retrain', name, *(('--front',) if front else ()), *named)}", file=sys.stderr)
 
 
 def retrain(
