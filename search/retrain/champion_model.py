@@ -5,7 +5,6 @@ MLflow's own check of the signature does not stand before (`unwrap_python_model`
 (N, T, inputs), binned to the network's T. Labels go out as (N,) int64.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +33,17 @@ def labels(network: Any, images: Any) -> Any:
     return network.predict(torch.from_numpy(np.rint(x).astype(np.uint8))).numpy()
 
 
-with warnings.catch_warnings():  # MLflow advises a type of `model_input` to whoever loads the model. It would take
-    warnings.simplefilter("ignore")  # it for a schema of its own, which would not suit both arrays and data frames
+class Champion(PythonModel):
+    """A trained network, on the CPU."""
 
-    class Champion(PythonModel):
-        """A trained network, on the CPU."""
+    def load_context(self, context: Any) -> None:
+        from ffsnn.training.run_folder import load
 
-        def load_context(self, context: Any) -> None:
-            from ffsnn.training.run_folder import load
+        self.network = load(Path(context.artifacts["network"]))
 
-            self.network = load(Path(context.artifacts["network"]))
-
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            return labels(self.network, model_input)
+    # MLflow takes a type of `model_input` for a schema of its own, which would not suit both arrays and data frames.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        return labels(self.network, model_input)
 
 
 mlflow.models.set_model(Champion())

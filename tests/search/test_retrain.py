@@ -110,7 +110,6 @@ def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrai
         env=environment, cwd=tmp_path, text=True, capture_output=True, timeout=240,
     )  # fmt: skip
     assert loaded.returncode == 0, loaded.stderr
-    assert "type hints" not in loaded.stderr
     labels, package = json.loads(loaded.stdout)
     asked = ffsnn("predict", "models:/done@champion", str(tmp_path / "images.npy"), home=home)
     assert asked.returncode == 0, asked.stderr
