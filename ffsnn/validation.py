@@ -70,7 +70,10 @@ def parse(model: type[M], tree: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("; ".join(one_line(item, model) for item in error.errors())) from error
+        items = error.errors()
+        misspelt = {(*it["loc"][:-1], _meant(model, it["loc"])) for it in items if it["type"] == "extra_forbidden"}
+        told = [it for it in items if it["type"] != "missing" or it["loc"] not in misspelt]  # which says it better
+        raise ConfigError("; ".join(one_line(item, model) for item in told)) from error
 
 
 def one_line(item: Any, model: type[BaseModel] | None = None) -> str:

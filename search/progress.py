@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -130,7 +130,8 @@ class ProgressDisplay(threading.Thread):
     def end_line(self, event: "TrialEvent") -> str:
         """A trial that has ended: how, its values and its sample."""
         assert event.end
-        score = f"{self.shown(event.values)} after {event.epoch} epochs" if event.values else "no epoch"
+        epochs = f"{event.epoch} epoch{'s' if event.epoch > 1 else ''}"
+        score = f"{self.shown(event.values)} after {epochs}" if event.values else "no epoch"
         why = f"  ({event.end.reason}: {event.end.detail})" if event.end.detail else ""
         sample = self.about(self.folder.trial(event.number))
         return f"{self.noun} {event.number:4d}  {event.end.state:8} {score:24} {sample}{why}"
@@ -187,7 +188,10 @@ def clock(seconds: float) -> str:
 
 def describe(sample: dict[str, Any]) -> str:
     """`tau=2.31 T=4 ...`"""
-    named = {short(path): value for path, value in sample.items()}
-    return " ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in named.items()
-    )
+    return " ".join(f"{short(path)}={shown(sample, path)}" for path in sample)
+
+
+def shown(sample: Mapping[str, Any], path: str) -> str:
+    """The value of a parameter, short; `-` where it has none."""
+    value = sample.get(path, "-")
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -18,15 +18,21 @@ def description(name: str) -> str:
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
+def file_of(name: str) -> Path:
+    """The YAML file of a shipped preset.
+
+    Raises:
+        ConfigError: none has that name.
+    """
+    if name not in names():
+        raise ConfigError(f"there is no configuration {name!r}: give a YAML file, or one of {', '.join(names())}")
+    return PRESETS / f"{name}.yaml"
+
+
 def load(name: str | Path) -> RunConfig:
     """A YAML file's configuration, or a shipped preset's.
 
     Raises:
         ConfigError: neither is there, or a rule is broken; one line.
     """
-    path = Path(name)
-    if path.is_file():
-        return RunConfig.load(path)
-    if path.suffix or str(name) not in names():
-        raise ConfigError(f"there is no configuration {str(name)!r}: give a YAML file, or one of {', '.join(names())}")
-    return RunConfig.load(PRESETS / f"{name}.yaml")
+    return RunConfig.load(name if Path(name).is_file() else file_of(str(name)))

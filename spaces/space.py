@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from ffsnn.config import RunConfig
 from ffsnn.fields import field_of, field_value, path_of
 from ffsnn.parts import own
-from ffsnn.validation import Config, ConfigError, parse, read_yaml
+from ffsnn.validation import Config, ConfigError, nearest, parse, read_yaml
 from spaces import checks
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
 
@@ -42,6 +42,19 @@ def description(name: str) -> str:
 def names() -> list[str]:
     """The spaces that come with the package."""
     return sorted(file.stem for file in SPACES.glob("*.yaml"))
+
+
+def file_of(name: str) -> Path:
+    """The YAML file of a shipped space.
+
+    Raises:
+        ConfigError: none has that name.
+    """
+    if name not in names():
+        near = nearest(name, names())
+        hint = f"did you mean {near}? Else " if near else ""
+        raise ConfigError(f"there is no space {name!r}: {hint}give a YAML file, or one of {', '.join(names())}")
+    return SPACES / f"{name}.yaml"
 
 
 class Budget(Config):
@@ -83,12 +96,7 @@ class Space(Config):
         Raises:
             ConfigError: unknown, unreadable, or a rule is broken; one line.
         """
-        path = Path(name)
-        if not path.is_file():
-            shipped = SPACES / f"{name}.yaml"
-            if path.suffix or not shipped.is_file():
-                raise ConfigError(f"there is no space {str(name)!r}: give a YAML file, or one of {', '.join(names())}")
-            path = shipped
+        path = Path(name) if Path(name).is_file() else file_of(str(name))
         return cls.parse(own.use_named(read_yaml(path), path.parent))
 
     @classmethod

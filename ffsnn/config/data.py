@@ -41,9 +41,9 @@ class DataConfig(Config):
     )
     dataset: Annotated[str, DATASETS] = Field("mnist", description="whose training files are used")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
-    train_images: int | None = Field(None, ge=1, description="train on this many images only; None: on all the rest")
+    train_images: int | None = Field(None, ge=1, description="train on this many images only; null: on all the rest")
     window_ms: float | None = Field(
-        None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; None: all"
+        None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; null: all"
     )
 
     @property

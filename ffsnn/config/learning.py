@@ -53,9 +53,11 @@ class LearningConfig(Config):
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
     epochs: int = Field(20, ge=1, description="passes over the training images")
-    batch_size: int = Field(512, ge=1, description="images a step; each gives a positive and a negative sample")
+    batch_size: int = Field(
+        512, ge=1, description="images a step; each gives a positive sample, and negatives_per_image negative ones"
+    )
     optimiser: Literal["adam", "sgd"] = Field("adam", description="of every layer's weights")
-    momentum: float | None = Field(None, ge=0, lt=1, description="of sgd; None: 0")
+    momentum: float | None = Field(None, ge=0, lt=1, description="of sgd; null: 0")
     lr: float = Field(1e-3, gt=0, description="learning rate, at the begin of the schedule")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="of the learning rate: as it is, or down to 0 by half a cosine over all epochs"

@@ -32,7 +32,7 @@ class NetworkConfig(Config):
     )
     v_threshold: float = Field(0.5, gt=0, description="membrane potential at which a neuron fires; it rests at 0")
     tau: float = Field(2.0, gt=1, description="membrane time constant, in time steps")
-    decay_input: bool = Field(True, description="input charges by 1/tau (True) or by 1 (False) a step")
+    decay_input: bool = Field(True, description="input charges by 1/tau (true) or by 1 (false) a step")
     reset: Literal["soft", "hard"] = Field("soft", description="after a spike: v - v_threshold, or v = 0")
     detach_reset: bool = Field(False, description="no gradient through the reset")
     surrogate: Annotated[str, SURROGATES] = Field("atan", description="derivative used for the spike")

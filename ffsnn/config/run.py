@@ -34,7 +34,7 @@ class RunConfig(Config):
     learning: LearningConfig = Field(default_factory=LearningConfig)
     seed: int = Field(0, ge=0, lt=2**31, description="of all randomness: weights, order, encoding, negatives")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
-    data_dir: str | None = Field(None, description="where data sets are kept; None: FFSNN_DATA, else the user's cache")
+    data_dir: str | None = Field(None, description="where data sets are kept; null: FFSNN_DATA, else the user's cache")
 
     @model_validator(mode="wrap")
     @classmethod

@@ -4,9 +4,9 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -40,18 +40,22 @@ def with_options(
     """Options before a command."""
 
 
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, cls=TrainCommand)(
-    networks.train
-)
-for command in (
-    searches.search, results.best, results.retrain, results.report, networks.show, networks.predict,
-    networks.compare, results.ui, results.sync, searches.doctor, upkeep.list_, upkeep.status, upkeep.stop,
-    upkeep.rename, upkeep.delete, upkeep.prune_disk, catalogue.fields, catalogue.spaces, catalogue.presets,
-    simulate.simulate, networks.reproduce,
-    handover.export, handover.import_,
-):  # fmt: skip
-    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
-app.add_typer(data.app, name="data")
+COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {  # in the order of the help, by its headings
+    "Search": (searches.search, upkeep.list_, upkeep.status, upkeep.stop, searches.doctor),
+    "Results": (results.best, results.report, results.ui, networks.compare, results.retrain),
+    "Networks": (networks.train, networks.show, networks.predict, handover.export, handover.import_),
+    "What there is": (catalogue.spaces, catalogue.presets, catalogue.fields),
+    "Upkeep": (upkeep.rename, upkeep.delete, upkeep.prune_disk, results.sync),
+    "The method": (simulate.simulate, networks.reproduce),
+}
+OF_TRAIN: dict[str, Any] = {  # which has an option for every field
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}, "cls": TrainCommand,
+}  # fmt: skip
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        options = OF_TRAIN if command is networks.train else {}
+        app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel, **options)(command)
+app.add_typer(data.app, name="data", rich_help_panel="What there is")
 app.command("seed-table", hidden=True)(networks.reproduce)  # as it was called
 
 

@@ -1,6 +1,8 @@
 """Commands that say what there is: `ffsnn fields | spaces | presets`."""
 
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Annotated
@@ -8,7 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from search.cli import completion
 from search.cli.options import console
+from search.hints import command
 
 Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 
@@ -19,7 +23,7 @@ def fields(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the fields of a configuration: values, default, meaning, and whether a space can search them."""
+    """List a configuration's fields: values, default, meaning."""
     from ffsnn.fields import facts, path_of
     from ffsnn.fields import fields as all_fields
     from spaces.space import OWN
@@ -33,26 +37,59 @@ def fields(
     if as_json:
         print(json.dumps([asdict(it) | {"searchable": it.path not in OWN} for it in found], indent=2))
         return
-    table = Table(show_lines=False)
-    for head in ("field", "values", "default", "searchable", "meaning"):
-        table.add_column(head, overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("field", no_wrap=True)
+    table.add_column("values [default]")
+    table.add_column("meaning")
     for it in found:
         default = "null" if it.default is None else json.dumps(it.default).strip('"')
-        table.add_row(it.path, it.values, default, "no" if it.path in OWN else "yes", it.meaning)
+        own = "; no space searches it" if it.path in OWN else ""
+        table.add_row(it.path, f"{it.values} [{default}]", it.meaning + own)
     console.print(table)
 
 
-def spaces() -> None:
-    """List the spaces that come with ffsnn: `ffsnn search NAME`."""
+def spaces(
+    name: Annotated[str | None, typer.Argument(help="whose file to print", autocompletion=completion.spaces)] = None,
+) -> None:
+    """List the spaces that come with ffsnn, or print one.
+
+    `ffsnn spaces mnist > my_space.yaml` begins a space of your own.
+    """
     from spaces import space
 
-    for name in space.names():
-        console.print(f"{name}: {space.description(name)}")
+    if name is not None:
+        print(space.file_of(name).read_text(), end="")
+        return
+    _list((it, space.description(it)) for it in space.names())
+    _remark(f"next: {command('search', 'NAME')}; a copy to change: {command('spaces', 'NAME')} > my_space.yaml")
 
 
-def presets() -> None:
-    """List the configurations that come with ffsnn: `ffsnn train NAME`."""
+def presets(
+    name: Annotated[str | None, typer.Argument(help="whose file to print", autocompletion=completion.presets)] = None,
+) -> None:
+    """List the configurations that come with ffsnn, or print one.
+
+    `ffsnn train mnist` trains one.
+    """
     from spaces import presets as shipped
 
-    for name in shipped.names():
-        console.print(f"{name}: {shipped.description(name)}")
+    if name is not None:
+        print(shipped.file_of(name).read_text(), end="")
+        return
+    _list((it, shipped.description(it)) for it in shipped.names())
+    _remark(f"next: {command('train', 'NAME')}; a copy to change: {command('presets', 'NAME')} > my_config.yaml")
+
+
+def _list(described: Iterable[tuple[str, str]]) -> None:
+    """Names in a column, and what each is beside it."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, description in described:
+        table.add_row(f"{name}:", description)
+    console.print(table)
+
+
+def _remark(line: str) -> None:
+    """For a person: not in what a program reads."""
+    print(line, file=sys.stderr)

@@ -48,6 +48,12 @@ def _spaces(context: typer.Context) -> list[str]:
     return space.names()
 
 
+def _presets(context: typer.Context) -> list[str]:
+    from spaces import presets
+
+    return presets.names()
+
+
 def _fields(context: typer.Context) -> list[str]:
     from ffsnn.fields import aliases
 
@@ -60,7 +66,7 @@ def words(known: Iterable[str]) -> Complete:
     return _from(lambda _: listed)
 
 
-searches, spaces, fields = _from(_searches), _from(_spaces), _from(_fields)
+searches, spaces, presets, fields = _from(_searches), _from(_spaces), _from(_presets), _from(_fields)
 networks = _from(lambda context: [*_searches(context), *_runs(context)])
 
 

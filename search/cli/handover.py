@@ -22,7 +22,10 @@ def export(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Write a trained network for other frameworks and chips, or with integer weights; with its measured accuracy."""
+    """Write a network as NIR, or with integer weights.
+
+    For other frameworks and chips; its accuracy is measured.
+    """
     from ffsnn.handover.formats import export
     from ffsnn.inspection.show import trained
     from search.resolve import use_parts
@@ -44,7 +47,10 @@ def import_(
     set_fields: SetFields = None,
     use: Use = None,
 ) -> None:
-    """Make a run's folder of a NIR graph: of `ffsnn export` as it was, of another one with what --set says."""
+    """Make a run of a NIR graph.
+
+    Of `ffsnn export` as it was, of another one with what --set says.
+    """
     from ffsnn.fields import assignments
     from ffsnn.handover.nir_graph import read_into
     from search.resolve import use_parts

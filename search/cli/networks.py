@@ -22,11 +22,11 @@ def train(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Train one configuration: `ffsnn train best.yaml`, every field an option: `--dataset digits --tau 1.5 --T 8`;
-    `--set tau=1.5` is the same.
+    """Train one configuration: `ffsnn train best.yaml --tau 1.5`.
 
-    A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one
-    that is there goes on where it stopped. The run is in MLflow, too.
+    Every field is an option: `--dataset digits --tau 1.5 --T 8`; `--set tau=1.5` is the same. A shipped preset goes by
+    its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one that is there goes on
+    where it stopped. The run is in MLflow, too.
     """
     from ffsnn.parts import own
     from search.resolve import use_parts
@@ -64,7 +64,10 @@ def show(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Draw a trained network: spike raster, samples, goodness, confusion matrix, early exit (PNG); and its cost."""
+    """Draw a trained network: spikes, goodness, errors; its cost.
+
+    Spike raster, samples, goodness, confusion matrix, early exit (PNG); spikes, operations and energy of a sample.
+    """
     from ffsnn.inference import exits
     from ffsnn.inspection import energy
     from ffsnn.inspection.show import show, trained
@@ -97,8 +100,11 @@ def predict(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Print each image's label, and its margin: the best label's score less the second best's; and with --exit the
-    time steps that it was shown for."""
+    """Label images with a trained network or a search's champion.
+
+    A line an image: its name, its label and its margin, which is the best label's score less the second best's; with
+    --exit the time steps that it was shown for.
+    """
     from ffsnn.inference.exit_rule import TOLERANCE
     from ffsnn.inspection.show import chosen_exit, predict
     from search.resolve import use_parts
@@ -136,7 +142,10 @@ def compare(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Compare runs: their results, the fields that differ, and a page with their learning curves on one picture."""
+    """Show how runs differ: settings, results, learning curves.
+
+    The curves are on a page, all on one picture.
+    """
     from ffsnn import atomic
     from search.report.compared_runs import compared, document, tables
     from search.report.document import markdown
@@ -169,7 +178,10 @@ def reproduce(
     data_dir: DataDir = None,
     home: Home = None,
 ) -> None:
-    """Train the method notes' own eight groups as they did, and print their figures beside ours."""
+    """Train the method notes' own eight groups as they did.
+
+    Their figures are printed beside ours.
+    """
     from ffsnn.reproduction import report
     from ffsnn.reproduction.table import RECIPE_WIDTHS, ProcessDied, Setting
     from search.settings import find_home

@@ -1,5 +1,6 @@
 """Commands on what a search has found: `ffsnn best | retrain | report | sync | ui`."""
 
+import re
 import sys
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from search.cli.options import (
     console,
     field,
 )
+from search.display.loading import loading
 from search.hints import command
 from search.settings import redacted
 from search.signals import held_back
@@ -35,9 +37,10 @@ def best(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Print the best configuration as YAML, and write it where `ffsnn train` can take it.
+    """Print the best configuration as YAML, for `ffsnn train`.
 
-    Where the search's folder is not at hand, an MLflow address is enough; then nothing is written.
+    It is written into the search's folder, too. Where that is not at hand, an MLflow address is enough; then nothing
+    is written.
     """
     from ffsnn import atomic
     from ffsnn.fields import named_parts
@@ -69,8 +72,13 @@ def best(
         files = [folder / f"{FRONT}-{it.trial}.{suffix}" for it in found]
     for file, it in zip(files, found, strict=True):
         atomic.write(file, it.yaml())
+    numbered = re.compile(rf"{FRONT if front else stem}-\d+\.{suffix}")
+    for file in folder.iterdir() if front or count > 1 else ():  # of an earlier, larger front
+        if numbered.fullmatch(file.name) and file not in files:
+            file.unlink()
     named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
     print(f"next: {command('train', files[0], '--test', *named)}", file=sys.stderr)
+    print(f"  or: {command('retrain', name, *(('--front',) if front else ()), *named)}", file=sys.stderr)
 
 
 def retrain(
@@ -78,7 +86,7 @@ def retrain(
     top: Annotated[int | None, typer.Option(help="configurations, the best ones (default: 5)")] = None,
     front: Annotated[bool, typer.Option("--front", help="all points of the front, of several objectives")] = False,
     seeds: Annotated[int, typer.Option(help="of each configuration")] = 5,
-    epochs: Annotated[int | None, typer.Option(help=" (default: the search's at full length)")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of each training (default: the search's at full length)")] = None,
     concurrency: Annotated[int | None, typer.Option(help="trainings at once (default: the search's)")] = None,
     gpus_per_trial: Annotated[str | None, field("gpus_per_trial")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda (default: the search's)")] = None,
@@ -92,7 +100,7 @@ def retrain(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Train the best configurations with several seeds, rank them, test the winner once, and register it.
+    """Train the best with several seeds; test, register the winner.
 
     With --front every point of the front is trained and tested, and its champion and its cheapest are registered.
 
@@ -103,7 +111,7 @@ def retrain(
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
 
-    with held_back():  # as in `search`
+    with loading(console), held_back():  # as in `search`
         from search.retrain.retrain import Request, retrain
 
     asked = {
@@ -130,7 +138,10 @@ def report(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Write a search's results as a page that opens without a network, as Markdown and as CSV; of a running one too."""
+    """Write a search's results: HTML, Markdown and CSV.
+
+    The page opens without a network. A search that runs has a report, too.
+    """
     from search.report.report import report
     from search.resolve import use_parts
     from search.settings import find_home
@@ -149,7 +160,10 @@ def sync(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Mend what a fault left torn, and bring a search into the MLflow store; can be repeated at any time."""
+    """Repair a search after a fault, and bring it into MLflow.
+
+    It can be repeated at any time.
+    """
     from search.cluster.servers import check_reachable
     from search.resolve import places, use_parts
     from search.settings import find_home
@@ -190,7 +204,10 @@ def ui(
     use: Use = None,
     trust: Trust = False,
 ) -> None:
-    """Open MLflow's pages on a search: its trials, charts, the best side by side. Stops with Ctrl-C."""
+    """Open MLflow's pages on a search, or on all; Ctrl-C stops.
+
+    Its charts, its trials, and the best side by side.
+    """
     from search.resolve import use_parts
     from search.settings import find_home
     from search.tracking.ui import ui

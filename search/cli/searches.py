@@ -19,6 +19,7 @@ from search.cli.options import (
     console,
     field,
 )
+from search.display.loading import loading
 from search.hints import command
 from search.signals import held_back
 
@@ -86,8 +87,11 @@ def search(
         bool, typer.Option("--force", help="go on although torch or spikingjelly differ", rich_help_panel=FAULTS)
     ] = False,
 ) -> None:
-    """Search a space. Ctrl-C stops; `--resume NAME`, or the same command with the same --name, goes on."""
-    with held_back():  # from the threads of numerical libraries, which would hear what Ray answers while it starts
+    """Search a space; Ctrl-C stops it, and --resume NAME goes on.
+
+    The same command with the same --name goes on, too.
+    """
+    with loading(console), held_back():  # from numerical libraries' threads, which would hear what Ray answers
         from search.display.summary import summary
         from search.launch import launch
         from search.resolve import from_options
@@ -110,7 +114,10 @@ def search(
 
 
 def doctor(context: typer.Context, report: bool = False, **options: object) -> None:
-    """Check, before a search of the same options, all that it will use: nodes, home, data, servers."""
+    """Check all that a search of the same options will use.
+
+    Nodes, home, data, servers; it starts nothing.
+    """
     if report:
         from search.cluster.issue_report import issue_report
 
@@ -124,6 +131,7 @@ def doctor(context: typer.Context, report: bool = False, **options: object) -> N
     show(lines, console)
     if refusal(lines):
         raise typer.Exit(1)
+    console.print("all is well")
 
 
 ForAnIssue = Annotated[

@@ -38,7 +38,10 @@ def simulate(
     use: Use = None,
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """Compare samplers and schedulers on recorded learning curves: no training, minutes instead of days."""
+    """Compare samplers and schedulers on recorded curves.
+
+    No training: minutes instead of days.
+    """
     from dataclasses import replace
 
     from ffsnn import atomic

@@ -79,7 +79,7 @@ def _test(config: RunConfig, tracked: list[TrackedRun], seconds: list[float], co
         accuracies.append(to.test)
         console.print(
             f"test accuracy {accuracies[-1]:.2%} on {len(images):,} images (best epoch by validation; "
-            f"trained in {took:.0f} s)"
+            f"trained in {took:.{1 if took < 10 else 0}f} s)"
         )
     if (seeds := len(tracked)) > 1:
         mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
@@ -128,6 +128,7 @@ def _train(
         console.print(remark)
     folder = out or _fresh(home / RUNS, f"{config.data.dataset}-{config.id[:8]}-seed{config.seed}")
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
+    console.print("a line an epoch: accuracy, each layer's loss and firing rate, images a second")
     with _held(folder):
         tracked = TrackedRun(folder)
         _train_tracked(run_folder.Run(config, split, folder), tracked, _Tracking(home, tracked, uri, console), console)
@@ -191,10 +192,10 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _line(epoch: EpochMetrics, epochs: int) -> str:
     return (
-        f"epoch {epoch.epoch}/{epochs}  validation {epoch.val_accuracy:.2%}  "
-        f"loss {' '.join(f'{loss:.4f}' for loss in epoch.loss)}  "
-        f"firing rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
-        f"{epoch.images_per_second:,.0f} images/s"
+        f"epoch {epoch.epoch:{len(str(epochs))}}/{epochs}  validation {epoch.val_accuracy:.2%}  "
+        f"loss {' '.join(f'{loss:.3f}' for loss in epoch.loss)}  "
+        f"rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
+        f"{epoch.images_per_second:,.0f}/s"
     )
 
 

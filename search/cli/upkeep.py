@@ -14,24 +14,33 @@ Storage = Annotated[str | None, field("storage", WHERE)]
 
 
 def list_(as_json: Json = False, home: Home = None) -> None:
-    """List all searches: state, trials done, best (its interval if retrained), size on disk, age."""
+    """List all searches: state, trials, best, size, age.
+
+    The best of one that was retrained is a mean over seeds, with its interval.
+    """
     from search.hints import command
     from search.settings import find_home
     from search.tracking import orphans
-    from search.upkeep.listing import listed, table
+    from search.upkeep.listing import listed, tables
 
     mlruns = find_home(home)
     found = listed(mlruns)
     if as_json:
         print(json.dumps([search.json() for search in found], indent=2))
         return
-    console.print(table(found) if found else f"there is no search in {mlruns} yet: begin one by {command('search')}")
+    for table in tables(found, console):
+        console.print(table)
+    if not found:
+        console.print(f"there is no search in {mlruns} yet: begin one by {command('search')}")
     if left := orphans.remark(mlruns):
         console.print(left)
 
 
 def status(name: Name, as_json: Json = False, home: Home = None) -> None:
-    """Show how a search stands, also while it runs: the line that its driver shows, and each trial."""
+    """Show how a search stands, also while it runs.
+
+    Each trial, and the line that its driver shows.
+    """
     from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.upkeep.status import Status
@@ -40,14 +49,18 @@ def status(name: Name, as_json: Json = False, home: Home = None) -> None:
     if as_json:
         print(json.dumps(found.json(), indent=2))
         return
-    console.print(found.table())
+    for table in found.tables(console):
+        console.print(table)
     console.print(found.line())
     for runner in found.runners():
         console.print(f"running: {runner}")
 
 
 def stop(name: Name, home: Home = None) -> None:
-    """Ask the process that runs a search on this machine to stop, as Ctrl-C does, and wait until it has."""
+    """Stop a search that runs on this machine, as Ctrl-C does.
+
+    Its process is asked to, and waited for.
+    """
     from search.hints import command
     from search.settings import find_home
     from search.store.folder import SearchFolder
@@ -62,7 +75,7 @@ def rename(
     name: Name, new: Annotated[str, typer.Argument(help="its new name")],
     storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
 ) -> None:  # fmt: skip
-    """Rename a search: its folder, its runs and its model in MLflow, its study in a database."""
+    """Rename a search, in its folder, MLflow and the database."""
     from search.resolve import places
     from search.settings import find_home
     from search.upkeep import naming
@@ -76,7 +89,7 @@ def delete(
     name: Name, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
 ) -> None:  # fmt: skip
-    """Delete a search for good: its folder, its runs, artifacts and model in MLflow, its study in a database."""
+    """Delete a search for good: folder, runs, model, study."""
     from search.resolve import places
     from search.settings import find_home
     from search.store.folder import SearchFolder
@@ -109,7 +122,10 @@ def prune_disk(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Delete what ended trials no longer need: checkpoints, locks, empty output, Tune's own folder. No result goes."""
+    """Delete checkpoints of ended trials; no result is lost.
+
+    Locks, empty output and Ray Tune's own folder go, too.
+    """
     from search.settings import find_home
     from search.store.folder import SearchFolder, all_searches
     from search.upkeep.listing import megabytes

@@ -19,6 +19,7 @@ NAMES = (
     "ray._raylet.Config", "ray._raylet.AuthenticationTokenLoader", "ray._private.worker._global_node",
     "ray._private.services.get_ray_address_from_environment", "ray.air._internal.usage.tag_callbacks",
     "ray.tune.execution.class_cache._ActorClassCache", "ray._private.node.Node",
+    "ray._private.worker.listen_error_messages",
 )  # fmt: skip
 UNUSED = ("start_api_server", "start_monitor", "start_log_monitor")  # of a node, on one machine
 
@@ -114,9 +115,15 @@ def few_processes() -> Iterator[None]:
 
     The server of its dashboard, which it starts and waits for although it is told to leave the dashboard out; the
     autoscaler; the reader of logs that go to no driver. They take 1.8 s of CPU, a second of which Ray waits for.
+
+    And without the thread that prints ten lines on how to look into it for each process that is ended, as a trial is
+    that outlasts its search's stop: whose process ended, and why, the search says itself.
     """
     node = found("ray._private.node.Node", "Ray starts a second later")
     with ExitStack() as replaced:
+        if found("ray._private.worker.listen_error_messages", "Ray prints when a process of a trial is ended"):
+            worker = import_module("ray._private.worker")
+            replaced.enter_context(_replaced(worker, "listen_error_messages", lambda *_: None))
         for name in UNUSED if node is not None else ():
             if hasattr(node, name):
                 replaced.enter_context(_replaced(node, name, lambda *_, **__: None))

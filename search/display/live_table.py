@@ -4,6 +4,7 @@ Where neither is to be had (a pipe, TERM=dumb, NO_COLOR) the lines are all there
 """
 
 import html
+import textwrap
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import SearchConfig
+from search.display.loading import is_live
 from search.progress import ProgressDisplay
 from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
@@ -28,6 +30,7 @@ REDRAWN_S = 0.25  # seconds between two drawings in a terminal
 SENT_S = 1.0  # and in a notebook, which keeps what it is sent
 LAST = 5  # ended trials that stay in the table
 FIXED_LINES, LINES_A_TRIAL = 12, 2  # of a terminal, beside the running trials and for each of them
+BESIDE = " " * len("trial    0  ")  # before the further lines of a trial that has ended
 STYLE = "text-align:left;padding:2px 10px;font-variant-numeric:tabular-nums"
 
 
@@ -125,7 +128,8 @@ class LiveDisplay(TableDisplay):
     """The table in a terminal."""
 
     def say_end(self, event: "TrialEvent") -> None:
-        self.console.print(self.end_line(event))  # the counts stand below
+        line = self.end_line(event)  # the counts stand below
+        self.console.print(textwrap.fill(line, self.console.width, subsequent_indent=BESIDE))
 
     def drawn(self) -> Group:
         room = max(2, (self.console.height - FIXED_LINES) // LINES_A_TRIAL)
@@ -194,8 +198,7 @@ def watching(
     """The display that a console can show; arguments as of `ProgressDisplay`."""
     if isinstance(console, NotebookConsole):
         return NotebookDisplay(folder, config, console, about, noun)
-    live = console.is_terminal and not (console.is_dumb_terminal or console.no_color or console.quiet)
-    return (LiveDisplay if live else ProgressDisplay)(folder, config, console, about, noun)
+    return (LiveDisplay if is_live(console) else ProgressDisplay)(folder, config, console, about, noun)
 
 
 def kept(display: ProgressDisplay) -> str:
@@ -203,11 +206,12 @@ def kept(display: ProgressDisplay) -> str:
     counts, full = display.counts, display.config.trials
     parts = [f"{counts.ended} of {full} {display.noun}s have ended"]
     if counts.resting:
-        parts.append(f"{len(counts.resting)} rest")
+        parts.append(f"{len(counts.resting)} rest{'s' if len(counts.resting) == 1 else ''}")
     open_ = [t.number for t in display.folder.trials() if t.end() is None and t.number not in counts.resting]
     if open_:
+        goes = "goes" if len(open_) == 1 else "go"
         names = ", ".join(f"{number} (epoch {counts.epochs.get(number, 0)})" for number in open_[:LAST])
-        parts.append(f"{len(open_)} go on: {names}" + (", ..." if len(open_) > LAST else ""))
+        parts.append(f"{len(open_)} {goes} on: {names}" + (", ..." if len(open_) > LAST else ""))
     if (best := counts.best()) is not None:
         parts.append(f"best {display.shown(counts.last[best])} ({display.noun} {best})")
     return f"kept from before: {sum(counts.epochs.values())} epochs; {', '.join(parts)}"

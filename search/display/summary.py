@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ffsnn.fields import short
+from search.display.fitted import Column, fitted
 from search.pareto import front
-from search.progress import clock, describe
+from search.progress import clock, describe, shown
 from search.store.folder import SearchFolder
 from search.store.results import ENOUGH, Results, TrialResult, epochs_of
 from search.store.trial_folder import End, by_reason
 from spaces.parameter import Sample
 
-Column = tuple[str, list[str]]  # its head and its cells
 BEST = 5
 MATTERED = 2  # parameters that are named
 FEW = 10  # trials with a result: with fewer no importance is worked out
@@ -31,16 +31,16 @@ def summary(folder: SearchFolder, console: Console) -> None:
         console.print("no trial has finished an epoch")
         return
     several, all_values = len(goals.objectives) > 1, [trial.last for trial in ranked]
-    shown, title = ranked[:BEST], f"best {min(BEST, len(ranked))} of {len(ranked)} trials"
+    first, title = ranked[:BEST], f"best {min(BEST, len(ranked))} of {len(ranked)} trials"
     if (near := front.nearest(goals, all_values)) is not None:
         console.print(
             f"no trial keeps {', '.join(map(str, goals.limits))}: the nearest is trial {ranked[near].number} with "
             f"{goals.show(ranked[near].last)}"
         )
     elif several:
-        shown = results.front()
-        title = f"the front, {len(shown)} of {len(ranked)} trials"
-    for line in best_tables(results, shown, title, console):
+        first = results.front()
+        title = f"the front, {len(first)} of {len(ranked)} trials"
+    for line in best_tables(results, first, title, console):
         console.print(line)
     if several:
         box = front.Box.around(goals, all_values)
@@ -67,49 +67,16 @@ def best_tables(
         same = {path: best[0].sample[path] for path in paths
                 if all(path in it.sample and it.sample[path] == best[0].sample[path] for it in best)}  # fmt: skip
     columns = [
+        Column("trial", [str(trial.number) for trial in best]),
         *(
-            (it.title.removeprefix("validation "), [it.show(trial.last[at]) for trial in best])
+            Column(it.title.removeprefix("validation "), [it.show(trial.last[at]) for trial in best])
             for at, it in enumerate(measured)
         ),
-        ("epochs", [str(trial.epochs) for trial in best]),
-        *((short(path), [_shown(trial.sample, path) for trial in best]) for path in paths if path not in same),
+        Column("epochs", [str(trial.epochs) for trial in best]),
+        *(Column(short(path), [shown(trial.sample, path) for trial in best]) for path in paths if path not in same),
     ]
-    numbers = [str(trial.number) for trial in best]
-    key = ("trial", numbers)
-    parts = _split(key, columns, console.width)
-    for width in range(console.width, 0, -1):  # as narrow as as many tables allow, so that the last is no stub
-        if len(narrower := _split(key, columns, width)) > len(parts):
-            break
-        parts = narrower
-    drawn: list[Table | str] = []
-    for part in parts:
-        table = Table(title=None if drawn else f"{results.name}: {title}")
-        for name, _ in [key, *part]:
-            table.add_column(name, justify="right")
-        for row in zip(numbers, *(cells for _, cells in part), strict=True):
-            table.add_row(*row)
-        drawn.append(table)
-    return [*drawn, f"the same for all of these: {describe(same)}"] if same else drawn
-
-
-def _split(key: Column, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    """Columns for tables that are no wider than that, each beside the key's column."""
-    parts: list[list[Column]] = [[]]
-    for column in columns:
-        if parts[-1] and _width([key, *parts[-1], column]) > width:
-            parts.append([])
-        parts[-1].append(column)
-    return parts
-
-
-def _width(columns: Sequence[Column]) -> int:
-    """Characters of a table: each cell has a space on both sides and a line before it."""
-    return 1 + sum(3 + max(map(len, [name, *cells])) for name, cells in columns)
-
-
-def _shown(sample: Sample, path: str) -> str:
-    value = sample.get(path, "-")
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    drawn = fitted(columns, console, f"{results.name}: {title}")
+    return [*drawn, f"the same for all of these: {describe(same)}"] if same else [*drawn]
 
 
 def learned(results: Results) -> str:

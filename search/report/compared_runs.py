@@ -88,11 +88,12 @@ def _result(run: ComparedRun) -> dict[str, str]:
     }
 
 
-def tables(runs: Sequence[ComparedRun]) -> list[rich.table.Table]:
+def tables(runs: Sequence[ComparedRun]) -> list[rich.table.Table | str]:
     """The same for a terminal."""
-    made = []
+    made: list[rich.table.Table | str] = []
     for table in (results(runs), differing(runs)):
         if not table.rows:
+            made.append("every field is the same")
             continue
         shown = rich.table.Table()
         for name in table.head:

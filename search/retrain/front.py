@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
+from rich.console import Console
 from rich.table import Table
 
 from ffsnn.datasets.dataset import Images
@@ -20,6 +21,7 @@ from ffsnn.inference import exits
 from ffsnn.network import Network
 from ffsnn.validation import Config
 from search import names
+from search.display.fitted import columns, fitted
 from search.objectives import Objective
 from search.pareto.goals import Goals
 from search.registries import OBJECTIVES
@@ -216,15 +218,10 @@ def cells(front: FrontResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return head, rows
 
 
-def table(search: str, front: FrontResult, seeds: int) -> Table:
-    """The points on the test images, a row each."""
-    head, rows = cells(front)
-    drawn = Table(title=f"{search}: the front on the test images, mean ± {CONFIDENCE:.0%} interval of {seeds} seeds")
-    for name in head:
-        drawn.add_column(name, justify="right")
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
+def tables(search: str, front: FrontResult, seeds: int, console: Console) -> list[Table]:
+    """The points on the test images, a row each, in as many tables as the console's width asks for."""
+    title = f"{search}: the front on the test images, mean ± {CONFIDENCE:.0%} interval of {seeds} seeds"
+    return fitted(columns(*cells(front)), console, title)
 
 
 def words(front: FrontResult) -> list[str]:

@@ -12,7 +12,7 @@ from ffsnn.parts import own
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search.names import CHAMPION, RUNS
-from search.retrain import champion
+from search.retrain import registered
 from search.retrain.folder import newest_result
 from search.settings import LOCAL, elsewhere, setting
 from search.store.folder import SearchFolder, all_searches
@@ -39,7 +39,7 @@ def network(
     """
     text = str(named)
     if text.startswith(MODELS):
-        with champion.downloaded(home(), text, tracking_uri) as path:
+        with registered.downloaded(home(), text, tracking_uri) as path:
             yield _trusted(path, trust)
         return
     if (there := _run(home, named)) is not None:
@@ -48,9 +48,9 @@ def network(
     mlruns, search = home(), _search(home(), text, trust)
     asked = setting("tracking_uri", tracking_uri)
     uri = elsewhere(asked) if asked else search.config.tracking_uri
-    if newest_result(search) is not None and champion.is_registered(mlruns, search.name, uri):
+    if newest_result(search) is not None and registered.is_registered(mlruns, search.name, uri):
         say(f"{text}: its champion, {MODELS}{search.name}@{CHAMPION}")
-        with champion.downloaded(mlruns, f"{MODELS}{search.name}@{CHAMPION}", uri or LOCAL) as path:
+        with registered.downloaded(mlruns, f"{MODELS}{search.name}@{CHAMPION}", uri or LOCAL) as path:
             yield _trusted(path, trust)
         return
     yield _best_trial(search, say)

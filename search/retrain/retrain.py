@@ -29,7 +29,7 @@ from search.display.live_table import watching
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
 from search.launch import Outcome, redacting, run
-from search.retrain import champion, front, verdict
+from search.retrain import champion, front, registered, verdict
 from search.retrain.folder import RetrainFolder, planned
 from search.retrain.front import FrontResult
 from search.retrain.runs import RetrainExporter
@@ -99,16 +99,18 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
             console.print(remark)
         own.keep((file for file in own.used() if file.sha256 in config.parts.values()), search.path)
         if folder.result() is None:
-            champion.ensure_owned(home, name, config.tracking_uri)
+            registered.ensure_owned(home, name, config.tracking_uri)
             outcome = _train(home, folder, config, console)
             if outcome.code:
                 return outcome
             folder.write_result(_judged(folder, config))
         result = folder.result()
         assert result is not None
-        console.print(verdict.table(result))
+        for table in verdict.tables(result, console):
+            console.print(table)
         if result.front is not None:
-            console.print(front.table(result.search, result.front, len(result.seeds)))
+            for table in front.tables(result.search, result.front, len(result.seeds), console):
+                console.print(table)
         for line in verdict.words(result):
             console.print(line)
         console.print(f"written: {folder.path}")

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
+from rich.console import Console
 from rich.table import Table
 
 from ffsnn.validation import Config, ConfigError
 from search import objectives
+from search.display.fitted import columns, fitted
 from search.objectives import Objective
 from search.registries import OBJECTIVES
 from search.retrain.front import FrontResult
@@ -123,21 +125,23 @@ def tested(accuracies: Sequence[float | None], images: int, opened_before: int) 
     )  # fmt: skip
 
 
-def table(result: RetrainResult) -> Table:
-    """The ranking, a row a configuration."""
+def tables(result: RetrainResult, console: Console) -> list[Table]:
+    """The ranking, a row a configuration, in as many tables as the console's width asks for."""
     objective = OBJECTIVES[result.objective]
-    drawn = Table(title=f"{result.search}: {len(result.ranking)} configurations, {len(result.seeds)} seeds each, "
-                        f"{result.epochs} epochs; {objective.title}")  # fmt: skip
-    for head in ("rank", "trial", "mean", f"{CONFIDENCE:.0%} interval", *(f"seed {seed}" for seed in result.seeds)):
-        drawn.add_column(head, justify="right")
+    title = (
+        f"{result.search}: {len(result.ranking)} configurations, {len(result.seeds)} seeds each, "
+        f"{result.epochs} epochs; {objective.title}"
+    )
+    head = ("rank", "trial", "mean", f"{CONFIDENCE:.0%} interval", *(f"seed {seed}" for seed in result.seeds))
+    rows = []
     for rank, it in enumerate(result.ranking, 1):
         span = "-"
         if it.low is not None and it.high is not None:
             low, high = (max(it.low, 0), min(it.high, 1)) if objective.is_share else (it.low, it.high)
             span = f"{objective.show(low)} to {objective.show(high)}"
         values = ("failed" if value is None else objective.show(value) for value in it.values)
-        drawn.add_row(str(rank), str(it.trial), objective.show(it.mean), span, *values)
-    return drawn
+        rows.append((str(rank), str(it.trial), objective.show(it.mean), span, *values))
+    return fitted(columns(head, rows), console, title)
 
 
 def words(result: RetrainResult) -> list[str]:

@@ -41,7 +41,7 @@ def reconcile(folder: SearchFolder, config: SearchConfig, say: Say) -> tuple[opt
         study = store.opened(say)
         _repair_all(folder, study.get_trials(deepcopy=False), config, say)
         _record_lost(folder, config.space, study)
-        damage = "its trials differ from their folders" if _contradicted(folder, config, study) else ""
+        damage = _contradiction(folder, config, study)
     except Unreadable as error:
         _repair_all(folder, [], config, say)
         damage = str(error)
@@ -186,22 +186,27 @@ def _record_lost(folder: SearchFolder, space: Space, study: optuna.Study) -> Non
                 record(space, study, frozen.number, sample)
 
 
-def _contradicted(folder: SearchFolder, config: SearchConfig, study: optuna.Study) -> bool:
-    """True if the study says anything of a trial that its folder does not; it might lack what the folder has."""
-    known = study.get_trials(deepcopy=False)
+def _contradiction(folder: SearchFolder, config: SearchConfig, study: optuna.Study) -> str:
+    """Reason why the study cannot stay: it says anything of a trial that its folder does not. It might lack what the
+    folder has: then this is empty."""
+    known, differ, go_on = study.get_trials(deepcopy=False), "its trials differ from their folders", 0
     for trial in folder.trials():
         if trial.number >= len(known):
             continue
         frozen, end = known[trial.number], trial.end()
         if frozen.params != config.space.read(trial.config()):
-            return True
-        if frozen.state.is_finished() and (
+            return differ
+        if not frozen.state.is_finished():
+            continue
+        if end is None and trial.reopened_history() is not None:  # as it was asked for: more trials, or epochs
+            go_on += 1
+        elif (
             end is None
             or OPTUNA_STATE[end.state] != frozen.state
             or not _agree(study_values(trial, end, config.goals), told_values(frozen))
         ):
-            return True
-    return False
+            return differ
+    return f"{go_on} of its trials had ended and may go on" if go_on else ""
 
 
 def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, store: StudyStore, say: Say) -> None:

@@ -88,7 +88,7 @@ class JournalStore(StudyStore):
 
     def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
         number = 1
-        while (aside := self.file.with_suffix(f".damaged-{number}")).exists():
+        while (aside := self.file.with_suffix(f".before-{number}")).exists():
             number += 1
         say(f"study.log: {reason}; it is kept as {aside.name} and rebuilt from the trials' folders")
         unfinished = self.file.with_suffix(".unfinished")

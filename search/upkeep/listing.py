@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.console import Console
 from rich.table import Table
 
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
+from search.display.fitted import columns, fitted
 from search.names import SEARCH_FILE
 from search.objectives import Objective
 from search.registries import OBJECTIVES
@@ -125,13 +127,12 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def table(searches: list[ListedSearch]) -> Table:
-    """A row a search."""
-    drawn = Table()
-    for head in ("name", "space", "data set", "state", "trials", "best", "on disk", "age"):
-        drawn.add_column(head, justify="right" if head in ("trials", "best", "on disk", "age") else "left")
-    for it in searches:
-        age = span(time.time() - it.begun)
-        trials = f"{it.done}/{it.trials}"
-        drawn.add_row(it.name, it.space, it.dataset, it.shown_state, trials, it.shown_best, megabytes(it.bytes), age)
-    return drawn
+def tables(searches: list[ListedSearch], console: Console) -> list[Table]:
+    """A row a search, in as many tables as the console's width asks for."""
+    head = ("name", "state", "trials", "best", "age", "space", "data set", "on disk")
+    rows = [
+        (it.name, it.shown_state, f"{it.done}/{it.trials}", it.shown_best, span(time.time() - it.begun), it.space,
+         it.dataset, megabytes(it.bytes))
+        for it in searches
+    ]  # fmt: skip
+    return fitted(columns(head, rows, ("name", "state", "space", "data set")), console) if rows else []

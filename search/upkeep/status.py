@@ -3,10 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from ffsnn.fields import short
-from search.progress import Counts, clock
+from search.display.fitted import columns, fitted
+from search.progress import Counts, clock, shown
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder
 from search.store.results import Results, TrialResult
@@ -53,18 +55,19 @@ class Status:
             "table": [asdict(trial) | {"state": self.states[trial.number]} for trial in self.results.trials],
         }  # fmt: skip
 
-    def table(self) -> Table:
-        """A row a trial."""
-        goal, space = self.results.config.goal, self.results.config.space
-        drawn = Table(title=f"{self.results.name}: {len(self.states)} trials; {goal.title}")
-        for head in ("trial", "state", "reason", "epochs", "last", "best", "seconds", *map(short, space.parameters)):
-            drawn.add_column(head, justify="left" if head in ("state", "reason") else "right")
+    def tables(self, console: Console) -> list[Table]:
+        """A row a trial, in as many tables as the console's width asks for."""
+        if not self.results.trials:
+            return []
+        goal, paths = self.results.config.goal, list(self.results.config.space.parameters)
+        head = ("trial", "state", "reason", "epochs", "last", "best", "seconds", *map(short, paths))
+        rows = []
         for trial in self.results.trials:
             values = list(trial.values)
-            sample = (trial.sample.get(path, "-") for path in space.parameters)
-            drawn.add_row(
+            rows.append((
                 str(trial.number), self.states[trial.number], trial.reason, str(trial.epochs),
                 goal.show(values[-1] if values else None), goal.show(goal.best(values) if values else None),
-                f"{trial.seconds:.1f}", *(f"{it:.3g}" if isinstance(it, float) else str(it) for it in sample),
-            )  # fmt: skip
-        return drawn
+                f"{trial.seconds:.1f}", *(shown(trial.sample, path) for path in paths),
+            ))  # fmt: skip
+        title = f"{self.results.name}: {len(self.states)} trials; {goal.title}"
+        return fitted(columns(head, rows, ("state", "reason")), console, title)

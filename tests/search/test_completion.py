@@ -97,12 +97,14 @@ def test_other_words_are_answered_with_ours(typed, said, home):
         ({"base": {"learning_rate": 0.5}}, "base.learning_rate: .* did you mean base.learning.lr"),
         ({"budget": {"n_trials": 5}}, "budget.n_trials: .* did you mean trials"),
         ({"params": {}}, "params: .* did you mean parameters"),
+        ({"parametres": {}, "parameters": None}, "^parametres: .* did you mean parameters[?]$"),
         ({"parameters": {"hidden_size": {"choice": [[3]]}}}, "'hidden_size' is no field .* did you mean widths"),
     ],
 )
 def test_so_are_those_in_a_space(tree, said):
+    whole = {"parameters": {"tau": {"float": [2, 3]}}} | tree
     with pytest.raises(ConfigError, match=said):
-        Space.parse({"parameters": {"tau": {"float": [2, 3]}}} | tree)
+        Space.parse({key: value for key, value in whole.items() if value is not None})
 
 
 def test_all_that_is_suggested_is_there():

@@ -19,6 +19,8 @@ from search.execution.session import TrialEvent
 from search.progress import ProgressDisplay
 from search.store.results import Results
 from search.store.trial_folder import End
+from search.upkeep import listing
+from search.upkeep.status import Status
 from spaces.space import Space
 from tests.search.conftest import FFSNN
 from tests.search.test_results import Written, write
@@ -150,7 +152,7 @@ def test_what_was_kept_is_said_on_a_resume(tmp_path):
     folder = write(tmp_path)
     said = kept(ProgressDisplay(folder, folder.config, Console(file=io.StringIO())))
     assert said == (
-        "kept from before: 18 epochs; 5 of 10 trials have ended, 1 go on: 5 (epoch 3), best 85.00% (trial 0)"
+        "kept from before: 18 epochs; 5 of 10 trials have ended, 1 goes on: 5 (epoch 3), best 85.00% (trial 0)"
     )
 
 
@@ -201,6 +203,17 @@ def test_the_best_fit_whatever_the_width(tmp_path, width):
     for path in results.config.space.parameters:
         if any(path in trial.sample for trial in best):
             assert re.search(rf"\b{path.split('.')[-1]}\b", text), path
+
+
+def test_status_and_list_cut_nothing_in_80_columns(tmp_path):
+    results = wide(tmp_path)
+    console = Console(file=io.StringIO(), width=COLUMNS, soft_wrap=True, highlight=False, markup=False)
+    name = "a-search-with-a-name-of-" + "x" * 60
+    listed = listing.ListedSearch(name, "running", 10**9, 0.0, "mnist", "mnist", 5, 10, by="host:123456", since=0.0)
+    lines = printed(console, *Status(results.folder).tables(console), *listing.tables([listed], console))
+    assert max(map(len, lines)) <= COLUMNS
+    assert "…" not in "".join(lines)
+    assert all(word in "".join(lines) for word in ("reason", "v_threshold", "asha", "host:123456"))
 
 
 def test_what_is_the_same_for_all_is_a_line(tmp_path):

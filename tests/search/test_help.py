@@ -1,14 +1,22 @@
 """Help: of every command, whole."""
 
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from typer.exceptions import TyperException
 from typer.testing import CliRunner
 
+from ffsnn.validation import ConfigError
 from search.cli import app
+from search.cli.train_options import parse_train_options
+
+ROOT = Path(__file__).parents[2]
+LINE = 64  # characters beside the longest name, in 80 columns
 
 
 def commands(group: Any, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -48,3 +56,34 @@ def test_all_of_a_commands_help_is_shown(name, flag):
 def test_the_list_of_commands_is_whole():
     page = shown("-h")
     assert all(name[0] in page for name, command in COMMANDS.items() if not command.hidden)
+
+
+def test_a_command_is_a_line_in_the_list():
+    lines = {name: (command.help or "").partition("\n\n")[0] for name, command in COMMANDS.items() if len(name) == 1}
+    assert {name: line for name, line in lines.items() if len(line) > LINE} == {}
+
+
+def in_documentation() -> Iterator[tuple[str, list[str]]]:
+    """The commands in the documentation's blocks of code, as a shell splits them."""
+    for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for line in re.findall(r"^(?:    |\$ )(ffsnn .+)$", file.read_text(), re.MULTILINE):
+            for part in re.split("; | > ", line):
+                words = [
+                    word.strip("[]") for word in shlex.split(part, comments=True)
+                ]  # `[--against b]` may be left out
+                if words[:1] == ["ffsnn"]:
+                    yield f"{file.name}: {line}", words[1:]
+
+
+def test_the_commands_of_the_documentation_are_understood():
+    found = list(in_documentation())
+    assert len(found) > 80
+    for where, words in found:
+        names = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), None)
+        assert names, f"{where}: there is no such command"
+        try:
+            context = COMMANDS[names].make_context(names[-1], words[len(names) :])
+            if names == ("train",):
+                parse_train_options(context.args)
+        except (TyperException, ConfigError) as error:
+            pytest.fail(f"{where}: {error}")

@@ -65,8 +65,9 @@ def test_what_is_said_works_in_the_folder_where_it_was_said(tmp_path):
     }
     where = {"cwd": tmp_path, "env": environment, "text": True, "capture_output": True, "timeout": 240}
     said = subprocess.run([FFSNN, "best", "done", "--home", "a home"], **where).stderr
-    _, _, line = said.strip().partition("next: ")
+    line, other = said.partition("next: ")[2].splitlines()
     assert line.endswith("--home 'a home'")
+    assert other.endswith("ffsnn retrain done --home 'a home'")
     trained = subprocess.run(["sh", "-c", f"{line} --epochs 1"], **where)
     assert trained.returncode == 0, trained.stderr
     assert len(list((tmp_path / "a home" / "mlruns" / "runs").iterdir())) == 1

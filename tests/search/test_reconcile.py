@@ -141,7 +141,7 @@ def test_a_study_that_cannot_be_read_is_rebuilt(folder, damage):
         folder.study_file.write_bytes(b"".join([*whole[:3], b"nonsense\n", *whole[3:]]))
     said = mended(folder)
     assert any("lacked 4 trials" in line for line in said)
-    assert (folder.path / "study.damaged-1").exists() == (damage != "deleted")
+    assert (folder.path / "study.before-1").exists() == (damage != "deleted")
     assert seen(folder)[:4] == before[:4]
 
 
@@ -154,6 +154,14 @@ def test_a_study_that_says_otherwise_gives_way_to_the_folders(folder):
     assert [seen(folder)[n] for n in (0, 2, 3)] == [before[n] for n in (0, 2, 3)]
 
 
+def test_a_trial_that_is_to_go_on_is_no_difference(folder):
+    folder.trial(0).reopen()
+    said: list[str] = []
+    _, unfinished = reconcile(folder, CONFIG, said.append)
+    assert 0 in unfinished
+    assert any(line.startswith("study.log: 1 of its trials had ended and may go on; it is kept as") for line in said)
+
+
 def test_a_study_is_not_replaced_before_what_replaces_it_is_whole(folder):
     """Here it cannot be: a trial has a configuration that the space does not allow."""
     before = seen(folder)
@@ -162,7 +170,7 @@ def test_a_study_is_not_replaced_before_what_replaces_it_is_whole(folder):
     with pytest.raises(ConfigError, match=r"trial 1 is outside of the search's space .*99.*move .*0001 away"):
         reconcile(folder, CONFIG, print)
     assert seen(folder) == before
-    assert not (folder.path / "study.damaged-1").exists()
+    assert not (folder.path / "study.before-1").exists()
 
 
 def test_a_search_whose_space_had_numbers_as_text_is_mended(tmp_path):

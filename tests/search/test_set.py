@@ -36,7 +36,7 @@ points: [{tau: 2.7, lr: 0.002}, {tau: 3}]
 def said(*arguments: str) -> str:
     result = CliRunner().invoke(app, [*arguments], env={"COLUMNS": "300"})
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def test_a_parameter_that_is_set_leaves_the_space():
@@ -140,6 +140,12 @@ def test_what_ships_is_listed(home):
     assert [line.split(":")[0] for line in said("spaces").splitlines()] == space.names()
     assert [line.split(":")[0] for line in said("presets").splitlines()] == presets.names()
     assert all(len(line) > 30 for line in (said("spaces") + said("presets")).splitlines())
+    own = home / "own.yaml"
+    own.write_text(said("spaces", "digits_smoke"))
+    assert Space.load(own) == Space.load("digits_smoke")
+    own.write_text(said("presets", "mnist_fast"))
+    assert presets.load(own) == presets.load("mnist_fast")
+    assert "one of digits_smoke, " in refused("spaces", "mnits", home=home)
     assert "did you mean tau?" in refused("fields", "taau", home=home)
 
 

@@ -1,6 +1,7 @@
 """Who wins a retraining, and what is said of it."""
 
 import pytest
+from rich.console import Console
 
 from ffsnn.validation import ConfigError
 from search.registries import OBJECTIVES
@@ -55,4 +56,6 @@ def test_words(accuracies, said):
     assert "mean 9" in words[1]
     assert words[2].startswith("1 other retrainings")
     assert RetrainResult.model_validate_json(result.model_dump_json()) == result
-    assert verdict.table(result).row_count == 2
+    (table,) = verdict.tables(result, Console(width=100))
+    assert table.row_count == 2
+    assert len(verdict.tables(result, Console(width=40))) > 1
