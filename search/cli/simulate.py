@@ -19,7 +19,13 @@ def simulate(
     seeds: Annotated[int, typer.Option(help="searches of each pair")] = 20,
     trials: Annotated[int, typer.Option(help="of a search")] = 100,
     slots: Annotated[int, typer.Option(help="trials at once")] = 1,
-    objective: Annotated[str | None, typer.Option(help="what a search is after (default: validation accuracy)")] = None,
+    objective: Annotated[str | None, typer.Option(help="what a search is after, or several with commas between (default: accuracy)")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="of several objectives: the hypervolume's reference point, such as 'accuracy>=80%' (default: "
+                          "the worst recorded at full length)"),
+    ] = None,
+    spend: Annotated[int | None, typer.Option(help="epochs of a search, over all trials (default: all it takes)")] = None,
     grace_epochs: Annotated[int | None, typer.Option(help="the first rung (default: the surface's)")] = None,
     reduction_factor: Annotated[
         int | None, typer.Option(help="one in so many goes on to the next rung (default: the surface's)")
@@ -55,29 +61,43 @@ def simulate(
     from search.simulation.page import document
     from search.simulation.recorded import Answers
     from search.simulation.show import Progress, show
+    from search.simulation.yardsticks import yardstick
 
-    at_least_one(seeds=seeds, trials=trials, slots=slots, grace_epochs=grace_epochs, reduction_factor=reduction_factor)
+    at_least_one(
+        seeds=seeds,
+        trials=trials,
+        slots=slots,
+        spend=spend,
+        grace_epochs=grace_epochs,
+        reduction_factor=reduction_factor,
+    )
     use_parts(use, trust, find_home(home) if trust else None, *surface.split(","))
     found = experiment.surface_of(surface, lambda: find_home(home))
     if keep is not None:
         found.save(keep)
         console.print(f"kept: {keep} ({keep.stat().st_size / 1e6:.1f} MB), for: {command('simulate', keep)}")
     budget = {"grace_epochs": grace_epochs, "reduction_factor": reduction_factor}
+    several = "," in (objective or DEFAULT)
     plan = experiment.Plan(
-        objective=objective or DEFAULT, trials=min(trials, len(found.samples)), slots=slots,
+        objective=objective or DEFAULT, trials=min(trials, len(found.samples)), slots=slots, spend=spend,
         stop_at=max(round(0.01 * len(found.samples)), 1) - 1 if stop_when_found else None,
         budget={name: value for name, value in budget.items() if value is not None},
+        reference=tuple(reference or ()),
     )  # fmt: skip
+    if several and stop_when_found:
+        raise ConfigError("--stop-when-found needs one objective: end searches of several with --spend EPOCHS")
     if plan.trials < trials:
         console.print(f"{found.name} has {plan.trials} configurations: --trials {plan.trials}")
-    pairs = [(one, other) for one in sampler.split(",") for other in scheduler.split(",")]
+    pairs, unable = experiment.pairs_of(sampler, scheduler, several)
+    if unable:
+        console.print(f"left out, for they do not take several objectives: {', '.join(unable)}")
     config, *_ = (experiment.config_of(found, pair, plan, 0) for pair in pairs)
-    if not config.goals.is_plain:
-        raise ConfigError(f"a simulation compares by one objective, but got {objective!r}: name one of them")
     plan = replace(plan, objective=config.objective)
+    answers = Answers(found, config.goals)
+    yardstick(answers, config, plan.reference)  # refuses what cannot be measured
     with Progress(console, len(pairs) * seeds) as progress:
         done = experiment.run(found, pairs, plan, seeds, progress.step)
-    told = document(Answers(found, config.goal), done, plan, config)
+    told = document(answers, done, plan, config)
     show(told, console)
     file = write or Path(f"simulate-{Path(found.name).stem}.html")
     atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))

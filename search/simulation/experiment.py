@@ -11,11 +11,13 @@ from pathlib import Path
 from ffsnn.parts import own
 from ffsnn.validation import parse
 from search.config import SearchConfig
-from search.registries import OBJECTIVES
-from search.simulation.measures import Course, course
+from search.pareto.goals import Goals
+from search.registries import SAMPLERS, SCHEDULERS
+from search.simulation.measures import Course
 from search.simulation.recorded import Answers
 from search.simulation.surface import Surface
 from search.simulation.virtual import simulate
+from search.simulation.yardsticks import yardstick
 from search.store.folder import SearchFolder
 
 
@@ -23,11 +25,13 @@ from search.store.folder import SearchFolder
 class Plan:
     """The terms that all simulated searches of an experiment have in common."""
 
-    objective: str
+    objective: str  # or several, with commas between
     trials: int
     slots: int = 1
+    spend: int | None = None  # epochs of a search, over all trials
     stop_at: int | None = None  # `search.simulation.virtual.simulate`
     budget: dict[str, int] | None = None  # fields of the space's budget in place of its own
+    reference: tuple[str, ...] = ()  # of the hypervolume (`search.simulation.box.Box`)
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,14 @@ def _take(surface: Surface, parts: Sequence[tuple[str, str]] = ()) -> None:
 
 @cache
 def _answers(objective: str) -> Answers:
-    return Answers(_surface[-1], OBJECTIVES[objective])
+    return Answers(_surface[-1], Goals.parse(objective))
 
 
 def _search(pair: tuple[str, str], seed: int, plan: Plan) -> Course:
     answers = _answers(plan.objective)
     config = config_of(answers.surface, pair, plan, seed)
-    steps = simulate(answers, config, plan.slots, plan.stop_at)
-    return course(steps, answers, seed % len(answers.surface.seeds), config.goal, config.epochs)
+    steps = simulate(answers, config, plan.slots, plan.stop_at, plan.spend)
+    return yardstick(answers, config, plan.reference).course(steps, seed % len(answers.surface.seeds))
 
 
 def surface_of(name: str, home: Callable[[], Path]) -> Surface:
@@ -132,3 +136,17 @@ def config_of(surface: Surface, pair: tuple[str, str], plan: Plan, seed: int) ->
         "name": "simulated", "space": space, "objective": plan.objective, "sampler": pair[0], "scheduler": pair[1],
         "trials": plan.trials, "epochs": surface.epochs, "seed": seed, "concurrency": plan.slots, "device": "cpu",
     })  # fmt: skip
+
+
+def pairs_of(samplers: str, schedulers: str, several: bool) -> tuple[list[tuple[str, str]], list[str]]:
+    """Pairs of samplers and schedulers by their names, `NAME[,NAME...]`; and those that are left out, for they do not
+    take several objectives."""
+    named = samplers.split(","), schedulers.split(",")
+    able = [
+        [name for name in names if not several or name not in registry or registry[name].several]
+        for names, registry in zip(named, (SAMPLERS, SCHEDULERS), strict=True)
+    ]
+    unable = [name for names, kept in zip(named, able, strict=True) for name in names if name not in kept]
+    if not all(able):  # the configuration says what does take them
+        able, unable = list(named), []
+    return [(one, other) for one in able[0] for other in able[1]], unable

@@ -1,20 +1,28 @@
 """What simulated searches have come to: pure functions of their steps and of the surface.
 
-A search's incumbent is what `ffsnn best` would give at that moment. It counts with its value at full length, over all
-recorded seeds: what a person would get who stops there and trains it to its end.
+With one objective, a search's incumbent is what `ffsnn best` would give at that moment. It counts with its value at
+full length, over all recorded seeds: what a person would get who stops there and trains it to its end.
 
-Legend: K steps of a search, an epoch each; B points of a budget; R searches, which differ in their seeds.
+With several, a search has at each moment the front of the networks that it has trained, stopped early or not, each
+after its last epoch (`search.pareto.front`). It is chosen by what the search saw, under one seed, and counts by the mean
+over all recorded seeds: which networks are on a front by luck does not pay.
+
+Legend: K steps of a search, an epoch each; B points of a budget; R searches, which differ in their seeds; C
+configurations, E epochs and M objectives of a surface.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, t
 
 from search.objectives import Objective
+from search.pareto import vectors
+from search.pareto.hypervolume import hypervolume
 from search.simulation.recorded import Answers
 from search.simulation.virtual import Step
 
@@ -28,32 +36,42 @@ class Course:
     """The course of one search."""
 
     seconds: Array  # (K,) of the virtual clock
-    incumbent: Array  # (K,) value at full length
-    rank: Array  # (K,) of the best configuration that was trained to its end by then; inf: none was
+    value: Array  # (K,) the incumbent's at full length; of several objectives, the front's hypervolume
+    away: Array  # (K,) how far from the surface's best it came at the most: a rank, or a share; inf: nowhere yet
 
-    def epochs_to(self, rank: int) -> float:
-        """Epochs spent until one of the best `rank` configurations was trained to its end; inf: none was."""
-        found = np.flatnonzero(self.rank < rank)
+    def epochs_to(self, near: float) -> float:
+        """Epochs spent until a search was no farther away than `near`; inf: it never was."""
+        found = np.flatnonzero(self.away <= near)
         return float(found[0]) + 1 if len(found) else math.inf
 
-    def seconds_to(self, rank: int) -> float:
-        found = np.flatnonzero(self.rank < rank)
+    def seconds_to(self, near: float) -> float:
+        found = np.flatnonzero(self.away <= near)
         return float(self.seconds[found[0]]) if len(found) else math.inf
 
     def after_epochs(self, budget: Array) -> Array:
-        """The incumbent's value after numbers of epochs (B,)."""
-        values: Array = self.incumbent[np.clip(budget.astype(int) - 1, 0, len(self.incumbent) - 1)]
+        """The value after numbers of epochs (B,)."""
+        values: Array = self.value[np.clip(budget.astype(int) - 1, 0, len(self.value) - 1)]
         return values
 
     def after_seconds(self, budget: Array) -> Array:
-        """The incumbent's value after seconds of the virtual clock (B,); before the first epoch ends, of that one."""
+        """The value after seconds of the virtual clock (B,); before the first epoch ends, of that one."""
         at = np.searchsorted(self.seconds, budget, side="right") - 1
-        values: Array = self.incumbent[np.clip(at, 0, len(self.incumbent) - 1)]
+        values: Array = self.value[np.clip(at, 0, len(self.value) - 1)]
         return values
 
 
 def course(steps: Sequence[Step], answers: Answers, seed: int, objective: Objective, epochs: int) -> Course:
-    """The course of a search that saw the surface under its n-th seed; `epochs`: of a trial at full length."""
+    """The course of a search by one objective that saw the surface under its n-th seed.
+
+    It is as far away as the rank of the best configuration that was trained to its end by then.
+
+    Args:
+        steps: of the search.
+        answers: of the surface.
+        seed: the n-th of the recorded ones.
+        objective: of the search.
+        epochs: of a trial at full length.
+    """
     incumbent, best = np.empty(len(steps)), (-1, -math.inf)
     rank, first = np.empty(len(steps)), math.inf
     holder = steps[0].index
@@ -65,6 +83,35 @@ def course(steps: Sequence[Step], answers: Answers, seed: int, objective: Object
             first = min(first, int(answers.rank[step.index]))
         incumbent[at], rank[at] = answers.final[holder], first
     return Course(np.array([step.seconds for step in steps]), incumbent, rank)
+
+
+def course_of_fronts(steps: Sequence[Step], seen: Array, counted: Array, whole: float) -> Course:
+    """The course of a search by several objectives.
+
+    Args:
+        steps: of the search.
+        seen: (C, E, M) costs under the seed that the search saw; in a box whose reference point is 1 everywhere.
+        counted: (C, E, M) costs that a network counts with.
+        whole: hypervolume of the surface's own front.
+    """
+    place: dict[int, int] = {}  # of each configuration, in the order in which they came
+    known, worth = np.empty((2, len(steps), seen.shape[2]))
+    volumes = np.empty(len(steps))
+    for at, step in enumerate(steps):
+        mine = place.setdefault(step.index, len(place))
+        known[mine], worth[mine] = seen[step.index, step.epoch - 1], counted[step.index, step.epoch - 1]
+        volumes[at] = share(worth[: len(place)][_front(known[: len(place)])])
+    away = np.minimum.accumulate(1 - volumes / whole)
+    return Course(np.array([step.seconds for step in steps]), volumes, away)
+
+
+def share(costs: Array) -> float:
+    """The share of a box from 0 to 1 that costs dominate, (N, M); what lies beyond 0 counts as if it were there."""
+    return hypervolume([tuple(it) for it in np.maximum(costs, 0).tolist()], (1.0,) * costs.shape[1])
+
+
+def _front(costs: Array) -> npt.NDArray[np.int_]:
+    return np.flatnonzero(~vectors.dominated(costs).any(1))
 
 
 @dataclass(frozen=True)
@@ -90,18 +137,27 @@ def mean(values: Array) -> tuple[Array, Array]:
     return values.mean(0), np.broadcast_to(half, values.shape[1:])
 
 
-def ratio(values: Sequence[float], others: Sequence[float]) -> Estimate:
-    """Ratio of two medians over the same seeds, with the interval of its bootstrap; nan: the other was never seen."""
+def ratio(
+    values: Sequence[float], others: Sequence[float], middle: Callable[[Array], Any] | None = None
+) -> Estimate:  # fmt: skip
+    """Ratio of two medians, or other middles, over the same seeds, with the interval of its bootstrap; nan: the other
+    was never seen."""
+    middle = middle or _middle
     pairs = np.array([values, np.where(np.isinf(others), np.nan, others)])  # over what was not seen there is no ratio
     draws = np.random.default_rng(0).integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
-    with np.errstate(invalid="ignore"):
-        drawn = np.sort([_median(np.sort(pairs[0][draw])) / _median(np.sort(pairs[1][draw])) for draw in draws])
-        whole = _median(np.sort(pairs[0])) / _median(np.sort(pairs[1]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = np.sort([middle(pairs[0][draw]) / middle(pairs[1][draw]) for draw in draws])
+        whole = middle(pairs[0]) / middle(pairs[1])
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         return Estimate(math.nan, math.nan, math.nan)
     low, high = (drawn[min(int(q * len(drawn)), len(drawn) - 1)] for q in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Estimate(float(whole), float(low), float(high))
+
+
+def area(courses: Sequence[Course], budget: int) -> Array:
+    """Area under the curve: the value on the mean over a budget of epochs, (R,)."""
+    return np.array([each.after_epochs(np.arange(1.0, budget + 1)).mean() for each in courses])
 
 
 def regret(courses: Sequence[Course], best: float, budget: int, cost: Callable[[float], float]) -> Array:
@@ -121,19 +177,23 @@ class AnswerError:
     any: float  # of two configurations at random
 
 
-def answer_errors(answers: Answers, epochs: Sequence[int]) -> list[AnswerError]:
+def answer_errors(answers: Answers, objective: Objective, epochs: Sequence[int]) -> list[AnswerError]:
     """Error of the surface's answers for configurations that it does not have: each is left out once."""
     surface, points = answers.surface, answers.surface.points
     away = ((points[:, None] - points[None]) ** 2).sum(2)
     np.fill_diagonal(away, np.inf)
     nearest, found = away.argmin(1), []
     for epoch in epochs:
-        values = answers.values[:, :, epoch - 1]  # (C, S)
+        values = answers.by_objective[objective.name][:, :, epoch - 1]  # (C, S)
         first = values[:, 0]
         apart = np.abs(values[:, 1:] - values[:, :1]).mean() if len(surface.seeds) > 1 else math.nan
         anyone = np.abs(first[:, None] - first[None]).mean()
         found.append(AnswerError(epoch, float(np.abs(first - first[nearest]).mean()), float(apart), float(anyone)))
     return found
+
+
+def _middle(values: Array) -> float:
+    return _median(np.sort(values))
 
 
 def _median(ordered: Array) -> float:

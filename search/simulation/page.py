@@ -8,19 +8,20 @@ import plotly.graph_objects as go
 
 from search.config import SearchConfig
 from search.objectives import Objective
-from search.report.document import Document, Figures, Section, Table, Text
+from search.report.document import Block, Document, Figures, Section, Table, Text
 from search.report.figures import COLORWAY, themed
 from search.simulation.experiment import Pair, Plan
-from search.simulation.measures import Estimate, answer_errors, mean, median, ratio, regret
+from search.simulation.measures import answer_errors, mean, median, ratio
 from search.simulation.recorded import Answers
+from search.simulation.yardsticks import Yardstick, shown, yardstick
 
-SHARES = (0.05, 0.01)  # of the surface's configurations, whose best are looked for
 POINTS = 200  # of a curve
 
 
 def document(answers: Answers, pairs: Sequence[Pair], plan: Plan, config: SearchConfig) -> Document:
     """All of an experiment."""
-    surface, seeds, goal = answers.surface, len(pairs[0].courses), config.goal
+    surface, seeds = answers.surface, len(pairs[0].courses)
+    measure = yardstick(answers, config, plan.reference)
     first, factor = config.rungs
     about = (
         f"{seeds} simulated searches of {plan.trials} trials each, {plan.slots} at once, on the learning curves of "
@@ -30,89 +31,74 @@ def document(answers: Answers, pairs: Sequence[Pair], plan: Plan, config: Search
     )
     key_figures = {
         "configurations": f"{len(surface.samples):,}", "curves": f"{surface.curves.shape[0] * len(surface.seeds):,}",
-        f"best {goal.title}": goal.show(float(answers.final[answers.rank.argmin()])),
-        "its best 1 %": goal.show(_threshold(answers, 0.01)), "its best 5 %": goal.show(_threshold(answers, 0.05)),
+        **measure.key_figures(),
     }  # fmt: skip
+    of_table, of_curves = measure.notes(pairs[0].name)
     return Document(f"Simulated searches on {surface.name}", about, key_figures, [
-        Section("Comparison", [table(answers, pairs, goal), Text(
-            "Medians with their 95 % interval (order statistics) of the epochs, over all trials, until a configuration "
-            "among the best 5 % and 1 % of the surface was trained to its end; '>' where a part of the searches never "
-            f"came to one. Ratio: to the medians of {pairs[0].name}, seed by seed, with its bootstrap interval. "
-            "Regret: how much worse than the surface's best the best trial was, on the mean over the epochs that all "
-            "spent.",
-            is_note=True)]),
+        Section("Comparison", [table(measure, pairs), Text(of_table, is_note=True)]),
         Section("Course", [
-            Figures((curves(answers, pairs, goal, over="epochs"),)),
-            Figures((curves(answers, pairs, goal, over="seconds"),)),
-            Text("How much worse than the surface's best was what `ffsnn best` would have given at that moment, by its "
-                 "value at full length over all recorded seeds: mean of the searches, with its 95 % interval.",
-                 is_note=True)]),
+            Figures((curves(measure, pairs, over="epochs"),)),
+            Figures((curves(measure, pairs, over="seconds"),)),
+            Text(of_curves, is_note=True)]),
         answers_section(answers, config),
     ])  # fmt: skip
 
 
 def answers_section(answers: Answers, config: SearchConfig) -> Section:
     """The way that suggestions are answered, and how good these answers would be elsewhere."""
-    goal = config.goal
-    scale, form = (100, ".1f") if goal.is_share else (1, ".4g")
-    rows = tuple(
-        (str(it.epoch), *("-" if math.isnan(value) else f"{value * scale:{form}}"
-                          for value in (it.nearest, it.seeds, it.any)))
-        for it in answer_errors(answers, sorted({*config.milestones, config.epochs}))
-    )  # fmt: skip
-    unit = "percentage points" if goal.is_share else goal.title
-    return Section("Answers", [
+    said: list[Block] = [
         Text(
             "A suggestion is answered by the nearest recorded configuration that this search has not had, and the "
             "sampler is told of that one: all it learns from was measured, but a surface is no finer than its points."
         ),
-        Table(("epoch", f"held out, nearest ({unit})", "other seed", "any other"), rows),
+        *(_errors(answers, config, it) for it in answers.goals.objectives),
         Text(
             "Mean absolute differences: of each configuration, left out, to the one that would answer for it; of the "
             "same under another seed; of any two.", is_note=True,
         ),
-    ])  # fmt: skip
+    ]  # fmt: skip
+    return Section("Answers", said)
 
 
-def table(answers: Answers, pairs: Sequence[Pair], goal: Objective) -> Table:
+def _errors(answers: Answers, config: SearchConfig, goal: Objective) -> Table:
+    scale, form = (100, ".1f") if goal.is_share else (1, ".4g")
+    rows = tuple(
+        (str(it.epoch), *("-" if math.isnan(value) else f"{value * scale:{form}}"
+                          for value in (it.nearest, it.seeds, it.any)))
+        for it in answer_errors(answers, goal, sorted({*config.milestones, config.epochs}))
+    )  # fmt: skip
+    unit = "percentage points" if goal.is_share else goal.title
+    return Table(("epoch", f"held out, nearest ({unit})", "other seed", "any other"), rows)
+
+
+def table(measure: Yardstick, pairs: Sequence[Pair]) -> Table:
     """A row a pair."""
-    count = len(answers.final)
-    ranks = [max(round(share * count), 1) for share in SHARES]
     shared = min(len(course.seconds) for pair in pairs for course in pair.courses)
+    (one, near), (two, nearer) = measure.targets
     rows = []
     for pair in pairs:
-        cells = [pair.name]
-        for rank in ranks:
-            told = [course.epochs_to(rank) for course in pair.courses]
-            others = [course.epochs_to(rank) for course in pairs[0].courses]
-            cells.append(shown(median(told)))
-        cells.append(shown(ratio(told, others), ".2f"))
-        seconds = median([course.seconds_to(ranks[-1]) for course in pair.courses])
-        areas = regret(pair.courses, answers.final[answers.rank.argmin()], shared, goal.cost)
-        middle, half = mean(areas[:, None])
-        scale, digits = (100, ".2f") if goal.is_share else (1, ".4g")
-        cells += [shown(seconds), f"{middle[0] * scale:{digits}}\u00a0±\u00a0{half[0] * scale:{digits}}"]
-        last, spread = mean(np.array([course.incumbent[-1:] for course in pair.courses]))
-        cells.append(f"{goal.show(float(last[0]))} ±\u00a0{spread[0] * scale:{digits}}")
-        cells.append(f"{np.median([len(course.seconds) for course in pair.courses]):,.0f}")
-        rows.append(tuple(cells))
-    head = (
-        "sampler + scheduler", "epochs to the best 5 %", "to the best 1 %", "ratio", "seconds to the best 1 %",
-        f"regret over {shared:,} epochs", "best in the end", "epochs in all",
-    )  # fmt: skip
-    return Table(head, tuple(rows))
+        to_two = [course.epochs_to(nearer) for course in pair.courses]
+        rows.append({
+            "sampler + scheduler": pair.name,
+            f"epochs to {one}": shown(median([course.epochs_to(near) for course in pair.courses])),
+            f"to {two}": shown(median(to_two)),
+            "ratio": shown(ratio(to_two, [course.epochs_to(nearer) for course in pairs[0].courses]), ".2f"),
+            f"seconds to {two}": shown(median([course.seconds_to(nearer) for course in pair.courses])),
+            **measure.columns(pair.courses, pairs[0].courses, shared),
+            "epochs in all": f"{np.median([len(course.seconds) for course in pair.courses]):,.0f}",
+        })  # fmt: skip
+    return Table(tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 
 
-def curves(answers: Answers, pairs: Sequence[Pair], goal: Objective, over: str) -> go.Figure:
-    """The incumbent's distance from the surface's best over a budget, pair by pair."""
-    figure, best = go.Figure(), goal.cost(float(answers.final[answers.rank.argmin()]))
-    least = np.abs(np.diff(np.sort(answers.final)[[-2, -1]]))[0] / 2  # half a step: there is no zero on this axis
+def curves(measure: Yardstick, pairs: Sequence[Pair], over: str) -> go.Figure:
+    """What searches have come to over a budget, pair by pair."""
+    figure = go.Figure()
     for pair, color in zip(pairs, (COLORWAY * len(pairs)), strict=False):
         ends = [float(len(c.seconds) if over == "epochs" else c.seconds[-1]) for c in pair.courses]
         budget = np.geomspace(1 if over == "epochs" else max(min(ends) / 1000, 1e-3), float(np.median(ends)), POINTS)
         values = [c.after_epochs(budget) if over == "epochs" else c.after_seconds(budget) for c in pair.courses]
-        sign = -1 if goal.direction == "maximize" else 1
-        middle, half = mean(sign * np.array(values) - best)
+        drawn, least = measure.drawn(np.array(values))
+        middle, half = mean(drawn)
         low, high = np.maximum(middle - half, least), middle + half
         figure.add_scatter(
             x=[*budget, *budget[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=color,
@@ -121,21 +107,7 @@ def curves(answers: Answers, pairs: Sequence[Pair], goal: Objective, over: str) 
         figure.add_scatter(x=budget, y=middle, name=pair.name, line={"color": color}, legendgroup=pair.name)
     figure.update_xaxes(type="log", title_text=f"{over} spent, over all trials")
     figure.update_yaxes(
-        type="log", title_text=f"behind the best, {goal.title}", tickformat=".1%" if goal.is_share else None
-    )
+        type="log" if measure.logarithmic else "linear", title_text=measure.axis,
+        tickformat=".1%" if measure.is_share else None,
+    )  # fmt: skip
     return themed(figure, 420)
-
-
-def shown(estimate: Estimate, form: str = ",.0f") -> str:
-    """`107 [90, 131]`; what was never seen as `>`."""
-
-    def number(value: float) -> str:
-        return "-" if math.isnan(value) else ">" if math.isinf(value) else f"{value:{form}}"
-
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]".replace(" ", "\u00a0")
-
-
-def _threshold(answers: Answers, share: float) -> float:
-    """The worst value among the best `share` of the surface."""
-    last = max(round(share * len(answers.final)), 1) - 1
-    return float(answers.final[answers.rank == last][0])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ffsnn.config import RunConfig
 from ffsnn.training.epoch_metrics import EpochMetrics
 from search.objectives import Objective
+from search.pareto.goals import Goals
 from search.simulation.surface import Surface
 from search.store.trial_folder import End, Failure, Holder, TrialFolder
 from search.store.trials_folder import TrialsFolder
@@ -16,11 +17,13 @@ from spaces.parameter import Sample
 
 
 class Answers:
-    """A surface as it answers one objective: values and seconds of each configuration under each seed."""
+    """A surface as it answers objectives: values and seconds of each configuration under each seed."""
 
-    def __init__(self, surface: Surface, objective: Objective) -> None:
-        self.surface = surface
-        self.values = surface.values(objective)  # (C, S, E)
+    def __init__(self, surface: Surface, goals: Goals) -> None:
+        self.surface, self.goals = surface, goals
+        objective = goals.objectives[0]
+        self.by_objective = {it.name: surface.values(it) for it in goals.measured}  # (C, S, E) each
+        self.values = self.by_objective[objective.name]
         self.seconds = np.nan_to_num(surface.curves[..., 2].astype(np.float64))
         self.lengths = np.isfinite(surface.curves[..., 0]).sum(2)  # (C, S): epochs before it diverged
         self.silent = surface.silent  # (C, S)
@@ -50,7 +53,7 @@ class RecordedTrial(TrialFolder):
         return self.answers.surface.config(self.at[0])
 
     def values(self, objective: Objective, history: list[EpochMetrics] | None = None) -> list[float]:
-        found: list[float] = self.answers.values[self.at][: self.epochs].tolist()
+        found: list[float] = self.answers.by_objective[objective.name][self.at][: self.epochs].tolist()
         return found
 
     def history(self) -> list[EpochMetrics]:

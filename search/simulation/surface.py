@@ -59,6 +59,7 @@ class Surface:
         self.name, self.space, self.samples, self.seeds, self.curves = name, space, list(samples), list(seeds), curves
         self.about = about
         self.encoding = Encoding(space)
+        self.histories: dict[tuple[int, int], list[EpochMetrics]] = {}  # that were asked for
 
     @property
     def epochs(self) -> int:
@@ -87,6 +88,11 @@ class Surface:
 
     def history(self, index: int, seed: int) -> list[EpochMetrics]:
         """Epochs recorded of a configuration under its n-th seed, up to where it diverged."""
+        if (index, seed) not in self.histories:
+            self.histories[index, seed] = self._history(index, seed)
+        return self.histories[index, seed]
+
+    def _history(self, index: int, seed: int) -> list[EpochMetrics]:
         layers = len(self.config(index).network.widths)
         deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
         epochs = []

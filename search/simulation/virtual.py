@@ -7,7 +7,6 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import optuna
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -17,7 +16,7 @@ from search.execution.study_searcher import StudySearcher
 from search.names import EPOCH, NUMBER, PROBLEM
 from search.simulation.recorded import Answers, RecordedFolder, RecordedTrial
 from search.store.trial_folder import TrialFolder
-from search.study import sampling
+from search.study import sampling, study_store
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,9 @@ class SimulatedSearcher(StudySearcher):
         return trial
 
 
-def simulate(answers: Answers, config: SearchConfig, slots: int = 1, stop_at: int | None = None) -> list[Step]:
+def simulate(
+    answers: Answers, config: SearchConfig, slots: int = 1, stop_at: int | None = None, spend: int | None = None
+) -> list[Step]:  # fmt: skip
     """Run one search.
 
     Args:
@@ -68,11 +69,11 @@ def simulate(answers: Answers, config: SearchConfig, slots: int = 1, stop_at: in
         config: of the search; its seed is that of the sampler, and chooses among the recorded seeds.
         slots: trials that run side by side.
         stop_at: rank of a configuration that ends the search when it, or a better one, was trained to its end.
+        spend: epochs, over all trials, that end the search; None: it ends with its trials.
     """
     seed = config.seed % len(answers.surface.seeds)
     folder = RecordedFolder(answers, seed)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction=config.goal.direction)
+    study = study_store.in_memory(config.name, config.goals.directions)
     session = Session(folder, config, Slots(), 0, lambda _: searcher, lambda _: None)  # type: ignore[arg-type]
     searcher = SimulatedSearcher(session, study, [])
     scheduler: Any = searcher.scheduler
@@ -101,6 +102,8 @@ def simulate(answers: Answers, config: SearchConfig, slots: int = 1, stop_at: in
         result = _epoch(recorded, config)
         if PROBLEM not in result:
             steps.append(Step(now, recorded.number, recorded.at[0], recorded.epochs))
+        if len(steps) == spend:
+            return steps
         if result["done"]:
             scheduler.on_trial_complete(None, trial, result)
         elif scheduler.on_trial_result(None, trial, result) != TrialScheduler.STOP:
@@ -115,11 +118,11 @@ def simulate(answers: Answers, config: SearchConfig, slots: int = 1, stop_at: in
 
 def _epoch(trial: RecordedTrial, config: SearchConfig) -> dict[str, Any]:
     """A trial's next report."""
-    name = config.goal.name
+    measured = trial.answers.by_objective
     if config.veto and trial.epochs == 0 and trial.answers.silent[trial.at]:
-        return {EPOCH: 0, name: float("nan"), PROBLEM: "dead: recorded", "done": True}
+        return {EPOCH: 0, **dict.fromkeys(measured, float("nan")), PROBLEM: "dead: recorded", "done": True}
     if trial.epochs >= trial.answers.lengths[trial.at]:
-        return {EPOCH: 0, name: float("nan"), PROBLEM: "diverged: recorded", "done": True}
-    value = float(trial.answers.values[trial.at][trial.epochs])
+        return {EPOCH: 0, **dict.fromkeys(measured, float("nan")), PROBLEM: "diverged: recorded", "done": True}
+    told = {name: float(values[trial.at][trial.epochs]) for name, values in measured.items()}
     trial.epochs += 1
-    return {EPOCH: trial.epochs, name: value, "done": trial.epochs >= config.epochs}
+    return {EPOCH: trial.epochs, **told, "done": trial.epochs >= config.epochs}

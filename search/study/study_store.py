@@ -121,7 +121,7 @@ class DatabaseStore(StudyStore):
 
     def replaced(self, reason: str, fill: Fill, say: Say) -> optuna.Study:
         say(f"{self.name}: {reason}; it is rebuilt from the trials' folders")
-        whole = _named(self.folder.name, InMemoryStorage(), self.directions)
+        whole = in_memory(self.folder.name, self.directions)
         fill(whole)
         with database.translated(self.url):
             storage = database.opened(self.url)
@@ -181,6 +181,11 @@ def study_name(storage: BaseStorage, search: str) -> str:
     """Name of a search's study in its journal: the search's, or the one that it had when it began."""
     names = [study.study_name for study in storage.get_all_studies()]
     return search if search in names or not names else names[0]
+
+
+def in_memory(name: str, directions: Directions) -> optuna.Study:
+    """A study that is kept nowhere."""
+    return _named(name, InMemoryStorage(), directions)
 
 
 def _named(name: str, storage: BaseStorage, directions: Directions) -> optuna.Study:

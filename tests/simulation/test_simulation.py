@@ -7,7 +7,8 @@ import pytest
 
 from ffsnn.validation import ConfigError
 from search import api
-from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
+from search.pareto.goals import Goals
+from search.registries import SAMPLERS, SCHEDULERS
 from search.simulation.experiment import Plan, config_of, run
 from search.simulation.recorded import Answers
 from search.simulation.surface import Surface, ensure_same_space
@@ -47,7 +48,7 @@ def test_a_real_search_and_a_simulated_one_do_the_same(
         trials=10 if sampler == "tpe" else 14,
     )  # fmt: skip
     config = real.config.model_copy(update={"seed": 3})
-    answers = Answers(surface, OBJECTIVES["val_accuracy"])
+    answers = Answers(surface, Goals.parse("val_accuracy"))
     steps = simulate(answers, config)
     trained = {trial.number: (surface.space.read(trial.config()), trial.values(config.goal))
                for trial in real.folder.trials()}  # fmt: skip
@@ -77,7 +78,7 @@ def test_a_surface_is_kept_in_a_file_and_read_again(recorded: tuple[Path, Surfac
 
 
 def test_slots_share_a_virtual_clock(recorded: tuple[Path, Surface]) -> None:
-    answers = Answers(recorded[1], OBJECTIVES["val_accuracy"])
+    answers = Answers(recorded[1], Goals.parse("val_accuracy"))
     config = config_of(recorded[1], ("random", "none"), Plan("val_accuracy", trials=14), seed=0)
     alone, four = simulate(answers, config), simulate(answers, config, slots=4)
     assert len(alone) == len(four) == answers.lengths[:, 0].sum() > 100
@@ -98,7 +99,7 @@ def test_every_pair_can_be_simulated_and_gives_the_same_each_time(
     ]
     assert said == [(f"{sampler} + {scheduler}", 1), (f"{sampler} + {scheduler}", 2)] * 2
     for once, again in zip(pairs[0].courses, pairs[1].courses, strict=True):
-        assert np.array_equal(once.incumbent, again.incumbent)
+        assert np.array_equal(once.value, again.value)
         assert np.array_equal(once.seconds, again.seconds)
 
 
