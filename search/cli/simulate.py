@@ -19,13 +19,17 @@ def simulate(
     seeds: Annotated[int, typer.Option(help="searches of each pair")] = 20,
     trials: Annotated[int, typer.Option(help="of a search")] = 100,
     slots: Annotated[int, typer.Option(help="trials at once")] = 1,
-    objective: Annotated[str | None, typer.Option(help="what a search is after, or several with commas between (default: accuracy)")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="what a search is after, or several with commas between (default: accuracy)")
+    ] = None,
     reference: Annotated[
         list[str] | None,
         typer.Option(help="of several objectives: the hypervolume's reference point, such as 'accuracy>=80%' (default: "
                           "the worst recorded at full length)"),
     ] = None,
-    spend: Annotated[int | None, typer.Option(help="epochs of a search, over all trials (default: all it takes)")] = None,
+    spend: Annotated[
+        int | None, typer.Option(help="epochs of a search, over all trials (default: as many as its trials take)")
+    ] = None,
     grace_epochs: Annotated[int | None, typer.Option(help="the first rung (default: the surface's)")] = None,
     reduction_factor: Annotated[
         int | None, typer.Option(help="one in so many goes on to the next rung (default: the surface's)")

@@ -76,7 +76,8 @@ class Box:
         reference: limits whose bounds are the reference point, in place of the worst recorded values.
 
     Raises:
-        ConfigError: it would have no volume, or a limit is of none of the objectives, or the wrong way round.
+        ConfigError: an objective was not recorded, the box has no volume, or a limit is of no objective, or the wrong
+            way round.
     """
 
     def __init__(self, answers: Answers, reference: Sequence[Limit] = ()) -> None:
@@ -86,6 +87,9 @@ class Box:
             if limit.objective not in objectives or (limit.sign == ">=") != (limit.objective.direction == "maximize"):
                 named = ", ".join(f"{it.short}{'>=' if it.direction == 'maximize' else '<='}..." for it in objectives)
                 raise ConfigError(f"--reference must be of an objective and bound what is worse ({named}): got {limit}")
+        for it in objectives:
+            if (answers.by_objective[it.name] == it.worst).all():
+                raise ConfigError(f"{answers.surface.name} does not record {it.short}: choose another objective")
         values = np.stack([answers.by_objective[it.name] for it in objectives], -1)  # (C, S, E, M)
         told = (values != [it.worst for it in objectives]).all((1, 2, 3))  # never diverged, and it can be told
         final = values[told][:, :, -1].mean(1)
@@ -93,6 +97,8 @@ class Box:
         self.seen = self._costs(values)  # (C, S, E, M)
         self.counted = self._costs(values.mean(1))  # (C, E, M)
         self.whole = share(self.counted[:, -1])  # hypervolume of all configurations at full length
+        if not self.whole:
+            raise ConfigError(f"no recorded configuration is better than --reference by every objective ({self})")
 
     def _costs(self, values: Array) -> Array:
         return np.stack([side.costs(values[..., at]) for at, side in enumerate(self.sides)], -1)

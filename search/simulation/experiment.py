@@ -141,12 +141,11 @@ def config_of(surface: Surface, pair: tuple[str, str], plan: Plan, seed: int) ->
 def pairs_of(samplers: str, schedulers: str, several: bool) -> tuple[list[tuple[str, str]], list[str]]:
     """Pairs of samplers and schedulers by their names, `NAME[,NAME...]`; and those that are left out, for they do not
     take several objectives."""
-    named = samplers.split(","), schedulers.split(",")
-    able = [
-        [name for name in names if not several or name not in registry or registry[name].several]
-        for names, registry in zip(named, (SAMPLERS, SCHEDULERS), strict=True)
-    ]
-    unable = [name for names, kept in zip(named, able, strict=True) for name in names if name not in kept]
-    if not all(able):  # the configuration says what does take them
-        able, unable = list(named), []
-    return [(one, other) for one in able[0] for other in able[1]], unable
+    unable = {
+        name for registry in (SAMPLERS, SCHEDULERS) for name, part in registry.items() if several and not part.several
+    }
+    named = [(one, other) for one in samplers.split(",") for other in schedulers.split(",")]
+    kept = [pair for pair in named if unable.isdisjoint(pair)]
+    if not kept:  # the configuration says what does take them
+        return named, []
+    return kept, sorted(unable & {name for pair in named for name in pair})

@@ -4,8 +4,8 @@ With one objective, a search's incumbent is what `ffsnn best` would give at that
 full length, over all recorded seeds: what a person would get who stops there and trains it to its end.
 
 With several, a search has at each moment the front of the networks that it has trained, stopped early or not, each
-after its last epoch (`search.pareto.front`). It is chosen by what the search saw, under one seed, and counts by the mean
-over all recorded seeds: which networks are on a front by luck does not pay.
+after its last epoch (`search.pareto.front`). It is chosen by what the search saw, under one seed, and counts by its
+means over all recorded seeds: to be on a front by luck does not pay.
 
 Legend: K steps of a search, an epoch each; B points of a budget; R searches, which differ in their seeds; C
 configurations, E epochs and M objectives of a surface.
@@ -138,7 +138,7 @@ def mean(values: Array) -> tuple[Array, Array]:
 
 
 def ratio(
-    values: Sequence[float], others: Sequence[float], middle: Callable[[Array], Any] | None = None
+    values: Sequence[float] | Array, others: Sequence[float] | Array, middle: Callable[[Array], Any] | None = None
 ) -> Estimate:  # fmt: skip
     """Ratio of two medians, or other middles, over the same seeds, with the interval of its bootstrap; nan: the other
     was never seen."""

@@ -35,7 +35,7 @@ def document(answers: Answers, pairs: Sequence[Pair], plan: Plan, config: Search
     }  # fmt: skip
     of_table, of_curves = measure.notes(pairs[0].name)
     return Document(f"Simulated searches on {surface.name}", about, key_figures, [
-        Section("Comparison", [table(measure, pairs), Text(of_table, is_note=True)]),
+        Section("Comparison", [*tables(measure, pairs), Text(of_table, is_note=True)]),
         Section("Course", [
             Figures((curves(measure, pairs, over="epochs"),)),
             Figures((curves(measure, pairs, over="seconds"),)),
@@ -71,23 +71,24 @@ def _errors(answers: Answers, config: SearchConfig, goal: Objective) -> Table:
     return Table(("epoch", f"held out, nearest ({unit})", "other seed", "any other"), rows)
 
 
-def table(measure: Yardstick, pairs: Sequence[Pair]) -> Table:
-    """A row a pair."""
-    shared = min(len(course.seconds) for pair in pairs for course in pair.courses)
+def tables(measure: Yardstick, pairs: Sequence[Pair]) -> list[Block]:
+    """A row a pair in each."""
+    shared, first = min(len(course.seconds) for pair in pairs for course in pair.courses), pairs[0].courses
     (one, near), (two, nearer) = measure.targets
-    rows = []
+    rows, equal = [], []
     for pair in pairs:
-        to_two = [course.epochs_to(nearer) for course in pair.courses]
-        rows.append({
-            "sampler + scheduler": pair.name,
+        to_two, name = [course.epochs_to(nearer) for course in pair.courses], {"sampler + scheduler": pair.name}
+        rows.append(name | {
             f"epochs to {one}": shown(median([course.epochs_to(near) for course in pair.courses])),
             f"to {two}": shown(median(to_two)),
-            "ratio": shown(ratio(to_two, [course.epochs_to(nearer) for course in pairs[0].courses]), ".2f"),
+            "ratio": shown(ratio(to_two, [course.epochs_to(nearer) for course in first]), ".2f"),
             f"seconds to {two}": shown(median([course.seconds_to(nearer) for course in pair.courses])),
-            **measure.columns(pair.courses, pairs[0].courses, shared),
+            **measure.columns(pair.courses, shared),
             "epochs in all": f"{np.median([len(course.seconds) for course in pair.courses]):,.0f}",
         })  # fmt: skip
-    return Table(tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+        equal.append(name | measure.at_equal_epochs(pair.courses, first, shared))
+    made = [Table(tuple(each[0]), tuple(tuple(row.values()) for row in each)) for each in (rows, equal)]
+    return [it for it in made if len(it.head) > 1]
 
 
 def curves(measure: Yardstick, pairs: Sequence[Pair], over: str) -> go.Figure:

@@ -36,14 +36,18 @@ class Yardstick(ABC):
         """The surface in numbers."""
 
     @abstractmethod
-    def columns(self, courses: Sequence[Course], first: Sequence[Course], budget: int) -> dict[str, str]:
-        """Cells by their heads, after those of the targets.
+    def columns(self, courses: Sequence[Course], budget: int) -> dict[str, str]:
+        """Cells by their heads, after those of the targets; `budget`: epochs that all searches have spent."""
+
+    def at_equal_epochs(self, courses: Sequence[Course], first: Sequence[Course], budget: int) -> dict[str, str]:
+        """Cells of one more table, by their heads; none: there is no such table.
 
         Args:
             courses: of a pair of a sampler and a scheduler.
             first: of the pair that is compared with.
             budget: epochs that all searches have spent.
         """
+        return {}
 
     @abstractmethod
     def drawn(self, values: Array) -> tuple[Array, float]:
@@ -74,7 +78,7 @@ class Best(Yardstick):
                      for _, rank in reversed(self.targets))  # fmt: skip
         return {f"best {self.goal.title}": self.goal.show(self.best), "its best 1 %": one, "its best 5 %": five}
 
-    def columns(self, courses: Sequence[Course], first: Sequence[Course], budget: int) -> dict[str, str]:
+    def columns(self, courses: Sequence[Course], budget: int) -> dict[str, str]:
         middle, half = mean(regret(courses, self.best, budget, self.goal.cost)[:, None])
         scale, digits = (100, ".2f") if self.goal.is_share else (1, ".4g")
         last, spread = mean(np.array([course.value[-1:] for course in courses]))
@@ -116,15 +120,18 @@ class Front(Yardstick):
     def key_figures(self) -> dict[str, str]:
         return {"hypervolume of its front": f"{self.box.whole:.3f}"}
 
-    def columns(self, courses: Sequence[Course], first: Sequence[Course], budget: int) -> dict[str, str]:
-        middle, half = mean(area(courses, budget)[:, None])
-        found = {f"mean hypervolume over {budget:,} epochs": f"{middle[0]:.3f}\u00a0±\u00a0{half[0]:.3f}"}
-        for part in PARTS:
-            after = np.array([float(max(budget // part, 1))])
-            mine, others = (np.array([it.after_epochs(after) for it in each]) for each in (courses, first))
-            middle, half = mean(mine)
-            found[f"after {after[0]:,.0f}"] = f"{middle[0]:.3f}\u00a0±\u00a0{half[0]:.3f}"
-            found[f"ratio after {after[0]:,.0f}"] = shown(ratio(mine[:, 0], others[:, 0], np.mean), ".2f")
+    def columns(self, courses: Sequence[Course], budget: int) -> dict[str, str]:
+        whole, in_the_end = area(courses, budget), np.array([course.value[-1] for course in courses])
+        return {f"mean over {budget:,} epochs": _mean(whole), "hypervolume in the end": _mean(in_the_end)}
+
+    def at_equal_epochs(self, courses: Sequence[Course], first: Sequence[Course], budget: int) -> dict[str, str]:
+        found = {}
+        for epochs in (max(budget // part, 1) for part in PARTS):
+            mine, others = (
+                np.concatenate([it.after_epochs(np.array([epochs])) for it in each]) for each in (courses, first)
+            )
+            found[f"hypervolume after {epochs:,}"] = _mean(mine)
+            found[f"ratio after {epochs:,}"] = shown(ratio(mine, others, np.mean), ".2f")
         return found
 
     def drawn(self, values: Array) -> tuple[Array, float]:
@@ -163,6 +170,11 @@ def yardstick(answers: Answers, config: SearchConfig, reference: Sequence[str] =
     except ValueError as error:
         raise ConfigError(f"--reference: {error}") from None
     return Front(answers, limits)
+
+
+def _mean(values: Array) -> str:
+    middle, half = mean(values[:, None])
+    return f"{middle[0]:.3f}\u00a0±\u00a0{half[0]:.3f}"
 
 
 def shown(estimate: Estimate, form: str = ",.0f") -> str:

@@ -49,6 +49,7 @@ def final_costs(curves: Sequence[Mapping[int, float]], epochs: int, objective: O
 
 
 def normal_scores(costs: Array) -> Array:
-    """Costs as the normal distribution's quantiles of their ranks: no outlier counts for more than its rank."""
-    scores: Array = norm.ppf((rankdata(costs) - 0.5) / len(costs))
+    """Costs, column by column, as the normal distribution's quantiles of their ranks: no outlier counts for more than
+    its rank."""
+    scores: Array = norm.ppf((rankdata(costs, axis=0) - 0.5) / len(costs))
     return scores

@@ -2,12 +2,15 @@
 
 Each trial counts with the value that it is expected to reach at full length (`search.study.final_values`), by its rank.
 A Gaussian process is fitted to these over all parameters at once, those with conditions too, and of many candidates
-the one with the largest expected improvement (Jones et al. 1998) is suggested. A share of the points is drawn at
-random, so that no model keeps a search from the rest of its space.
+the one with the largest expected improvement (Jones et al. 1998) is suggested. Of several objectives each has a process
+of its own, and the improvement is that of the front's hypervolume (`search.pareto.improvement`). A share of the points
+is drawn at random, so that no model keeps a search from the rest of its space.
 
 A suggestion is a function of the space, of a seed and of the study: nothing is remembered from trial to trial.
 """
 
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,9 +21,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from scipy.special import log_ndtr
-from scipy.stats import rankdata
 
+from search.pareto import improvement
 from search.pareto.goals import Goals, Values
+from search.pareto.vectors import dominated
 from search.study.encoding import Array, Encoding
 from search.study.final_values import final_costs, normal_scores
 from search.study.gaussian_process import GaussianProcess
@@ -31,10 +35,11 @@ from spaces.space import Space
 
 BEGINNING = 8  # trials with a value before a model is fitted
 RANDOM_SHARE = 0.25  # of the later points
-AUGMENTED = 0.05  # weight of the sum beside the maximum, as in ParEGO
 FRESH, NEAR, PARENTS = 1000, 800, 5  # candidates: at random, near the best trials; how many of these
 LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube; as many pending ones
 CHANGED, SPREAD = 0.3, 0.15  # probability that a parameter of a parent is changed; how far, as a share of its range
+
+Gain = Callable[[Array, Array], Array]
 
 
 class ForecastSampler(BaseSampler):
@@ -81,38 +86,46 @@ class ForecastSampler(BaseSampler):
         if self.generator.random() < RANDOM_SHARE:
             return self.generator.random(len(self.encoding.axes))
         costs = self._costs([values for _, values in told])
-        kept = best_and_some(costs, LOOKS_AT)
-        places, scores = self.encoding.places([told[at][0] for at in kept]), normal_scores(costs)[kept]
-        model = GaussianProcess.fit(self.encoding.points(places), scores)
+        scores = normal_scores(costs)
+        kept = best_and_some(costs[:, 0] if costs.shape[1] == 1 else dominated(costs).sum(1), LOOKS_AT)
+        points = self.encoding.points(self.encoding.places([told[at][0] for at in kept]))
+        models = [GaussianProcess.fit(points, column) for column in scores[kept].T]
         if pending:
-            model = model.believing(self.encoding.points(self.encoding.places(pending)))
-        candidates = self._candidates(places[np.argsort(scores, kind="stable")[:PARENTS]])
-        gain = log_improvement(*model.predict(self.encoding.points(candidates)), float(scores.min()))
-        gain += WEIGHT / len(told) * self.beliefs.log_density(candidates)
-        best: Array = candidates[int(gain.argmax())]
+            awaited = self.encoding.points(self.encoding.places(pending))
+            models = [model.believing(awaited) for model in models]
+        parents, gain = self._improvement(scores)
+        candidates = self._candidates(self.encoding.places([told[at][0] for at in parents]))
+        predicted = np.array([model.predict(self.encoding.points(candidates)) for model in models])  # (M, 2, K)
+        gains = gain(predicted[:, 0].T, predicted[:, 1].T) + WEIGHT / len(told) * self.beliefs.log_density(candidates)
+        best: Array = candidates[int(gains.argmax())]
         return best
 
     def _costs(self, told: list[dict[int, Values]]) -> Array:
-        """One cost for each trial at full length, the less the better, (trials,).
+        """The cost of each trial at full length by each objective, the less the better, (trials, objectives).
 
-        Of several objectives their ranks, from 0 to 1, by the augmented Chebyshev norm under weights that are drawn
-        anew for each suggestion (ParEGO, Knowles 2006): each point of a front is the best under some weights. Trials
-        that break a limit come behind all others, by how far.
+        Trials that break a limit come behind all others by every objective, by how far.
         """
-        each = [
+        costs = np.stack([
             final_costs([{epoch: values[at] for epoch, values in it.items()} for it in told], self.epochs, objective)
             for at, objective in enumerate(self.goals.objectives)
-        ]
-        if len(each) == 1:
-            costs = each[0]
-        else:
-            ranks = (np.stack([rankdata(it, "min") for it in each], 1) - 1) / max(len(told) - 1, 1)
-            weighted = ranks * self.generator.dirichlet(np.ones(len(each)))
-            costs = weighted.max(1) + AUGMENTED * weighted.sum(1)
+        ], 1)  # fmt: skip
         if self.goals.limits:
-            broken = np.array([self.goals.standing(it[max(it)]).violation for it in told])
-            costs = np.where(broken > 0, costs.max() + 1 + broken, costs)
+            broken = np.array([self.goals.standing(it[max(it)]).violation for it in told])[:, None]
+            costs = np.where(broken > 0, costs.max(0) + 1 + broken, costs)
         return costs
+
+    def _improvement(self, scores: Array) -> tuple[list[int], Gain]:
+        """Which trials are the parents of candidates; the logarithm of the expected improvement of candidates by
+        the means and deviations of their scores: of the best by one objective, of the front's hypervolume by several.
+        """
+        best_first: list[int] = np.argsort(scores.sum(1), kind="stable").tolist()
+        if scores.shape[1] == 1:
+            return best_first[:PARENTS], lambda mean, deviation: log_improvement(
+                mean[:, 0], deviation[:, 0], float(scores.min())
+            )
+        reached = improvement.dominates(scores)
+        parents = improvement.spread(reached, PARENTS) or best_first[:1]
+        return parents, partial(improvement.log_expected, dominated=reached)
 
     def _candidates(self, parents: Array) -> Array:
         """Places at random, and near the parents'."""

@@ -18,10 +18,13 @@ def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None
     assert "simulating forecast + promotion" in done.stdout  # the defaults are among what is simulated
     assert f"written: {page}" in done.stdout
     assert "<h1>Simulated searches on digits</h1>" in page.read_text()
-    again = ffsnn("simulate", str(kept), "--sampler", "random", "--scheduler", "none", "--seeds", "1", "--trials", "2",
-                  "--write", str(tmp_path / "page.md"), home=home)  # fmt: skip
+    again = ffsnn(
+        "simulate", str(kept), "--sampler", "random", "--scheduler", "none,asha", "--seeds", "1", "--trials", "9",
+        "--objective", "accuracy,spikes", "--spend", "20", "--write", str(tmp_path / "page.md"), home=home,
+    )  # fmt: skip
     assert again.returncode == 0, again.stderr
-    assert (tmp_path / "page.md").read_text().startswith("# Simulated searches on digits")
+    assert "left out, for they do not take several objectives: asha" in again.stdout
+    assert "hypervolume after 20" in (tmp_path / "page.md").read_text()
 
 
 @pytest.mark.parametrize(
