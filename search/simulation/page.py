@@ -92,7 +92,7 @@ def tables(measure: Yardstick, pairs: Sequence[Pair]) -> list[Block]:
 
 
 def curves(measure: Yardstick, pairs: Sequence[Pair], over: str) -> go.Figure:
-    """What searches have come to over a budget, pair by pair."""
+    """Curves of all pairs over a budget: what their searches have come to."""
     figure = go.Figure()
     for pair, color in zip(pairs, (COLORWAY * len(pairs)), strict=False):
         ends = [float(len(c.seconds) if over == "epochs" else c.seconds[-1]) for c in pair.courses]

@@ -51,11 +51,11 @@ class Yardstick(ABC):
 
     @abstractmethod
     def drawn(self, values: Array) -> tuple[Array, float]:
-        """What a curve shows of values, and the least that there is room for."""
+        """Values as a curve shows them, and the least that there is room for."""
 
     @abstractmethod
     def notes(self, first: str) -> tuple[str, str]:
-        """How the table and the curves count; `first`: the pair that is compared with."""
+        """Notes below tables and curves: how they count; `first`: the pair that is compared with."""
 
 
 class Best(Yardstick):
@@ -151,7 +151,7 @@ class Front(Yardstick):
 
 
 def yardstick(answers: Answers, config: SearchConfig, reference: Sequence[str] = ()) -> Yardstick:
-    """What searches of a configuration are compared by.
+    """The measure of searches with a configuration.
 
     Args:
         answers: of the surface.
