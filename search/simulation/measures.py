@@ -96,11 +96,16 @@ def course_of_fronts(steps: Sequence[Step], seen: Array, counted: Array, whole: 
     """
     place: dict[int, int] = {}  # of each configuration, in the order in which they came
     known, worth = np.empty((2, len(steps), seen.shape[2]))
-    volumes = np.empty(len(steps))
+    volumes, front, volume = np.empty(len(steps)), np.empty(0, int), 0.0
     for at, step in enumerate(steps):
         mine = place.setdefault(step.index, len(place))
         known[mine], worth[mine] = seen[step.index, step.epoch - 1], counted[step.index, step.epoch - 1]
-        volumes[at] = share(worth[: len(place)][_front(known[: len(place)])])
+        others = known[front[front != mine]]
+        if len(others) == len(front) and (np.all(others <= known[mine], 1) & np.any(others < known[mine], 1)).any():
+            volumes[at] = volume  # it was not on the front, and is not now
+            continue
+        front = np.flatnonzero(~vectors.dominated(known[: len(place)]).any(1))
+        volumes[at] = volume = share(worth[front])
     away = np.minimum.accumulate(1 - volumes / whole)
     return Course(np.array([step.seconds for step in steps]), volumes, away)
 
@@ -108,10 +113,6 @@ def course_of_fronts(steps: Sequence[Step], seen: Array, counted: Array, whole: 
 def share(costs: Array) -> float:
     """The share of a box from 0 to 1 that costs dominate, (N, M); what lies beyond 0 counts as if it were there."""
     return hypervolume([tuple(it) for it in np.maximum(costs, 0).tolist()], (1.0,) * costs.shape[1])
-
-
-def _front(costs: Array) -> npt.NDArray[np.int_]:
-    return np.flatnonzero(~vectors.dominated(costs).any(1))
 
 
 @dataclass(frozen=True)
