@@ -95,7 +95,8 @@ class ForecastSampler(BaseSampler):
             models = [model.believing(awaited) for model in models]
         parents, gain = self._improvement(scores)
         candidates = self._candidates(self.encoding.places([told[at][0] for at in parents]))
-        predicted = np.array([model.predict(self.encoding.points(candidates)) for model in models])  # (M, 2, K)
+        shown = self.encoding.points(candidates)
+        predicted = np.array([model.predict(shown) for model in models])  # (objectives, 2, candidates)
         gains = gain(predicted[:, 0].T, predicted[:, 1].T) + WEIGHT / len(told) * self.beliefs.log_density(candidates)
         best: Array = candidates[int(gains.argmax())]
         return best
