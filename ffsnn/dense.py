@@ -13,10 +13,11 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
+from ffsnn.config.run import LEFT_TO_LAYERS
 from ffsnn.kernels.backends import compiled
 from ffsnn.layer import Input, LayerOutput, SteppedLayer, register
 from ffsnn.neuron import LIF, lif, lif_step
-from ffsnn.parts.losses import goodness_loss, readout_loss
+from ffsnn.parts.losses import goodness_loss, readout_loss, with_rate_penalty
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
@@ -91,7 +92,7 @@ class DenseLayer(SteppedLayer):
         else:
             fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies))
             rate = counts / self.network.T
-            answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.detach().mean())
+            answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.mean())
         if not loss or y is None:
             return answer
         return answer._replace(loss=self.local_loss(answer, y[0]))
@@ -121,6 +122,8 @@ class DenseLayer(SteppedLayer):
             loss_of = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
         elif true is not None:
             loss_of = loss_gradients.ByAutograd(self._loss_of_counts, copies)
+        if loss_of is not None and self.learning.rate_penalty:
+            loss_of = loss_gradients.RatePenalty(loss_of, self.learning, T)
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
@@ -137,7 +140,7 @@ class DenseLayer(SteppedLayer):
         fired, squared_norm, counts, total, squares = SpikingNeurons.apply(
             *input_current, T, self.neuron, Wanted(spikes, rates)
         )
-        firing = total.detach().mean() / (T * H)
+        firing = total.mean() / (T * H)
         goodness = self._goodness(total, squares, counts[:, :H])
         return LayerOutput(fired, counts[:, :H] / T, goodness, firing, squared_norm)
 
@@ -216,8 +219,10 @@ class DenseLayer(SteppedLayer):
             y: (R,) true labels; a layer that reads out learns them from positive and negative samples alike.
         """
         if self.reads_out:
-            return readout_loss(answer.rates, y.repeat(self.learning.copies))
-        return goodness_loss(self.learning, answer.goodness)
+            loss = readout_loss(answer.rates, y.repeat(self.learning.copies))
+        else:
+            loss = goodness_loss(self.learning, answer.goodness)
+        return with_rate_penalty(self.learning, loss, answer.firing)
 
     def optimiser(self) -> Optimiser:
         if self.learning.optimiser == "sgd":
@@ -243,4 +248,4 @@ def _build(number: int, shape: LayerShape, config: RunConfig) -> DenseLayer:
     return DenseLayer(number, shape, config.network, config.learning)
 
 
-register("dense", shapes, _build)
+register("dense", shapes, _build, minds=LEFT_TO_LAYERS)

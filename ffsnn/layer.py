@@ -37,7 +37,7 @@ class LayerOutput(NamedTuple):
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
     rates: torch.Tensor  # (B, H) spikes / T
     goodness: torch.Tensor  # (B,)
-    firing: torch.Tensor  # () spikes a neuron and time step
+    firing: torch.Tensor  # () spikes a neuron and time step; may carry a gradient
     squared_norm: torch.Tensor | None = None  # (T, B) sums of squares of the spikes, where they are known
     loss: torch.Tensor | None = None  # () the local loss, if asked for; carries a gradient
 
@@ -108,6 +108,7 @@ class LayerKind:
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number
     options: type[Config] | None = None  # the model of `network.options`, if it has some
+    minds: tuple[str, ...] = ()  # fields that a kind need not know of and this one does, of `LEFT_TO_LAYERS`
 
 
 def register(
@@ -115,6 +116,7 @@ def register(
     shapes: Callable[[RunConfig], list[LayerShape]],
     build: Callable[[int, LayerShape, RunConfig], Layer],
     options: type[Config] | None = None,
+    minds: tuple[str, ...] = (),
 ) -> None:
-    """Make a kind of layer one that a configuration can name in `network.layer`."""
-    LAYERS.add(name, LayerKind(shapes, build, options))
+    """Make a kind of layer one that a configuration can name in `network.layer`; arguments as of `LayerKind`."""
+    LAYERS.add(name, LayerKind(shapes, build, options, minds))

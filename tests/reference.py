@@ -87,6 +87,7 @@ class Reference:
             else:
                 loss = self.loss(good_pos, good_neg)
                 done.margin_KB += torch.stack([(good - good_pos).detach() for good in good_neg])
+            loss = loss + self.learning.rate_penalty * torch.stack(rates).mean()
             if learner is None or number == learner:
                 self.optimisers[number].param_groups[0]["lr"] = lr
                 weight.grad = None

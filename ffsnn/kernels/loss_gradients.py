@@ -77,7 +77,25 @@ class ReadoutLoss(NamedTuple):
         return LossGradients(float(np.square(error).sum()) / (samples * H), zero, zero, slope)
 
 
-LossOf = GoodnessLoss | ByAutograd | ReadoutLoss
+class RatePenalty(NamedTuple):
+    """`losses.with_rate_penalty` of another loss: the same derivative by each spike, so it costs nothing to speak of."""
+
+    loss_of: GoodnessLoss | ByAutograd | ReadoutLoss
+    learning: LearningConfig
+    T: int
+
+    def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> LossGradients:
+        part, (samples, H), copies = (
+            self.loss_of(begin, end, total, squares, counts),
+            counts.shape,
+            self.learning.copies,
+        )
+        slope = self.learning.rate_penalty / (samples * H * self.T)
+        fired = float(total.reshape(len(total), copies, -1)[:, :, begin:end].sum(dtype=np.float64))
+        return part._replace(loss=part.loss + slope * fired, total=part.total + np.float32(slope))
+
+
+LossOf = GoodnessLoss | ByAutograd | ReadoutLoss | RatePenalty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
