@@ -110,20 +110,19 @@ class DenseLayer(SteppedLayer):
         from ffsnn.kernels.lif_cpu import SpikingLayer
 
         T = self.network.T
-        loss_of: loss_gradients.LossOf | None = None
+        local: loss_gradients.LossOf | None = None
         if self.labels:
             arriving = sparse_input.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
         else:
             arriving = sparse_input.of_spikes(seen.x, copies)
         if true is not None and self.reads_out:
-            loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
+            local = loss_gradients.ReadoutLoss(true.numpy(), T)
         elif true is not None and self.sums_up and LOSSES[self.learning.loss].compiled:
             squared = self.goodness.statistic == "squares"
-            loss_of = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
+            local = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
         elif true is not None:
-            loss_of = loss_gradients.ByAutograd(self._loss_of_counts, copies)
-        if loss_of is not None and self.learning.rate_penalty:
-            loss_of = loss_gradients.RatePenalty(loss_of, self.learning, T)
+            local = loss_gradients.ByAutograd(self._loss_of_counts, copies)
+        loss_of = loss_gradients.RatePenalty(local, self.learning, T) if local and self.learning.rate_penalty else local
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of

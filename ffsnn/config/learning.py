@@ -21,7 +21,7 @@ class LearningConfig(Config):
         "goodness_threshold": "theta", "dtype": "precision", "amp": "precision", "augment": "shift",
         "augmentation": "shift", "greedy": "layers", "loss_fn": "loss", "loss_function": "loss",
         "negative": "negatives", "spike_penalty": "rate_penalty", "firing_rate_penalty": "rate_penalty",
-        "activity_regularization": "rate_penalty", "warmup_epochs": "warmup", "warm_up": "warmup", "num_warmup_epochs": "warmup",
+        "activity_regularization": "rate_penalty", "warmup_epochs": "warmup", "warm_up": "warmup",
         "sgdr": "restarts", "warm_restarts": "restarts", "cycles": "restarts", "num_cycles": "restarts",
     }  # fmt: skip
     loss: Annotated[str, LOSSES] = Field("swish", description="local loss of every layer")

@@ -77,10 +77,13 @@ class ReadoutLoss(NamedTuple):
         return LossGradients(float(np.square(error).sum()) / (samples * H), zero, zero, slope)
 
 
-class RatePenalty(NamedTuple):
-    """`losses.with_rate_penalty` of another loss: the same derivative by each spike, so it costs nothing to speak of."""
+LossOf = GoodnessLoss | ByAutograd | ReadoutLoss
 
-    loss_of: GoodnessLoss | ByAutograd | ReadoutLoss
+
+class RatePenalty(NamedTuple):
+    """`losses.with_rate_penalty` of another loss: the same derivative by each spike, so it costs next to nothing."""
+
+    loss_of: LossOf
     learning: LearningConfig
     T: int
 
@@ -93,9 +96,6 @@ class RatePenalty(NamedTuple):
         slope = self.learning.rate_penalty / (samples * H * self.T)
         fired = float(total.reshape(len(total), copies, -1)[:, :, begin:end].sum(dtype=np.float64))
         return part._replace(loss=part.loss + slope * fired, total=part.total + np.float32(slope))
-
-
-LossOf = GoodnessLoss | ByAutograd | ReadoutLoss | RatePenalty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -303,7 +303,7 @@ MSE: dict[str, Any] = {"learning.output": "mse"}
         ),
         (
             {"learning.warmup": 0.5, "learning.restarts": 19},
-            r"^each of restarts \+ 1 cosines needs an epoch, but got restarts=19 for 19\.5 epochs behind the warm-up: low",
+            r"^each of restarts \+ 1 cosines needs an epoch, but got restarts=19 for 19\.5 epochs behind the warm-up",
         ),
         (
             {"learning.layers": "greedy", "learning.epochs": 1},
