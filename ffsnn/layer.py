@@ -23,6 +23,8 @@ from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import Optimiser
 from ffsnn.validation import Config
 
+TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
+
 
 class Input(NamedTuple):
     """The input of a layer."""
@@ -70,10 +72,10 @@ class Layer(nn.Module, ABC):
         """Show an input.
 
         Args:
-            seen: what is shown. Into the first layer all copies of a row are the same and its first inputs, the
-                label's, are 0; into a deeper one R is the number of samples.
-            y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
-                and a loss look at it.
+            seen: what is shown; its first inputs, where they are the label's, are 0. Into the first layer all copies
+                of a row are the same; into a deeper one R is the number of samples.
+            y: (copies, images) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only a layer that
+                sees the label and a loss look at it.
             copies: samples of an image, one a label.
             spikes, rates, loss: whether they are wanted. The loss is that of true labels, which make the samples of
                 copy 0 positive ones, and wrong labels, which make those of the others negative ones.

@@ -21,7 +21,10 @@ from ffsnn.parts import own as own_parts
 from ffsnn.parts.registry import ENCODERS, LAYERS, NEGATIVES, PREDICTIONS
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
-LEFT_TO_LAYERS = ("learning.rate_penalty",)  # fields that each kind of layers has to mind by itself, by path
+LEFT_TO_LAYERS = (
+    "network.label_layers",
+    "learning.rate_penalty",
+)  # fields that each kind of layers has to mind by itself, by path
 
 
 class RunConfig(Config):

@@ -176,6 +176,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("network.between", "counts", r"^network\.between: .*'spikes' or 'rate', but got 'counts'$"),
         ("network.normalize", "maybe", r"^network\.normalize.*but got 'maybe'"),
         ("network.prediction", "softmax", r"^network\.prediction: .*'two_pass', but got 'softmax': parts of"),
+        ("network.label_layers", "last", r"^network\.label_layers: .*'first' or 'every', but got 'last'$"),
         ("network.label_amplitude", 0, r"^network\.label_amplitude: .*greater than 0"),
         ("learning.loss", "hinge", r"^learning\.loss: .*but got 'hinge': parts of"),
         ("learning.theta", 0.1, r"loss='swish' compares pairs and has no theta, but got theta=0\.1: leave theta out"),
@@ -432,7 +433,7 @@ def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
     """A kind of one's own from before there was the field would pass over it in silence."""
     dense = LAYERS["dense"]
     LAYERS.add("older", LayerKind(dense.shapes, dense.build))
-    value = {"learning.rate_penalty": 0.1}[path]
+    value = {"learning.rate_penalty": 0.1, "network.label_layers": "every"}[path]
     try:
         RunConfig().replaced({path: value})
         with pytest.raises(
