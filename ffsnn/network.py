@@ -89,7 +89,7 @@ class Network(nn.Module):
         return Input(self.with_label_inputs(self.encoder(answer.rates.detach(), self.T, noise)))
 
     def with_label_inputs(self, x: torch.Tensor) -> torch.Tensor:
-        """What a layer hands on, (1 or T, B, H), behind the label's inputs, which are 0, where each layer sees it.
+        """Spikes or rates (1 or T, B, H) that a layer hands on, where each layer sees the label: behind its inputs, 0.
 
         Hinton's recurrent network has the label reach all layers from above (arXiv 2212.13345, section 3.4), that of
         Karkehabadi et al. 2024 (arXiv 2405.12443, "direct labeling") is given it at each, as here.
