@@ -46,7 +46,7 @@ CHOICES: dict[str, list[Any]] = {
     "learning.dropout": [0, 0.3],
     "learning.average": [0, 1],
     "learning.negatives_per_image": [1, 3],
-    "learning.rate_penalty": [0, 0.5],
+    "learning.rate_penalty": [0, 0.1],
     "network.label_layers": ["first", "every"],
 }
 COMBINATIONS = pairwise(CHOICES)
