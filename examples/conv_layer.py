@@ -31,7 +31,7 @@ from ffsnn.config import RunConfig
 from ffsnn.dense import EPS, DenseLayer
 from ffsnn.layer import Input, Layer, LayerOutput, register
 from ffsnn.neuron import LIF, lif
-from ffsnn.parts.losses import goodness_loss
+from ffsnn.parts.losses import goodness_loss, with_rate_penalty
 from ffsnn.parts.registry import ENCODERS, GOODNESS
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
@@ -89,8 +89,10 @@ class ConvLayer(Layer):
         fired, counts = lif(self.neuron, self.network.T, current.flatten(2) * scale[:, :, None])
         rate = counts / self.network.T
         good = self.goodness.of(counts if self.network.activity == "count" else rate)
-        answer = LayerOutput(fired, rate, good, rate.detach().mean())
-        return answer._replace(loss=goodness_loss(self.learning, good)) if loss else answer
+        answer = LayerOutput(fired, rate, good, rate.mean())
+        if not loss:
+            return answer
+        return answer._replace(loss=with_rate_penalty(self.learning, goodness_loss(self.learning, good), answer.firing))
 
     def _convolved(self, x: torch.Tensor) -> torch.Tensor:
         size = self.options.kernel
@@ -145,4 +147,4 @@ def build(number: int, shape: LayerShape, config: RunConfig) -> Layer:
     return DenseLayer(number - convolutional, shape, config.network, config.learning)
 
 
-register("conv", shapes, build, Options)
+register("conv", shapes, build, Options, minds=("learning.rate_penalty",))

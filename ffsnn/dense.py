@@ -13,20 +13,21 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
+from ffsnn.config.run import LEFT_TO_LAYERS
 from ffsnn.kernels.backends import compiled
-from ffsnn.layer import Input, LayerOutput, SteppedLayer, register
+from ffsnn.layer import TILE, Input, LayerOutput, SteppedLayer, register
 from ffsnn.neuron import LIF, lif, lif_step
-from ffsnn.parts.losses import goodness_loss, readout_loss
+from ffsnn.parts.losses import goodness_loss, readout_loss, with_rate_penalty
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Optimiser
 
-TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
 EPS = 1e-4  # keeps a silent input's norm away from 0
 
 
 class InputCurrent(NamedTuple):
-    """The current into a layer: in sample b of row r it is `scale[b] * (current[r] + label[label_index[b]])`."""
+    """The current into a layer: in sample b of row r it is `scale[b] * (current[r] + label[label_index[b]])`; behind
+    the first layer each sample has a row of its own."""
 
     current: torch.Tensor  # (1 or T, R, H), in the products' type; 1: the same at every time step
     label: torch.Tensor | None  # (C or 1, H) that a label adds; None: the input carries none
@@ -46,6 +47,7 @@ class DenseLayer(SteppedLayer):
         self.shape, inputs, width, labels = shape, shape.inputs, shape.width, shape.labels
         self.weight = nn.Parameter(torch.empty(inputs, width))
         self.inputs, self.labels = inputs, labels
+        self.shares_images = number == 0 and labels > 0  # the copies of an image come in as one row
         self.network, self.learning = network, learning
         self.neuron = LIF.of(network)
         self.goodness = GOODNESS[network.goodness]
@@ -91,7 +93,7 @@ class DenseLayer(SteppedLayer):
         else:
             fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies))
             rate = counts / self.network.T
-            answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.detach().mean())
+            answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.mean())
         if not loss or y is None:
             return answer
         return answer._replace(loss=self.local_loss(answer, y[0]))
@@ -109,18 +111,20 @@ class DenseLayer(SteppedLayer):
         from ffsnn.kernels.lif_cpu import SpikingLayer
 
         T = self.network.T
-        loss_of: loss_gradients.LossOf | None = None
-        if self.labels:
-            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, self.network.label_amplitude)
+        local: loss_gradients.LossOf | None = None
+        amplitude = self.network.label_amplitude
+        if self.shares_images:
+            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, amplitude)
         else:
-            arriving = sparse_input.of_spikes(seen.x, copies)
+            arriving = sparse_input.of_spikes(seen.x, copies, self.labels, y, amplitude)
         if true is not None and self.reads_out:
-            loss_of = loss_gradients.ReadoutLoss(true.numpy(), T)
+            local = loss_gradients.ReadoutLoss(true.numpy(), T)
         elif true is not None and self.sums_up and LOSSES[self.learning.loss].compiled:
             squared = self.goodness.statistic == "squares"
-            loss_of = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
+            local = loss_gradients.GoodnessLoss(self.learning, squared, self._unit)
         elif true is not None:
-            loss_of = loss_gradients.ByAutograd(self._loss_of_counts, copies)
+            local = loss_gradients.ByAutograd(self._loss_of_counts, copies)
+        loss_of = loss_gradients.RatePenalty(local, self.learning, T) if local and self.learning.rate_penalty else local
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
             weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
@@ -137,7 +141,7 @@ class DenseLayer(SteppedLayer):
         fired, squared_norm, counts, total, squares = SpikingNeurons.apply(
             *input_current, T, self.neuron, Wanted(spikes, rates)
         )
-        firing = total.detach().mean() / (T * H)
+        firing = total.mean() / (T * H)
         goodness = self._goodness(total, squares, counts[:, :H])
         return LayerOutput(fired, counts[:, :H] / T, goodness, firing, squared_norm)
 
@@ -155,13 +159,14 @@ class DenseLayer(SteppedLayer):
         current = numbers[..., begin:] @ padded[begin:].to(self.dtype)
         if not labels:
             return InputCurrent(current, None, None, self.input_scale(squared_norm))
+        repeated = copies if self.shares_images else 1
         if y is None:
-            neutral = torch.zeros(copies * x.shape[1], dtype=torch.int64, device=x.device)
+            neutral = torch.zeros(repeated * x.shape[1], dtype=torch.int64, device=x.device)
             label, label_index = padded[:labels].mean(0, keepdim=True), neutral
             squared_norm = squared_norm + amplitude**2 / labels
         else:
             label, label_index, squared_norm = padded[:labels], y.flatten(), squared_norm + amplitude**2
-        return InputCurrent(current, amplitude * label, label_index, self.input_scale(squared_norm).repeat(1, copies))
+        return InputCurrent(current, amplitude * label, label_index, self.input_scale(squared_norm).repeat(1, repeated))
 
     def current(self, seen: Input, y: torch.Tensor | None, copies: int) -> torch.Tensor:
         """Current (1 or T, B, H) of the plain path: for float64, where nothing is compiled, and as a reference."""
@@ -216,8 +221,10 @@ class DenseLayer(SteppedLayer):
             y: (R,) true labels; a layer that reads out learns them from positive and negative samples alike.
         """
         if self.reads_out:
-            return readout_loss(answer.rates, y.repeat(self.learning.copies))
-        return goodness_loss(self.learning, answer.goodness)
+            loss = readout_loss(answer.rates, y.repeat(self.learning.copies))
+        else:
+            loss = goodness_loss(self.learning, answer.goodness)
+        return with_rate_penalty(self.learning, loss, answer.firing)
 
     def optimiser(self) -> Optimiser:
         if self.learning.optimiser == "sgd":
@@ -233,7 +240,8 @@ def shapes(config: RunConfig) -> list[LayerShape]:
     for number, width in enumerate(network.widths):
         constant = encoder.constant and (network.between == "rate" if number else not facts.temporal)
         varying = encoder.constant and number == 0 and facts.time == "series"
-        labels = 0 if number else facts.classes
+        labels = facts.classes if number == 0 or network.label_layers == "every" else 0
+        inputs += labels if number else 0
         found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, varying))
         inputs = width
     return found
@@ -243,4 +251,4 @@ def _build(number: int, shape: LayerShape, config: RunConfig) -> DenseLayer:
     return DenseLayer(number, shape, config.network, config.learning)
 
 
-register("dense", shapes, _build)
+register("dense", shapes, _build, minds=LEFT_TO_LAYERS)

@@ -23,6 +23,8 @@ from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import Optimiser
 from ffsnn.validation import Config
 
+TILE = 16  # neurons, of which a GPU's products get a multiple: they are slow on rows that fill no tile
+
 
 class Input(NamedTuple):
     """The input of a layer."""
@@ -37,7 +39,7 @@ class LayerOutput(NamedTuple):
     spikes: torch.Tensor  # (T, B, H) uint8; from a GPU in the products' type, with silent neurons up to a full tile
     rates: torch.Tensor  # (B, H) spikes / T
     goodness: torch.Tensor  # (B,)
-    firing: torch.Tensor  # () spikes a neuron and time step
+    firing: torch.Tensor  # () spikes a neuron and time step; may carry a gradient
     squared_norm: torch.Tensor | None = None  # (T, B) sums of squares of the spikes, where they are known
     loss: torch.Tensor | None = None  # () the local loss, if asked for; carries a gradient
 
@@ -70,10 +72,10 @@ class Layer(nn.Module, ABC):
         """Show an input.
 
         Args:
-            seen: what is shown. Into the first layer all copies of a row are the same and its first inputs, the
-                label's, are 0; into a deeper one R is the number of samples.
-            y: (copies, R) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only the first layer
-                and a loss look at it.
+            seen: what is shown; its first inputs, where they are the label's, are 0. Into the first layer all copies
+                of a row are the same; into a deeper one R is the number of samples.
+            y: (copies, images) labels, a copy a row; None: the neutral label, all C inputs at 1/C. Only a layer that
+                sees the label and a loss look at it.
             copies: samples of an image, one a label.
             spikes, rates, loss: whether they are wanted. The loss is that of true labels, which make the samples of
                 copy 0 positive ones, and wrong labels, which make those of the others negative ones.
@@ -108,6 +110,7 @@ class LayerKind:
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number
     options: type[Config] | None = None  # the model of `network.options`, if it has some
+    minds: tuple[str, ...] = ()  # fields that a kind need not know of and this one does, of `LEFT_TO_LAYERS`
 
 
 def register(
@@ -115,6 +118,7 @@ def register(
     shapes: Callable[[RunConfig], list[LayerShape]],
     build: Callable[[int, LayerShape, RunConfig], Layer],
     options: type[Config] | None = None,
+    minds: tuple[str, ...] = (),
 ) -> None:
-    """Make a kind of layer one that a configuration can name in `network.layer`."""
-    LAYERS.add(name, LayerKind(shapes, build, options))
+    """Make a kind of layer one that a configuration can name in `network.layer`; arguments as of `LayerKind`."""
+    LAYERS.add(name, LayerKind(shapes, build, options, minds))

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from ffsnn.config import RunConfig
 from ffsnn.labels import clear, share
-from ffsnn.layer import Input, Layer, LayerOutput
+from ffsnn.layer import TILE, Input, Layer, LayerOutput
 from ffsnn.parts.predictions import Noise
 from ffsnn.parts.registry import ENCODERS, LAYERS, PREDICTIONS
 from ffsnn.randomness import generator
@@ -31,6 +31,7 @@ class Network(nn.Module):
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
         self.events = facts.time == "events"
         self.encoder = ENCODERS[network.encoder].encode
+        self.label_inputs = facts.classes if network.label_layers == "every" else 0  # of each later layer
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
         self.shapes = layer_shapes(config)
         self.layers = nn.ModuleList(
@@ -82,10 +83,20 @@ class Network(nn.Module):
         return cast(LayerOutput, self.each_layer[number](seen, y, copies, spikes, rates, loss))
 
     def hand_on(self, answer: LayerOutput, noise: torch.Generator) -> Input:
-        """Input of the next layer: spikes as they are, or the rates encoded again."""
+        """Input of the next layer: spikes as they are, or the rates encoded again; the label's inputs come first."""
         if self.between == "spikes":
-            return Input(answer.spikes, answer.squared_norm)
-        return Input(self.encoder(answer.rates.detach(), self.T, noise))
+            return Input(self.with_label_inputs(answer.spikes), answer.squared_norm)
+        return Input(self.with_label_inputs(self.encoder(answer.rates.detach(), self.T, noise)))
+
+    def with_label_inputs(self, x: torch.Tensor) -> torch.Tensor:
+        """Spikes or rates (1 or T, B, H) that a layer hands on, where each layer sees the label: behind its inputs, 0.
+
+        Hinton's recurrent network has the label reach all layers from above (arXiv 2212.13345, section 3.4), that of
+        Karkehabadi et al. 2024 (arXiv 2405.12443, "direct labeling") is given it at each, as here.
+        """
+        if not self.label_inputs:
+            return x
+        return pad(x, (self.label_inputs, -(self.label_inputs + x.shape[-1]) % TILE if x.is_cuda else 0))
 
     def answers(self, x: torch.Tensor, y: torch.Tensor | None, noise: Noise, rates: bool = False) -> list[LayerOutput]:
         """Each layer's answer to uint8 images (B, F) under labels (copies, B), or the neutral one."""

@@ -11,7 +11,7 @@ class LayerShape(NamedTuple):
 
     inputs: int  # those of the label among them
     width: int  # neurons
-    labels: int  # inputs that are the label's, the first ones; 0 behind the first layer
+    labels: int  # inputs that are the label's, the first ones; 0: it does not see the label
     constant: bool  # it sees intensities that do not change in time, and no spikes
     weights: int
     fan_out: int  # neurons that an input reaches

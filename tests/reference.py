@@ -74,7 +74,8 @@ class Reference:
             kept: (B, H) behind each layer, the neurons that dropout leaves; None: all.
         """
         x_TBF = self.encoded(self.pixels(images_BF), noise[0])
-        shown = [self.labelled(x_TBF, self.one_hot(label_B)) for label_B in (true_B, *wrong_KB)]
+        labels = [self.one_hot(label_B) for label_B in (true_B, *wrong_KB)]
+        shown = [self.labelled(x_TBF, label_BC) for label_BC in labels]
         margins = torch.zeros(wrong_KB.shape, dtype=shown[0].dtype)
         done = Step(*([0.0] * len(self.weights) for _ in range(4)), margins)
         for number, weight in enumerate(self.weights):
@@ -87,6 +88,7 @@ class Reference:
             else:
                 loss = self.loss(good_pos, good_neg)
                 done.margin_KB += torch.stack([(good - good_pos).detach() for good in good_neg])
+            loss = loss + self.learning.rate_penalty * torch.stack(rates).mean()
             if learner is None or number == learner:
                 self.optimisers[number].param_groups[0]["lr"] = lr
                 weight.grad = None
@@ -102,6 +104,7 @@ class Reference:
             shown = [self.handed_on(each, its) for each, its in zip(spikes, behind, strict=True)]
             if kept is not None:
                 shown = [each * kept[number] for each in shown]
+            shown = [self.labelled_again(each, label_BC) for each, label_BC in zip(shown, labels, strict=True)]
         return done
 
     def scores(self, images_BF: torch.Tensor, prediction: str, noise: list[torch.Tensor]) -> torch.Tensor:
@@ -136,7 +139,7 @@ class Reference:
         for number in range(len(self.weights)):
             spikes = self.layer(number, h)
             rates.append(spikes.mean(0))
-            h = self.handed_on(spikes, noise[number + 1])
+            h = self.labelled_again(self.handed_on(spikes, noise[number + 1]), label_BC)
         return rates
 
     def pixels(self, images_BF: torch.Tensor) -> torch.Tensor:
@@ -172,6 +175,12 @@ class Reference:
         """The label, scaled by its amplitude, on the first C inputs of every time step."""
         label_inputs = self.network.label_amplitude * label_BC.to(x_TBF.dtype)
         return torch.stack([torch.cat([label_inputs, x_BF[:, self.classes :]], 1) for x_BF in x_TBF])
+
+    def labelled_again(self, x_TBH: torch.Tensor, label_BC: torch.Tensor) -> torch.Tensor:
+        """What the next layer sees: the label again, on inputs of its own in front, where every layer sees it."""
+        if self.network.label_layers == "first":
+            return x_TBH
+        return self.labelled(torch.cat([torch.zeros(len(x_TBH), *label_BC.shape), x_TBH], 2), label_BC)
 
     def handed_on(self, spikes_TBH: torch.Tensor, noise_TBH: torch.Tensor) -> torch.Tensor:
         """What the next layer sees, without a gradient: the spikes as they are, or the rate encoded again."""

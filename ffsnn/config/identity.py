@@ -19,7 +19,8 @@ Tree = dict[str, Any]  # the branches data, network and learning, as JSON has th
 ID_VERSION = 2
 ADDED = (  # fields since version 1, whose digests were of all fields
     "network.layer", "network.options", "data.window_ms", *(f"learning.{name}" for name in AUGMENTATIONS[1:]),
-    "learning.dropout", "learning.average", "learning.negatives_per_image",
+    "learning.dropout", "learning.average", "learning.negatives_per_image", "learning.warmup",
+    "learning.restarts", "learning.rate_penalty", "network.label_layers",
 )  # fmt: skip
 
 

@@ -20,7 +20,9 @@ class LearningConfig(Config):
         "lr_scheduler": "schedule", "l2": "weight_decay", "wd": "weight_decay", "decay": "weight_decay",
         "goodness_threshold": "theta", "dtype": "precision", "amp": "precision", "augment": "shift",
         "augmentation": "shift", "greedy": "layers", "loss_fn": "loss", "loss_function": "loss",
-        "negative": "negatives",
+        "negative": "negatives", "spike_penalty": "rate_penalty", "firing_rate_penalty": "rate_penalty",
+        "activity_regularization": "rate_penalty", "warmup_epochs": "warmup", "warm_up": "warmup",
+        "sgdr": "restarts", "warm_restarts": "restarts", "cycles": "restarts", "num_cycles": "restarts",
     }  # fmt: skip
     loss: Annotated[str, LOSSES] = Field("swish", description="local loss of every layer")
     theta: float | None = Field(None, gt=0, description="goodness threshold, of a loss that has one")
@@ -49,6 +51,9 @@ class LearningConfig(Config):
     average: int = Field(
         0, ge=0, description="epochs over which weights are averaged, exponentially, before they are validated and kept"
     )
+    rate_penalty: float = Field(
+        0.0, ge=0, description="times the mean firing rate of a layer, added to its loss: fewer spikes"
+    )
     layers: Literal["together", "greedy"] = Field(
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
@@ -61,6 +66,12 @@ class LearningConfig(Config):
     lr: float = Field(1e-3, gt=0, description="learning rate, at the begin of the schedule")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="of the learning rate: as it is, or down to 0 by half a cosine over all epochs"
+    )
+    warmup: float = Field(
+        0.0, ge=0, description="epochs over which the learning rate rises from 0, before the schedule begins"
+    )
+    restarts: int = Field(
+        0, ge=0, description="times that the cosine begins anew at the full learning rate, at equal distances"
     )
     weight_decay: float = Field(0.0, ge=0, description="times the weight, added to its gradient")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -94,6 +105,15 @@ class LearningConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _restarts_belong_to_a_cosine(self) -> Self:
+        if self.restarts and self.schedule != "cosine":
+            raise ValueError(
+                f"schedule={self.schedule!r} has nothing to begin anew, but got restarts={self.restarts}: "
+                "leave restarts out, or take schedule='cosine'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _momentum_belongs_to_sgd(self) -> Self:
         if self.momentum is not None and self.optimiser != "sgd":
             raise ValueError(
@@ -104,7 +124,10 @@ class LearningConfig(Config):
 
     @property
     def set_by_length(self) -> str | None:
-        """Reason why epochs of a longer training would be others from the first on; None: it begins with the same."""
+        """Reason why epochs of a longer training would be others from the first on; None: it begins with the same.
+
+        A warm-up is a number of epochs, not a share of them, and so the same in both.
+        """
         if self.schedule != "constant":
             return f"with schedule={self.schedule} the learning rate of each epoch depends on how many there are"
         if self.layers != "together":

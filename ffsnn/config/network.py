@@ -30,6 +30,9 @@ class NetworkConfig(Config):
     label: Literal["in_place", "appended"] = Field(
         "in_place", description="over the first C pixels, or on inputs of its own"
     )
+    label_layers: Literal["first", "every"] = Field(
+        "first", description="layers that see the label; every: the later ones on inputs of its own"
+    )
     v_threshold: float = Field(0.5, gt=0, description="membrane potential at which a neuron fires; it rests at 0")
     tau: float = Field(2.0, gt=1, description="membrane time constant, in time steps")
     decay_input: bool = Field(True, description="input charges by 1/tau (true) or by 1 (false) a step")
@@ -45,7 +48,9 @@ class NetworkConfig(Config):
     normalize: bool | tuple[bool, ...] = Field(
         True, description="scale the input of every layer, or of each, to a root mean square of 1, every time step"
     )
-    label_amplitude: float = Field(1.0, gt=0, description="input at the label's pixel; an image's white is 1")
+    label_amplitude: float = Field(
+        1.0, gt=0, description="input at the label's pixel; an image's white and a spike are 1"
+    )
     prediction: Annotated[str, PREDICTIONS] = Field("goodness", description="how a label is read from the network")
 
     @field_validator("options")

@@ -18,8 +18,13 @@ from ffsnn.config.learning import AUGMENTATIONS, LearningConfig
 from ffsnn.config.network import NetworkConfig, layers
 from ffsnn.datasets.folder import reading_from
 from ffsnn.parts import own as own_parts
-from ffsnn.parts.registry import ENCODERS, NEGATIVES, PREDICTIONS
+from ffsnn.parts.registry import ENCODERS, LAYERS, NEGATIVES, PREDICTIONS
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
+
+LEFT_TO_LAYERS = (
+    "network.label_layers",
+    "learning.rate_penalty",
+)  # fields that each kind of layers has to mind by itself, by path
 
 
 class RunConfig(Config):
@@ -96,6 +101,16 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _layers_mind_it(self) -> Self:
+        for path in LEFT_TO_LAYERS:
+            branch, _, name = path.partition(".")
+            config: Config = getattr(self, branch)
+            value, kind = getattr(config, name), self.network.layer
+            if value != type(config).model_fields[name].default and path not in LAYERS[kind].minds:
+                raise ValueError(f"layer={kind!r} does not mind {name}, but got {name}={value!r}: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _batch_fits(self) -> Self:
         images = self.data.trained_on
         if self.learning.batch_size > images:
@@ -142,6 +157,22 @@ class RunConfig(Config):
             raise ValueError(
                 f"layers='greedy' needs an epoch a layer, but got epochs={self.learning.epochs} "
                 f"for widths={list(self.network.widths)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        learning, greedy = self.learning, self.learning.layers == "greedy"
+        share = learning.epochs // len(self.network.widths) if greedy else learning.epochs  # the shortest of a layer
+        whose = f"a layer's share of epochs={learning.epochs}" if greedy else "epochs"
+        if learning.warmup >= share:
+            raise ValueError(
+                f"warmup < {share} must hold, {whose}, but got warmup={learning.warmup:g}: lower it, or raise epochs"
+            )
+        if learning.restarts and learning.restarts + 1 > share - learning.warmup:
+            raise ValueError(
+                f"each of restarts + 1 cosines needs an epoch, but got restarts={learning.restarts} for "
+                f"{share - learning.warmup:g} epochs behind the warm-up: lower it, or raise epochs"
             )
         return self
 

@@ -81,7 +81,10 @@ def facts(network: Network, bits: int) -> dict[str, Any]:
         "gain": 1 / config.tau if config.decay_input else 1.0, "v_threshold": config.v_threshold, "reset": config.reset,
         "input_scale": f"sqrt(inputs) / (norm of the step's inputs + {EPS}) in a layer that normalises, else 1",
         "encoder": config.encoder, "pixels": "0..255, divided by 255", "between": config.between,
-        "label": {"place": config.label, "first_inputs": network.classes, "amplitude": config.label_amplitude},
+        "label": {
+            "place": config.label, "layers": config.label_layers, "first_inputs": network.classes,
+            "amplitude": config.label_amplitude,
+        },
         "prediction": config.prediction, "goodness": config.goodness, "activity": config.activity, "layers": layers,
     }  # fmt: skip
 

@@ -58,6 +58,8 @@ def refusal(config: RunConfig) -> str | None:
         return f"network.layer: fully connected layers alone are written, but got layer={network.layer!r}"
     if network.reset != "hard":
         return f"network.reset: NIR's LIF resets to a value, but got reset={network.reset!r}: train with reset=hard"
+    if network.label_layers != "first":
+        return f"network.label_layers: the graph has one input, the first layer's, but got {network.label_layers!r}"
     if network.between != "spikes":
         return f"network.between: NIR hands on spikes, but got between={network.between!r}"
     count = len(network.widths)

@@ -49,8 +49,9 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
             handed_on = T if number + 1 < len(network.widths) and network.between == "spikes" else 0
             events = int(steps * copies * F * (1 / 8 + EVENT * BUSY))
             layer = seen + events + samples * H * (handed_on + 4 * 2)
-        if number and config.learning.dropout:  # what the layer before has handed on is there, too
-            layer += seen * (number_bytes if fused and device == "cuda" and not shape.constant else 1)
+        if number:  # what the layer before has handed on is there, too, where label or dropout change it
+            changed = bool(shape.labels) + bool(config.learning.dropout)
+            layer += changed * seen * (number_bytes if fused and device == "cuda" and not shape.constant else 1)
         worst = max(worst, layer)
     return worst
 

@@ -90,7 +90,7 @@ def over_time(network: Network, x: torch.Tensor, batch: int = 0) -> tuple[torch.
             counts += spikes[t]
             if number >= first and not layer.reads_out:
                 scores[t] += goodness_of(counts / (t + 1) if by_rate else counts)
-        seen = Input(answer.spikes, answer.squared_norm)
+        seen = network.hand_on(answer, noise(number + 1))
     return scores.view(T, C, B).transpose(1, 2), operations.cumsum(0).view(T, C, B).mean(1)
 
 

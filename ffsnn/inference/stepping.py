@@ -52,8 +52,12 @@ class Stepper:
     @torch.no_grad()
     def _first(self, x: torch.Tensor) -> torch.Tensor:
         """Current into the first layer, (S, H), of the input of one step (1, B, F)."""
-        labels = torch.arange(self.network.classes, device=x.device)[:, None].expand(-1, x.shape[1])
-        return self.layers[0].current(Input(x), labels, self.network.classes)[0]
+        return self.layers[0].current(Input(x), *self._labels(self.network.classes * x.shape[1]))[0]
+
+    def _labels(self, samples: int) -> tuple[torch.Tensor, int]:
+        """All labels for each image, (C, B), and how many."""
+        classes = self.network.classes
+        return torch.arange(classes, device=self.x.device)[:, None].expand(-1, samples // classes), classes
 
     @torch.no_grad()
     def step(self) -> torch.Tensor:
@@ -64,7 +68,8 @@ class Stepper:
             spikes, self.v[number] = layer.fire(current, self.v[number])
             self.counts[number] += spikes
             if number + 1 < len(self.layers):
-                current = self.layers[number + 1].current(Input(spikes.to(torch.uint8)[None]), None, 1)[0]
+                seen = Input(self.network.with_label_inputs(spikes.to(torch.uint8)[None]))
+                current = self.layers[number + 1].current(seen, *self._labels(len(spikes)))[0]
         return self._scores()
 
     def _scores(self) -> torch.Tensor:

@@ -80,6 +80,24 @@ class ReadoutLoss(NamedTuple):
 LossOf = GoodnessLoss | ByAutograd | ReadoutLoss
 
 
+class RatePenalty(NamedTuple):
+    """`losses.with_rate_penalty` of another loss: the same derivative by each spike, so it costs next to nothing."""
+
+    loss_of: LossOf
+    learning: LearningConfig
+    T: int
+
+    def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> LossGradients:
+        part, (samples, H), copies = (
+            self.loss_of(begin, end, total, squares, counts),
+            counts.shape,
+            self.learning.copies,
+        )
+        slope = self.learning.rate_penalty / (samples * H * self.T)
+        fired = float(total.reshape(len(total), copies, -1)[:, :, begin:end].sum(dtype=np.float64))
+        return part._replace(loss=part.loss + slope * fired, total=part.total + np.float32(slope))
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _of_pairs(
     begin: int, end: int, sums: Any, unit: float, copies: int, kind: int, alpha: float, theta: float, d_sums: Any

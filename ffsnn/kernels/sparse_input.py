@@ -5,7 +5,7 @@ image differ in little, and so do its copies under several labels. So the input 
 
     of a row                what is there in more than half of its time steps (or all the time: a constant input)
     of a row's time step    what the first copy has then, less the row's
-    of a copy's time step   what it has, less the first copy's; in the first layer, its label
+    of a copy's time step   what it has, less the first copy's; and its label, where the layer sees it
 
 A layer's current is the sum of the weights of these events, each sum built on the one above it, and its gradient is
 the transpose of that.
@@ -55,20 +55,28 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
         copies: samples a row.
         amplitude: input at the label.
     """
-    per_label = 0 if not labels else labels if y is None else 1
-    label_index = np.zeros((copies, x_TRF.shape[1]), np.int64) if y is None else y.contiguous().numpy()
-    return _collect(x_TRF, True, copies, label_index, per_label, f32(amplitude / max(per_label, 1)))
+    return _collect(x_TRF, True, copies, labels, y, amplitude)
 
 
-def of_spikes(x_TBF: torch.Tensor, copies: int) -> SparseInput:
-    """Inputs of which each copy has its own: (T, B, F) spikes, uint8, alike in most, or (1, B, F) rates, float32."""
-    return _collect(x_TBF, False, copies, np.zeros((copies, 0), np.int64), 0, f32(0))
+def of_spikes(
+    x_TBF: torch.Tensor, copies: int, labels: int = 0, y: torch.Tensor | None = None, amplitude: float = 0.0
+) -> SparseInput:
+    """Inputs of which each copy has its own: (T, B, F) spikes, uint8, alike in most, or (1, B, F) rates, float32.
+
+    Other arguments as of `of_images`.
+    """
+    return _collect(x_TBF, False, copies, labels, y, amplitude)
 
 
-def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> SparseInput:
+def _collect(
+    x: torch.Tensor, shared: bool, copies: int, labels: int, y: torch.Tensor | None, amplitude: float
+) -> SparseInput:
     """Count, make room, fill."""
     steps, samples, width = x.shape
     rows, dense = samples if shared else samples // copies, x.contiguous().numpy()
+    per_label = 0 if not labels else labels if y is None else 1
+    label_index = np.zeros((copies, rows), np.int64) if y is None else y.contiguous().numpy()
+    label = label_index, per_label, f32(amplitude / max(per_label, 1))
     kernel: Any = _lists_of_numbers
     shown: tuple[Any, ...] = (dense, shared)
     if x.dtype == torch.uint8:
@@ -79,10 +87,10 @@ def _collect(x: torch.Tensor, shared: bool, copies: int, *labels: Any) -> Sparse
     start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
     squared_norm = torch.empty(steps, copies * rows)
     shape, none, nothing = (copies, start, squared_norm.numpy()), np.empty(0, np.int32), np.empty(0, f32)
-    in_parallel(rows, lambda lo, hi: kernel(lo, hi, False, *shown, *shape, none, nothing, *labels))
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, False, *shown, *shape, none, nothing, *label))
     np.cumsum(start, out=start)
     number, value = np.empty(start[-1], np.int32), np.empty(start[-1], f32)
-    in_parallel(rows, lambda lo, hi: kernel(lo, hi, True, *shown, *shape, number, value, *labels))
+    in_parallel(rows, lambda lo, hi: kernel(lo, hi, True, *shown, *shape, number, value, *label))
     return SparseInput(start, number, value, squared_norm, rows, copies, steps)
 
 
@@ -125,10 +133,9 @@ def _lists_of_spikes(
             for c in range(copies):
                 at += 1
                 own = bits[t, r if shared else r + c * rows]
-                if shared or not c:
-                    _label(at, fill, label_index, c, r, per_label, strength, start, number, value)
-                else:
+                if c and not shared:
                     _list(at, fill, own, bits[t, r], start, number, value)
+                _label(at, fill, label_index, c, r, per_label, strength, start, number, value)
                 if not fill:
                     squared_norm[t, r + c * rows] = _spikes(own, silent) + per_label * strength * strength
 
@@ -194,12 +201,14 @@ def _label(
     number: Any,
     value: Any,
 ) -> None:
+    """List the label behind what the list has already."""
     if fill:
+        begin = start[at + 1] - per_label
         for k in range(per_label):
-            number[start[at] + k] = label_index[c, r] if per_label == 1 else k
-            value[start[at] + k] = strength
+            number[begin + k] = label_index[c, r] if per_label == 1 else k
+            value[begin + k] = strength
     else:
-        start[at + 1] = per_label
+        start[at + 1] += per_label
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -218,10 +227,9 @@ def _lists_of_numbers(
             if shared:
                 squares = _numbers(at if steps > 1 else first, fill, x[t, r], found, start, number, value)
             for c in range(copies):
-                if shared:
-                    _label(at + 1 + c, fill, label_index, c, r, per_label, strength, start, number, value)
-                else:
+                if not shared:
                     squares = _numbers(at + 1 + c, fill, x[t, r + c * rows], found, start, number, value)
+                _label(at + 1 + c, fill, label_index, c, r, per_label, strength, start, number, value)
                 squared_norm[t, r + c * rows] = squares + per_label * strength * strength
 
 

@@ -80,6 +80,13 @@ def pair_loss(config: "LearningConfig", good_pos: torch.Tensor, good_neg: torch.
     return goodness_loss(config, torch.cat([good_pos, good_neg]))
 
 
+def with_rate_penalty(config: "LearningConfig", loss: torch.Tensor, firing: torch.Tensor) -> torch.Tensor:
+    """A layer's loss, and `rate_penalty` times its firing rate: spikes a neuron and time step, averaged over all
+    samples, with their gradient (after Sorbaro et al. 2020, doi 10.3389/fnins.2020.00662, who penalise all layers'
+    synaptic operations)."""
+    return loss + config.rate_penalty * firing if config.rate_penalty else loss
+
+
 def readout_loss(rate_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
     """Mean squared error of an output layer's rates (B, C) to the one-hot labels (B,)."""
     return mse_loss(rate_BC, one_hot(y_B, rate_BC.shape[1]).to(rate_BC.dtype))

@@ -27,6 +27,7 @@ from ffsnn.layer import Input
 from ffsnn.network import Network
 from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
+from ffsnn.training import schedule
 from ffsnn.training.augment import augmented
 from ffsnn.training.averages import Averages
 from ffsnn.training.epoch_metrics import EpochMetrics
@@ -178,7 +179,7 @@ class Trainer:
                 optimiser.step()
             losses.append(loss.detach())
             goodness.append(answer.goodness.detach())
-            firing.append(answer.firing)
+            firing.append(answer.firing.detach())
             weights.append(layer.weight_sum())
             if number in (learner, len(self.layers) - 1):
                 break
@@ -235,11 +236,9 @@ class Trainer:
     def _set_learning_rate(self, epochs_done: float) -> None:
         """Follow the schedule, which is each layer's own where they learn one after another."""
         first, end = self._turn()
-        factor = 1.0
-        if self.learning.schedule == "cosine":
-            factor = 0.5 * (1 + math.cos(math.pi * (epochs_done - first) / (end - first)))
+        lr = self.learning.lr * schedule.factor(self.learning, epochs_done - first, end - first)
         for optimiser in self.optimisers:
-            optimiser.set_lr(self.learning.lr * factor)
+            optimiser.set_lr(lr)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """State that the next epoch depends on, flat: weights (averaged, and those that training goes on from),

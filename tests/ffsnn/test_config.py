@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from ffsnn.config import RunConfig, identity
+from ffsnn.config.run import LEFT_TO_LAYERS
 from ffsnn.fields import aliases, fields
+from ffsnn.layer import LayerKind
+from ffsnn.parts.registry import LAYERS
 from ffsnn.validation import ConfigError
 
 DIGITS: dict[str, Any] = {"data": {"dataset": "digits"}, "learning": {"batch_size": 64}}
@@ -173,6 +176,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("network.between", "counts", r"^network\.between: .*'spikes' or 'rate', but got 'counts'$"),
         ("network.normalize", "maybe", r"^network\.normalize.*but got 'maybe'"),
         ("network.prediction", "softmax", r"^network\.prediction: .*'two_pass', but got 'softmax': parts of"),
+        ("network.label_layers", "last", r"^network\.label_layers: .*'first' or 'every', but got 'last'$"),
         ("network.label_amplitude", 0, r"^network\.label_amplitude: .*greater than 0"),
         ("learning.loss", "hinge", r"^learning\.loss: .*but got 'hinge': parts of"),
         ("learning.theta", 0.1, r"loss='swish' compares pairs and has no theta, but got theta=0\.1: leave theta out"),
@@ -195,6 +199,9 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("learning.elastic", 5, r"^learning\.elastic: .*less than or equal to 4, but got 5$"),
         ("learning.mirror", "up", r"^learning\.mirror: .*but got 'up'$"),
         ("learning.dropout", 1, r"^learning\.dropout: .*less than 1, but got 1$"),
+        ("learning.rate_penalty", -0.1, r"^learning\.rate_penalty: .*greater than or equal to 0, but got -0\.1$"),
+        ("learning.warmup", -1, r"^learning\.warmup: .*greater than or equal to 0, but got -1$"),
+        ("learning.restarts", 0.5, r"^learning\.restarts: .*integer.*but got 0\.5$"),
         ("learning.average", -1, r"^learning\.average: .*greater than or equal to 0, but got -1$"),
         ("learning.average", 20, r"average < epochs must hold, .*, but got average=20 with epochs=20: lower it, or ta"),
         ("learning.layers", "alone", r"^learning\.layers: .*'together' or 'greedy', but got 'alone'$"),
@@ -287,6 +294,19 @@ MSE: dict[str, Any] = {"learning.output": "mse"}
             r"negatives_per_image <= 9 wrong labels must hold for mnist, but got negatives_per_image=10$",
         ),
         (
+            {"learning.schedule": "constant", "learning.restarts": 1},
+            r"schedule='constant' has nothing to begin anew, but got restarts=1: leave restarts out, or take schedule=",
+        ),
+        ({"learning.warmup": 20}, r"^warmup < 20 must hold, epochs, but got warmup=20: lower it, or raise epochs$"),
+        (
+            {"learning.warmup": 10, "learning.layers": "greedy"},
+            r"^warmup < 10 must hold, a layer's share of epochs=20, but got warmup=10: lower it",
+        ),
+        (
+            {"learning.warmup": 0.5, "learning.restarts": 19},
+            r"^each of restarts \+ 1 cosines needs an epoch, but got restarts=19 for 19\.5 epochs behind the warm-up",
+        ),
+        (
             {"learning.layers": "greedy", "learning.epochs": 1},
             r"layers='greedy' needs an epoch a layer, but got epochs=1 for widths=\[500, 500\]$",
         ),
@@ -314,6 +334,8 @@ def test_choices_that_exclude_each_other_are_refused_naming_both(changes: dict[s
         MSE | {"network.prediction": "two_pass", "network.widths": [500, 10], "learning.negatives": "fresh"},
         MSE | {"network.prediction": "goodness_after_first", "network.widths": [500, 500, 10]},
         {"learning.layers": "greedy", "learning.epochs": 2},
+        {"learning.warmup": 19.9},
+        {"learning.restarts": 18, "learning.warmup": 1},
         {"learning.optimiser": "sgd"},
         {"learning.optimiser": "sgd", "learning.momentum": 0.0},
     ],
@@ -404,3 +426,19 @@ def test_a_file_that_holds_no_configuration_is_refused(content: bytes, message: 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^cannot read .*missing\.yaml: "):
         RunConfig.load(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("path", LEFT_TO_LAYERS)
+def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
+    """A kind of one's own from before there was the field would pass over it in silence."""
+    dense = LAYERS["dense"]
+    LAYERS.add("older", LayerKind(dense.shapes, dense.build))
+    value = {"learning.rate_penalty": 0.1, "network.label_layers": "every"}[path]
+    try:
+        RunConfig().replaced({path: value})
+        with pytest.raises(
+            ConfigError, match=rf"^layer='older' does not mind {path.partition('.')[2]}, but got .*: leave"
+        ):
+            RunConfig().replaced({path: value, "network.layer": "older"})
+    finally:
+        LAYERS.forget(LAYERS.origin("older"))

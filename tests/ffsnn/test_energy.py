@@ -27,12 +27,13 @@ def images() -> Images:
     return data.load(RunConfig.parse({"data": {"dataset": "digits"}}).data, 0).validation
 
 
-@pytest.mark.parametrize("label", ["in_place", "appended"])
+@pytest.mark.parametrize("label", ["in_place", "appended", "every layer"])
 @pytest.mark.parametrize("between", ["spikes", "rate"])
 @pytest.mark.parametrize("encoder", ["direct", "centred", "poisson", "latency"])
 def test_as_spikingjelly_counts(encoder: str, between: str, label: str, images: Images) -> None:
     """All but the label: our layers add its column of weights without a matrix product, which is what they count."""
-    net = network(encoder=encoder, between=between, label=label)
+    label_at = {"label_layers": "every"} if label == "every layer" else {"label": label}
+    net = network(encoder=encoder, between=between, **label_at)
     for layer in net.each_layer:
         layer.fused = False  # their counters see torch's products alone
     energy = measure(net, images, images.y)
@@ -41,6 +42,8 @@ def test_as_spikingjelly_counts(encoder: str, between: str, label: str, images: 
         trace(net, images.x, images.y)
     constant = ENCODERS[encoder].constant
     label_additions = WIDTHS[0] * (1 if constant else T)
+    if label == "every layer":
+        label_additions += sum(WIDTHS[1:]) * (1 if constant and between == "rate" else T)
     assert synops.get_total() == pytest.approx(len(images) * (sum(energy.synaptic_operations) - label_additions))
     assert macs.get_total() == pytest.approx(len(images) * sum(energy.multiply_adds))
     assert macs.get_total() > 0 if constant else macs.get_total() == 0

@@ -85,6 +85,7 @@ def test_thresholds_are_few_and_end_with_none() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"activity": "count"}, {"goodness": "mean"}, {"label": "appended"},
+                                     {"label_layers": "every"},
                                      {"reset": "hard", "decay_input": False}, {"normalize": [True, False]},
                                      {"prediction": "goodness_after_first"}])  # fmt: skip
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -111,10 +112,11 @@ def test_latency_spikes_come_at_times_that_scale_with_T() -> None:
     assert not torch.allclose(scores[2], copied(network, encoder="latency", T=3).scores(x))
 
 
-@pytest.mark.parametrize("encoder", ["direct", "poisson", "latency"])
-def test_operations_of_all_steps_are_those_of_the_energy(encoder: str) -> None:
+@pytest.mark.parametrize(("encoder", "label_layers"), [("direct", "first"), ("poisson", "first"), ("latency", "every")])
+def test_operations_of_all_steps_are_those_of_the_energy(encoder: str, label_layers: str) -> None:
     split = data.load(config().data, 0)
-    images, network = split.validation[torch.arange(30)], Network(config(encoder=encoder))
+    images = split.validation[torch.arange(30)]
+    network = Network(config(encoder=encoder, label_layers=label_layers))
     _, operations = exits.over_time(network, images.x)
     every = [energy.measure(network, images, torch.full_like(images.y, c)) for c in range(network.classes)]
     mean = sum(sum(it.synaptic_operations) for it in every) / network.classes

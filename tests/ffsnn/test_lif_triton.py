@@ -172,6 +172,8 @@ CHOICES: dict[str, list[Any]] = {
     "network.activity": ["rate", "count"],
     "network.goodness": list(GOODNESS),
     "learning.output": ["goodness", "mse"],
+    "network.label_layers": ["first", "every"],
+    "learning.rate_penalty": [0, 0.5],
     "labels": [2, 10, None],
 }
 COMBINATIONS = pairwise(CHOICES)

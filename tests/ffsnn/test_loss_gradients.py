@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ffsnn.config import LearningConfig
-from ffsnn.kernels.loss_gradients import COMPILED, GoodnessLoss, LossGradients, ReadoutLoss
+from ffsnn.kernels.loss_gradients import COMPILED, GoodnessLoss, LossGradients, RatePenalty, ReadoutLoss
 from ffsnn.parts.losses import goodness_loss, readout_loss
 
 ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
@@ -66,3 +66,21 @@ def test_of_a_readout() -> None:
     torch.testing.assert_close(whole(parts, "counts"), counts.grad)
     assert not whole(parts, "total").any()
     assert not whole(parts, "squares").any()
+
+
+@pytest.mark.parametrize("reads_out", [False, True], ids=["goodness", "readout"])
+def test_a_rate_penalty_is_added_to_any_loss(reads_out: bool) -> None:
+    """Each spike costs as much, and none costs nothing."""
+    learning, T, H, copies = LearningConfig(rate_penalty=0.7, negatives_per_image=2), 4, 5, 3
+    counts = torch.randint(0, T + 1, (copies * ROWS, H), generator=torch.Generator().manual_seed(0)).float()
+    shown: Any = counts.numpy()
+    sums = np.stack([shown[:, :2].sum(1), shown[:, 2:].sum(1)])  # of two tiles
+    plain = ReadoutLoss(np.zeros(ROWS, np.int64), T) if reads_out else GoodnessLoss(learning, False, 0.01)
+    for rows in PARTS:
+        without, with_it = (of(*rows, sums, sums, shown) for of in (plain, RatePenalty(plain, learning, T)))
+        fired = counts.view(copies, ROWS, H)[:, rows[0] : rows[1]]
+        assert with_it.loss - without.loss == pytest.approx(0.7 * fired.sum().item() / (T * counts.numel()))
+        assert with_it.total - without.total == pytest.approx(
+            np.full(fired.shape[:2], 0.7 / (T * counts.numel())).ravel()
+        )
+        assert with_it.total.dtype == np.float32

@@ -113,6 +113,15 @@ def test_dropout_keeps_what_was_handed_on_and_what_is_shown_of_it(device: str) -
     assert more == 2 * 10 * 100 * (4 if device == "cuda" else 1)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_label_at_every_layer_keeps_what_was_handed_on_too(device: str) -> None:
+    """Beside a layer that has as many inputs without one."""
+    plain = CONFIG.replaced({"network.widths": [110, 2000]})
+    labelled = plain.replaced({"network.widths": [100, 2000], "network.label_layers": "every"})
+    more = bytes_per_image(labelled, True, device) - bytes_per_image(plain, True, device)
+    assert more == 2 * 10 * 110 * (4 if device == "cuda" else 1)
+
+
 @pytest.mark.parametrize("encoder", ["direct", "poisson"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

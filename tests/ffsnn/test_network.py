@@ -34,6 +34,7 @@ CHOICES: dict[str, list[Any]] = {
     "learning.loss": list(LOSSES),
     "network.goodness": list(GOODNESS),
     "network.activity": ["rate", "count"],
+    "network.label_layers": ["first", "every"],
 }
 COMBINATIONS = pairwise(CHOICES)
 EVERY_COMBINATION = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)

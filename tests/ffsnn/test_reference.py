@@ -46,6 +46,8 @@ CHOICES: dict[str, list[Any]] = {
     "learning.dropout": [0, 0.3],
     "learning.average": [0, 1],
     "learning.negatives_per_image": [1, 3],
+    "learning.rate_penalty": [0, 0.1],
+    "network.label_layers": ["first", "every"],
 }
 COMBINATIONS = pairwise(CHOICES)
 EVERY_COMBINATION = pytest.mark.parametrize("changes", COMBINATIONS, ids=name_of)
@@ -107,6 +109,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer.averages = Averages(trainer.network, BATCHES) if learning.average else None
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
+    labels = 10 if config.network.label_layers == "every" else 0  # inputs of the later layers
     averages, count = [weight.clone() for weight in before], learning.negatives_per_image
     table = GoodnessTable(BATCHES * B, 10, learning.alpha, torch.device("cpu"))
 
@@ -131,7 +134,8 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
             lr = learning.lr * 0.5 * (1 + math.cos(math.pi * done))
             noise = noise_of(trainer.network, 1 + count, seed, "encoding", epoch, batch)
             kept = [
-                torch.rand(B, width, generator=generator(seed, "dropout", epoch, batch, number)) >= learning.dropout
+                (torch.rand(B, labels + width, generator=generator(seed, "dropout", epoch, batch, number)))[:, labels:]
+                >= learning.dropout
                 for number, width in enumerate(config.network.widths)
             ]
             steps.append(slow.step(x, y, wrong, lr, noise, epoch if greedy else None, kept))

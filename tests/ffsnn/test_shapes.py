@@ -24,13 +24,14 @@ def config_of(label: str = "in_place", **network: object) -> RunConfig:
 def test_by_hand() -> None:
     assert layer_shapes(config_of()) == [LayerShape(64, 20, 10, True, 1280, 20), LayerShape(20, 12, 0, False, 240, 12)]
     assert layer_shapes(config_of("appended"))[0] == LayerShape(74, 20, 10, True, 1480, 20)
+    assert layer_shapes(config_of(label_layers="every"))[1] == LayerShape(30, 12, 10, False, 360, 12)
     assert [shape.constant for shape in layer_shapes(config_of(between="rate"))] == [True, True]
     assert [shape.constant for shape in layer_shapes(config_of(encoder="poisson", between="rate"))] == [False, False]
 
 
-@pytest.mark.parametrize("label", ["in_place", "appended"])
-def test_all_count_the_same_weights(label: str, tmp_path) -> None:
-    config = config_of(label)
+@pytest.mark.parametrize(("label", "label_layers"), [("in_place", "first"), ("appended", "every")])
+def test_all_count_the_same_weights(label: str, label_layers: str, tmp_path) -> None:
+    config = config_of(label, label_layers=label_layers)
     weights = [tuple(layer.weight.shape) for layer in Network(config).each_layer]
     assert weights == [(shape.inputs, shape.width) for shape in layer_shapes(config)]
     count = sum(inputs * width for inputs, width in weights)

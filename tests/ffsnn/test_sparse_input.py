@@ -42,8 +42,8 @@ def test_spikes(T: int, F: int, copies: int, density: float) -> None:
     assert torch.equal(seen.squared_norm, x.sum(-1).float())
 
 
-def labelled(x: torch.Tensor, y: torch.Tensor | None, copies: int) -> torch.Tensor:
-    x = x.float().repeat(1, copies, 1)
+def labelled(x: torch.Tensor, y: torch.Tensor | None, copies: int, own: bool = False) -> torch.Tensor:
+    x = x.float().repeat(1, 1 if own else copies, 1)
     if y is None:
         x[..., :LABELS] = 2 / LABELS
     else:
@@ -77,6 +77,20 @@ def test_constant_rates() -> None:
     seen = sparse_input.of_spikes(x, 2)
     assert torch.equal(dense(seen, 11), x)
     torch.testing.assert_close(seen.squared_norm, x.square().sum(-1))
+
+
+@SHAPES
+@pytest.mark.parametrize("neutral", [True, False])
+@pytest.mark.parametrize("constant", [True, False])
+def test_samples_under_labels(T: int, F: int, copies: int, constant: bool, neutral: bool) -> None:
+    """As a later layer sees them: each sample's spikes are its own, and behind the label's inputs."""
+    x = random_spikes(1 if constant else T, copies * R, F)
+    x = x / 3 if constant else x
+    x[..., :LABELS] = 0
+    y = None if neutral else torch.randint(LABELS, (copies, R), generator=torch.Generator().manual_seed(0))
+    seen, expected = sparse_input.of_spikes(x, copies, LABELS, y, 2.0), labelled(x, y, 1 if neutral else copies, True)
+    torch.testing.assert_close(dense(seen, F), expected)
+    torch.testing.assert_close(seen.squared_norm, expected.square().sum(-1))
 
 
 def test_what_copies_share_is_listed_once() -> None:

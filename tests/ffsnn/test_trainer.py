@@ -56,8 +56,11 @@ RESUMED_GREEDILY = RESUMED.replaced(
     }
 )
 RESUMED_AVERAGED = RESUMED.replaced(
-    {"learning.average": 1, "learning.dropout": 0.2, "learning.elastic": 0.5, "learning.mirror": True}
-)
+    {
+        "learning.average": 1, "learning.dropout": 0.2, "learning.elastic": 0.5, "learning.mirror": True,
+        "learning.warmup": 1.5, "learning.restarts": 1,
+    }
+)  # fmt: skip
 RESUMED_CONFIGS = {"together": RESUMED, "greedy": RESUMED_GREEDILY, "averaged": RESUMED_AVERAGED}
 TIMES = {"seconds", "images_per_second"}
 

@@ -85,11 +85,13 @@ def test_integers_that_do_not_fit_are_refused(folder: Path, split, tmp_path: Pat
         integers.load(tmp_path)
 
 
-def test_the_facts_are_enough_to_run_the_integers(folder: Path, split, tmp_path: Path) -> None:
+@pytest.mark.parametrize("label_layers", ["first", "every"])
+def test_the_facts_are_enough_to_run_the_integers(folder: Path, split, tmp_path: Path, label_layers: str) -> None:
     """By numpy alone, from what is written, as a stranger would; direct encoding, label in place."""
     from safetensors.numpy import load_file
 
-    formats.export(load(folder), split.validation, tmp_path / "out", "integers", 8)
+    network = load(folder) if label_layers == "first" else Network(RUN.replaced({"network.label_layers": label_layers}))
+    formats.export(network, split.validation, tmp_path / "out", "integers", 8)
     facts = json.loads((tmp_path / "out" / "network.json").read_text())
     tensors = load_file(tmp_path / "out" / "weights.safetensors")
     images, layers = split.validation[torch.arange(60)], facts["layers"]
@@ -100,6 +102,9 @@ def test_the_facts_are_enough_to_run_the_integers(folder: Path, split, tmp_path:
         x[:, label] = facts["label"]["amplitude"]
         seen = [x] * facts["T"]
         for number, layer in enumerate(layers):
+            if number and layer["label_inputs"]:
+                shown = np.eye(10)[[label] * 60] * facts["label"]["amplitude"]
+                seen = [np.concatenate([shown, step], 1) for step in seen]
             weight = tensors[f"layers.{number}.weight"] * tensors[f"layers.{number}.scale"]
             v, spikes = np.zeros((60, layer["neurons"])), []
             for step in seen:
@@ -119,6 +124,7 @@ def test_the_facts_are_enough_to_run_the_integers(folder: Path, split, tmp_path:
     ("network.normalize", {"network.normalize": True}),
     ("network.between", {"network.between": "rate"}),
     ("learning.precision", {"learning.precision": "bfloat16"}),
+    ("network.label_layers", {"network.label_layers": "every"}),
 ])  # fmt: skip
 def test_a_network_that_nir_cannot_hold_is_refused_by_its_field(field: str, changes, split, tmp_path: Path) -> None:
     network = Network(RUN.replaced(changes))
