@@ -58,7 +58,7 @@ def test_searches_are_listed(home):
     assert 10_000 < done["bytes"] < 10_000_000
     assert 0 < time.time() - done["begun"] < 3600
     shown = within("list", home=home).stdout
-    assert re.search(r"done .*digits_smoke .*digits .*finished .*4/4 .*\d%.* MB", shown)
+    assert re.search(r"done .*finished .*4/4 .*\d%.*digits_smoke .*digits .* MB", shown)
 
 
 def test_one_that_runs_says_which_process(home):
