@@ -120,9 +120,14 @@ class Space(Config):
         """
         for sample in (*self.probes(), *self.draws(PROBES)):
             try:
-                self.apply(sample, base)
+                made = self.apply(sample, base)
             except ConfigError as error:
                 raise ConfigError(f"the space allows {sample}, which breaks a rule: {error}") from error
+            if made.is_final:
+                raise ConfigError(
+                    "a search chooses by validation images, but got data.validation=0: leave it out, and let "
+                    "ffsnn retrain NAME --final train on all of them in the end"
+                )
 
     @model_validator(mode="before")
     @classmethod

@@ -53,6 +53,9 @@ class LearningConfig(Config):
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
     epochs: int = Field(20, ge=1, description="passes over the training images")
+    chosen_epoch: int | None = Field(
+        None, ge=1, description="of a final fit: the epoch it stops after, chosen before on validation images"
+    )
     batch_size: int = Field(
         512, ge=1, description="images a step; each gives a positive sample, and negatives_per_image negative ones"
     )
@@ -101,6 +104,20 @@ class LearningConfig(Config):
                 "leave momentum out, or take optimiser='sgd'"
             )
         return self
+
+    @model_validator(mode="after")
+    def _chosen_epoch_is_there(self) -> Self:
+        if self.chosen_epoch is not None and self.chosen_epoch > self.epochs:
+            raise ValueError(
+                f"chosen_epoch <= epochs must hold, but got chosen_epoch={self.chosen_epoch} with epochs={self.epochs}:"
+                " take the epochs of the training that it was chosen in"
+            )
+        return self
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that training stops after; the schedule goes by `epochs`."""
+        return self.chosen_epoch or self.epochs
 
     @property
     def set_by_length(self) -> str | None:

@@ -96,6 +96,38 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _final_fit_follows_a_choice(self) -> Self:
+        share, epoch = self.data.validation, self.learning.chosen_epoch
+        if share == 0 and epoch is None:
+            raise ValueError(
+                "validation=0 is a final fit, which stops after an epoch that was chosen before, but got "
+                "chosen_epoch=None: take it from a run (ffsnn train RUN --final) or a search (ffsnn retrain NAME "
+                "--final)"
+            )
+        if share and epoch is not None:
+            raise ValueError(
+                f"chosen_epoch={epoch} is of a final fit, which holds no images out, but got validation={share}: "
+                "take validation=0, or leave chosen_epoch out"
+            )
+        return self
+
+    @property
+    def is_final(self) -> bool:
+        """True for a final fit: all training images are trained on, and none is left to validate with."""
+        return self.data.validation == 0
+
+    @property
+    def final_fit(self) -> str:
+        """A final fit in words; empty: it is none."""
+        if not self.is_final:
+            return ""
+        learning = self.learning
+        return (
+            f"trained on all {self.data.trained_on:,} images up to epoch {learning.last_epoch} of {learning.epochs}; "
+            "no validation accuracy"
+        )
+
+    @model_validator(mode="after")
     def _batch_fits(self) -> Self:
         images = self.data.trained_on
         if self.learning.batch_size > images:

@@ -88,9 +88,10 @@ def facts(network: Network, bits: int) -> dict[str, Any]:
 
 def _write(network: Network, images: Images, where: Path, bits: int) -> list[str]:
     other, tensors = with_integers(network, bits)
+    looked_at = network.config.data.looked_at
     before, after = network.accuracy(images.x, images.y), other.accuracy(images.x, images.y)
     tree = facts(network, bits) | {
-        "validation_accuracy": {"images": len(images), "float": before, "integers": after},
+        f"{looked_at}_accuracy": {"images": len(images), "float": before, "integers": after},
         "config": portable(network.config).model_dump(mode="json"),
     }
     where.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,7 @@ def _write(network: Network, images: Images, where: Path, bits: int) -> list[str
     size = sum(tensor.numel() for name, tensor in tensors.items() if name.endswith("weight")) * bits / 8
     return [
         f"{where}: {bits}-bit weights, one scale a neuron, {size / 1000:,.0f} kB of weights where they are packed",
-        f"validation accuracy {after:.2%}, {before:.2%} in floating point ({len(images):,} images)",
+        f"{looked_at} accuracy {after:.2%}, {before:.2%} in floating point ({len(images):,} images)",
     ]
 
 

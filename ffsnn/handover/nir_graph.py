@@ -103,7 +103,7 @@ def _write(network: Network, images: Images, where: Path, bits: int) -> list[str
     accuracy = network.accuracy(images.x, images.y)
     return [
         f"{where}: NIR graph of {len(made.nodes)} nodes, a step of {DT:g} s",
-        f"validation accuracy {accuracy:.2%} ({len(images):,} images); what is shown to it is "
+        f"{network.config.data.looked_at} accuracy {accuracy:.2%} ({len(images):,} images); what is shown to it is "
         f"ffsnn.handover.nir_graph.shown(network, images, labels)",
     ]
 

@@ -54,7 +54,7 @@ class Trainer:
 
     An epoch is trained when it is asked for, and nothing in between: a loop may look at `network` (`ffsnn.network`),
     report `metrics` to anyone, and leave at any time; another loop over the same trainer goes on with the next epoch.
-    It ends after `config.learning.epochs`. Nothing is written: `state_dict()` between two epochs, loaded into a new
+    It ends after `config.learning.last_epoch`. Nothing is written: `state_dict()` between two epochs, loaded into a new
     trainer of the same configuration, goes on bit for bit; `ffsnn.training.run_folder.Run` is the same in a folder.
     `examples/own_loop.py` drives it with Optuna.
     """
@@ -97,11 +97,11 @@ class Trainer:
         return encoder.spikes(shown, T)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
-        while self.epoch < self.learning.epochs:
+        while self.epoch < self.learning.last_epoch:
             yield self.train_epoch()
 
     def train_epoch(self) -> EpochMetrics:
-        """Train one epoch and validate.
+        """Train one epoch, and validate where there are validation images.
 
         Raises:
             DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
@@ -119,7 +119,8 @@ class Trainer:
         if self.averages:
             self.averages.end_epoch()
         trained = time.perf_counter() - start
-        accuracy = self.network.accuracy(self.validation.x, self.validation.y)
+        images = self.validation
+        accuracy = self.network.accuracy(images.x, images.y) if len(images) else math.nan
         self.epoch += 1
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for index, means in zip(batches, seen[:, :4], strict=True):

@@ -17,6 +17,9 @@ def train(
     context: typer.Context,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
+    final: Annotated[
+        bool, typer.Option("--final", help="of a finished run, named instead of a file: train on all training images")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
@@ -27,6 +30,9 @@ def train(
     Every field is an option: `--dataset digits --tau 1.5 --T 8`; `--set tau=1.5` is the same. A shipped preset goes by
     its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one that is there goes on
     where it stopped. The run is in MLflow, too.
+
+    `ffsnn train RUN --final` trains a run's configuration on all training images, validation ones too, up to the epoch
+    that was its best.
     """
     from ffsnn.parts import own
     from search.resolve import use_parts
@@ -36,7 +42,11 @@ def train(
     use_parts(use)
     if trust and asked.out:
         own.trust(asked.out)
-    config = (presets.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    if final:
+        base = _finally(asked.config, home, trust)
+    else:
+        base = presets.load(asked.config) if asked.config else RunConfig()
+    config = base.replaced(asked.changes)
     for remark in asked.remarks:
         console.print(remark)
     if seeds > 1 and asked.out:
@@ -48,6 +58,20 @@ def train(
     out = Path(asked.out) if asked.out else None
     uri = elsewhere(setting("tracking_uri", tracking_uri))
     train_seeds(config, seeds, test, out, find_home(home), uri, console)
+
+
+def _finally(run: str | None, home: Path | None, trust: bool) -> RunConfig:
+    """The configuration of the final fit that a run has chosen."""
+    from search.retrain import final, named
+    from search.settings import find_home
+    from spaces import presets
+
+    if run is None or run in presets.names() or (Path(run).is_file() and Path(run).suffix in (".yaml", ".yml")):
+        raise ConfigError(
+            f"--final stops after the epoch that a run has chosen, but got {run or 'no run'}, which has chosen none: "
+            "train it first, then name its folder"
+        )
+    return final.of_run(named.folder(lambda: find_home(home), run, trust, _remark))
 
 
 def show(

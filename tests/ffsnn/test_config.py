@@ -145,7 +145,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("learning_rate", 1, r"^learning_rate: there is no such field, did you mean learning.lr\?$"),
         ("network.taus", 2.0, r"^network\.taus: there is no such field, did you mean tau\?$"),
         ("data.dataset", "cifar10", r"^data\.dataset: .*'mnist'.*'digits'.*, but got 'cifar10'"),
-        ("data.validation", 0.0, r"^data\.validation: .*greater than 0, but got 0"),
+        ("data.validation", -0.1, r"^data\.validation: .*greater than or equal to 0, but got -0\.1$"),
         ("data.validation", 1.0, r"^data\.validation: .*less than 1, but got 1"),
         ("data.train_images", 0, r"^data\.train_images: .*but got 0$"),
         (
