@@ -197,23 +197,34 @@ def _remark(line: str) -> None:
 
 
 def reproduce(
-    seeds: Annotated[int, typer.Option(help="of each group")] = 3,
-    out: Annotated[Path | None, typer.Option(help="folder of the results; an interrupted table goes on")] = None,
+    preset: Annotated[
+        str | None, typer.Argument(help="a preset with a published accuracy (default: the method notes' table)")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="of each group (default: 3), or of the preset (all)")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the results; what was interrupted goes on")] = None,
     data_dir: DataDir = None,
     home: Home = None,
 ) -> None:
     """Train the method notes' own eight groups as they did.
 
-    Their figures are printed beside ours.
+    Their figures are printed beside ours. With a preset, train it anew and print its test accuracy beside the published
+    one; exit code 1 if it is another.
     """
-    from ffsnn.reproduction import report
+    from ffsnn.reproduction import published, report
     from ffsnn.reproduction.table import RECIPE_WIDTHS, ProcessDied, Setting
     from search.settings import find_home
     from spaces import presets
 
-    recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
     try:
-        report.reproduce(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
+        if preset is None:
+            recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
+            to, setting = out or find_home(home) / "seed_table", Setting(recipe=recipe)
+            report.reproduce(3 if seeds is None else seeds, to, data_dir, console, setting)
+            return
+        figures, config = presets.published(preset), presets.load(preset)
+        to = out or find_home(home) / "reproduced"
+        if not published.reproduce(preset, config, figures, seeds, to, data_dir, console):
+            raise typer.Exit(1)
     except ProcessDied as error:
         console.print(f"ffsnn: {error}")
         raise typer.Exit(1) from None
