@@ -83,6 +83,10 @@ class Layer(nn.Module, ABC):
     def optimiser(self) -> Optimiser:
         """A new optimiser of its weights."""
 
+    def learned_words(self) -> str:
+        """What its neurons have learned beside weights; empty: nothing."""
+        return ""
+
     def weight_sum(self) -> torch.Tensor:
         """The sum of all weights, (): not finite once one of them is not."""
         first, *rest = (parameter.detach().sum() for parameter in self.parameters())
@@ -108,6 +112,7 @@ class LayerKind:
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number
     options: type[Config] | None = None  # the model of `network.options`, if it has some
+    learns_neurons: bool = False  # it can learn what `network.learn` asks for
 
 
 def register(
@@ -115,6 +120,7 @@ def register(
     shapes: Callable[[RunConfig], list[LayerShape]],
     build: Callable[[int, LayerShape, RunConfig], Layer],
     options: type[Config] | None = None,
+    learns_neurons: bool = False,
 ) -> None:
     """Make a kind of layer one that a configuration can name in `network.layer`."""
-    LAYERS.add(name, LayerKind(shapes, build, options))
+    LAYERS.add(name, LayerKind(shapes, build, options, learns_neurons))

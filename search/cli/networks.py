@@ -105,6 +105,9 @@ def show(
         print(picture)
     network, images = trained(path, data_dir)
     print(energy.measure(network, images).table())
+    for number, layer in enumerate(network.each_layer):
+        if words := layer.learned_words():
+            print(f"layer {number} has learned {words}")
     print(exits.refusal(network) or exits.choose(network, images).words())
 
 
