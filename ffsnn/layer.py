@@ -84,7 +84,7 @@ class Layer(nn.Module, ABC):
         """A new optimiser of its weights."""
 
     def learned_words(self) -> str:
-        """What its neurons have learned beside weights; empty: nothing."""
+        """Values that its neurons have learned beside weights, in words; empty: none."""
         return ""
 
     def weight_sum(self) -> torch.Tensor:

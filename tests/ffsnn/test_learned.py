@@ -23,6 +23,7 @@ from ffsnn.training import run_folder
 from ffsnn.training.run_folder import Run
 from ffsnn.training.trainer import Trainer
 from ffsnn.validation import ConfigError
+from spaces.space import Space
 
 RUN = RunConfig.parse({
     "data": {"dataset": "digits"}, "network": {"widths": [20, 16], "T": 4, "learn": "both", "learn_scope": "neuron"},
@@ -190,3 +191,15 @@ def test_what_cannot_learn_them_is_refused() -> None:
         RUN.replaced({"network.learn": "none"})
     with pytest.raises(ConfigError, match=r"network\.learn: .*'none', 'threshold', 'tau' or 'both', but got 'alpha'"):
         RUN.replaced({"network.learn": "alpha"})
+
+
+def test_it_is_searched_as_on_or_off() -> None:
+    space = Space.parse({
+        "base": {"data": {"dataset": "digits"}},
+        "parameters": {
+            "learn": {"choice": ["none", "threshold"]},
+            "learn_scope": {"choice": ["layer", "neuron"], "when": {"learn": "threshold"}},
+        },
+    })  # fmt: skip
+    found = {(it.network.learn, it.network.learn_scope) for it in map(space.apply, space.probes())}
+    assert found == {("none", "layer"), ("threshold", "layer"), ("threshold", "neuron")}
