@@ -32,6 +32,7 @@ from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value
 SPACES = Path(__file__).parent
 PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
+FIXED = OWN | {"learning.chosen_epoch"}  # fields that cannot be searched: that one is of a final fit
 
 
 def description(name: str) -> str:
@@ -141,6 +142,8 @@ class Space(Config):
             if path in OWN:
                 said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
                 raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
+            if path in FIXED:
+                raise ValueError(f"{path} cannot be searched, for a final fit follows a search: leave it out")
             if path in typed:
                 raise ValueError(f"{path} stands twice among the parameters, as {name!r} too: leave one out")
             if isinstance(parameter, Parameter):
