@@ -135,6 +135,12 @@ class RunConfig(Config):
                 f"batch_size <= {images} training images must hold, but got batch_size={self.learning.batch_size}: "
                 "lower learning.batch_size"
             )
+        if self.learning.largest_batch > images:
+            raise ValueError(
+                f"batches of at most {images} training images must be grown to, but got "
+                f"batch_growth={self.learning.batch_growth} with batch_size={self.learning.batch_size}, which come to "
+                f"{self.learning.largest_batch}: lower one of them"
+            )
         return self
 
     @model_validator(mode="after")

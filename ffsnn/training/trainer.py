@@ -75,9 +75,7 @@ class Trainer:
         negatives = NEGATIVES[self.learning.negatives]
         self.negatives = negatives(self.network, self.learning, len(self.train), self.device)
         self.augments = any(getattr(self.learning, name) for name in AUGMENTATIONS)
-        batches = math.ceil(len(self.train) / self.learning.batch_size)
-        average = self.learning.average
-        self.averages = Averages(self.network, average * batches) if average else None
+        self.averages = Averages(self.network) if self.learning.average else None
         self.frozen, self.veto = frozen, veto
         self.epoch = 0  # epochs done
         self.dead: str | None = None  # why nothing can be learned, as far as the first epoch shows
@@ -111,9 +109,10 @@ class Trainer:
         start = time.perf_counter()
         draw = generator(self.config.seed, "order", self.epoch)
         order = torch.randperm(len(self.train), generator=draw).to(self.device)
-        batches = order.split(self.learning.batch_size)
+        first, end = self._turn()
+        batches = order.split(self.learning.batch_at((self.epoch - first) / (end - first)))
         if self.averages:
-            self.averages.begin_epoch()
+            self.averages.begin_epoch(self.learning.average * len(batches))
         seen = self._train_batches(batches).double().cpu()
         self._check(seen)
         if self.averages:

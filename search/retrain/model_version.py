@@ -106,9 +106,7 @@ def _new_version(
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
             )  # fmt: skip
             mlflow.log_artifacts(str(network), NETWORK)
-        return mlflow.register_model(
-            logged.model_uri, name, tags={k: str(v) for k, v in tags.items() if v is not None}
-        )
+        return mlflow.register_model(logged.model_uri, name, tags={k: str(v) for k, v in tags.items() if v is not None})
 
 
 def _tested(result: "RetrainResult", trial: int) -> "Config":

@@ -58,7 +58,5 @@ def test_it_follows_a_choice():
         final_fit.of(fit, [epochs(0.1, 0.2, 0.3)])
     with pytest.raises(ConfigError, match=r"a search chooses by validation images, but got data.validation=0"):
         Space.parse({"base": fit.model_dump(mode="json"), "parameters": {"tau": {"float": [1.5, 3]}}})
-    with pytest.raises(
-        ConfigError, match=r"learning\.chosen_epoch cannot be searched, for a final fit follows a search"
-    ):
+    with pytest.raises(ConfigError, match=r"learning\.chosen_epoch cannot be searched, for a final fit"):
         Space.parse({"parameters": {"chosen_epoch": {"int": [1, 3]}}})

@@ -104,7 +104,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer = Trainer(config, split)
     trainer.network.double()
     trainer.optimisers = [layer.optimiser() for layer in trainer.layers]
-    trainer.averages = Averages(trainer.network, BATCHES) if learning.average else None
+    trainer.averages = Averages(trainer.network) if learning.average else None
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
     averages, count = [weight.clone() for weight in before], learning.negatives_per_image
