@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help search test slow faults torture check bench bench-search bench-cluster bench-gpu questions format clean FORCE
+.PHONY: help search test slow faults torture check bench bench-search bench-cluster bench-gpu questions reproduce format clean FORCE
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=\"...\"] [PYTHON=python3.12]"
@@ -66,6 +66,9 @@ bench-gpu: ## measure a GPU; where there is none, pack .gpu/ for a machine that 
 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions
+
+reproduce: $(READY) ## retrain the preset mnist_best and compare it with its published accuracy (10-30 minutes)
+	@$(BIN)/ffsnn reproduce mnist_best $(ARGS)
 
 format: $(READY) ## write the formatting and the fixes that ruff can make
 	@$(BIN)/python -m ruff check --fix-only .

@@ -16,11 +16,12 @@ from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
 from ffsnn.config.run import LEFT_TO_LAYERS
 from ffsnn.kernels.backends import compiled
 from ffsnn.layer import TILE, Input, LayerOutput, SteppedLayer, register
+from ffsnn.learned import LearnedNeurons
 from ffsnn.neuron import LIF, lif, lif_step
 from ffsnn.parts.losses import goodness_loss, readout_loss, with_rate_penalty
 from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
-from ffsnn.training.optimiser import SGD, Adam, Optimiser
+from ffsnn.training.optimiser import SGD, Adam, Joint, Optimiser
 
 EPS = 1e-4  # keeps a silent input's norm away from 0
 
@@ -53,6 +54,7 @@ class DenseLayer(SteppedLayer):
         self.goodness = GOODNESS[network.goodness]
         self.normalize = network.normalize[number] if isinstance(network.normalize, tuple) else network.normalize
         self.reads_out = learning.output == "mse" and number == len(network.widths) - 1
+        self.learned = LearnedNeurons(network, width) if network.learn != "none" else None
         self.fused = True  # take the compiled path where there is one; see `compiled`
 
     @property
@@ -69,7 +71,20 @@ class DenseLayer(SteppedLayer):
     def compiled(self) -> bool:
         """True where a compiled path is taken: in float32, with a compiler for the device and a compiled surrogate."""
         known = SURROGATES[self.network.surrogate].compiled and self.weight.dtype == torch.float32
+        if self.learned is not None and self.weight.is_cuda:  # the GPU's kernels take one value for all neurons
+            return False
         return self.fused and known and compiled(self.weight.device)
+
+    @property
+    def _own(self) -> torch.Tensor | None:
+        """Leak, gain and v_threshold of each neuron, (3, H), where some of it is learned."""
+        if self.learned is None:
+            return None
+        own: torch.Tensor = self.learned()
+        return own
+
+    def learned_words(self) -> str:
+        return "" if self.learned is None else self.learned.words()
 
     @property
     def sums_up(self) -> bool:
@@ -91,7 +106,7 @@ class DenseLayer(SteppedLayer):
         if self.compiled:
             answer = self._on_gpu(seen, y, copies, *wanted)
         else:
-            fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies))
+            fired, counts = lif(self.neuron, self.network.T, self.current(seen, y, copies), self._own)
             rate = counts / self.network.T
             answer = LayerOutput(fired, rate, self.goodness_of(rate), rate.mean())
         if not loss or y is None:
@@ -108,8 +123,10 @@ class DenseLayer(SteppedLayer):
         true: torch.Tensor | None,
     ) -> LayerOutput:
         from ffsnn.kernels import loss_gradients, sparse_input  # numba is needed on this path alone
-        from ffsnn.kernels.lif_cpu import SpikingLayer
+        from ffsnn.kernels.lif_cpu import SpikingLayer, compile_once
 
+        if self.learned is not None:
+            compile_once(own=True)
         T = self.network.T
         local: loss_gradients.LossOf | None = None
         amplitude = self.network.label_amplitude
@@ -127,7 +144,7 @@ class DenseLayer(SteppedLayer):
         loss_of = loss_gradients.RatePenalty(local, self.learning, T) if local and self.learning.rate_penalty else local
         weight = (self.weight if torch.is_grad_enabled() else self.weight.detach()).to(self.dtype)
         fired, total, squares, counts, loss = SpikingLayer.apply(
-            weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of
+            weight, arriving, self.input_scale(arriving.squared_norm), T, self.neuron, spikes, loss_of, self._own
         )
         rate, firing = counts / T if rates else counts[:0], total.mean() / (T * weight.shape[1])
         goodness = self._goodness(total, squares, counts)
@@ -177,7 +194,7 @@ class DenseLayer(SteppedLayer):
         return current * scale[:, :, None]
 
     def fire(self, current: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return lif_step(self.neuron, current, v)
+        return lif_step(self.neuron, current, v, self._own)
 
     def input_scale(self, squared_norm: torch.Tensor) -> torch.Tensor:
         """Factor that brings inputs with these sums of squares to a root mean square of 1."""
@@ -227,9 +244,16 @@ class DenseLayer(SteppedLayer):
         return with_rate_penalty(self.learning, loss, answer.firing)
 
     def optimiser(self) -> Optimiser:
-        if self.learning.optimiser == "sgd":
-            return SGD(self.weight, self.learning)
-        return Adam(self.weight, self.learning, self.compiled)
+        weights = self._optimiser_of(self.weight, self.learning)
+        if self.learned is None:
+            return weights
+        learning = self.learning.model_copy(update={"weight_decay": 0.0})
+        return Joint(weights, {name: self._optimiser_of(it, learning) for name, it in self.learned.named_parameters()})
+
+    def _optimiser_of(self, parameter: nn.Parameter, learning: LearningConfig) -> Optimiser:
+        if learning.optimiser == "sgd":
+            return SGD(parameter, learning)
+        return Adam(parameter, learning, self.compiled)
 
 
 def shapes(config: RunConfig) -> list[LayerShape]:

@@ -85,6 +85,10 @@ class Layer(nn.Module, ABC):
     def optimiser(self) -> Optimiser:
         """A new optimiser of its weights."""
 
+    def learned_words(self) -> str:
+        """Values that its neurons have learned beside weights, in words; empty: none."""
+        return ""
+
     def weight_sum(self) -> torch.Tensor:
         """The sum of all weights, (): not finite once one of them is not."""
         first, *rest = (parameter.detach().sum() for parameter in self.parameters())

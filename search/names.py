@@ -24,6 +24,7 @@ SCRATCH = ".tune"  # Ray Tune's own folder within a search's, while it runs
 END_FILE, FAILURES_FILE, OUTPUT_FILE, TRIAL_LOCK = "end.json", "failures.jsonl", "output.log", "trial.lock"
 REST_FILE = "rest.json"  # the history of a trial that had ended at a rung, and may go on
 RETRAIN, PLAN_FILE, RESULT_FILE = "retrain", "plan.json", "retrain.json"  # a retraining's folders, within the search's
+FINAL = "final"  # the final fit's folder, within the retraining's
 REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "report.md", "trials.csv"
 
 # MLflow.
@@ -42,6 +43,7 @@ TAG_KEPT = "ffsnn.kept"  # the epoch whose weights are among the run's artifacts
 # A retraining's runs bear none of a search's tags, or they would be taken for trials.
 TAG_RETRAIN_OF, TAG_RETRAIN, TAG_RETRAIN_RUN = "ffsnn.retrain_of", "ffsnn.retrain", "ffsnn.retrain_run"
 TAG_RETRAIN_TRIAL, TAG_RETRAIN_SEED = "ffsnn.retrain_trial", "ffsnn.retrain_seed"
+TAG_FINAL = "ffsnn.final_fit"  # of a run and a registered version: what it was trained on, in words
 TAG_VALIDATION, TAG_TEST = "ffsnn.validation", "ffsnn.test"  # of a registered version: means over seeds
 CHAMPION, CHEAPEST = "champion", "cheapest"  # aliases
 TEST, TEST_PREFIX = "test_accuracy", "test_"  # a metric; before the short name of another objective

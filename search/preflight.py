@@ -45,13 +45,13 @@ def start_numerical_threads() -> None:
 
 
 def cost_of_own_parts(config: SearchConfig, split: Split, resources: TrialResources) -> list[str]:
-    """Lines on what parts of one's own without a compiled path cost a training step, measured on this machine.
+    """Lines on what has no compiled path, such as parts of one's own, costs a training step, measured on this machine.
 
     On a GPU by a process of its own, which gives its memory back; of a cluster's nodes nothing is known here.
     """
     named: dict[tuple[tuple[str, object], ...], RunConfig] = {}  # a configuration for each set of such parts
     for it in config.extremes():
-        named.setdefault(tuple((path, field_of(it, path)) for path in own_cost.shipped(it)), it)
+        named.setdefault(tuple((path, field_of(it, path)) for path in own_cost.shipped(it, bool(resources.gpus))), it)
     configs = [it for parts, it in named.items() if parts][:MEASURED]
     if not configs or resources.is_cluster:
         return []

@@ -1,11 +1,17 @@
 """Single configurations worth keeping: `spaces/presets/*.yaml`, by name."""
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ffsnn.config import RunConfig
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, parse
+
+if TYPE_CHECKING:
+    from ffsnn.reproduction.published import Published
 
 PRESETS = Path(__file__).parent / "presets"
+PUBLISHED = "published.json"  # beside them: test accuracies, by preset
 
 
 def names() -> list[str]:
@@ -27,6 +33,20 @@ def file_of(name: str) -> Path:
     if name not in names():
         raise ConfigError(f"there is no configuration {name!r}: give a YAML file, or one of {', '.join(names())}")
     return PRESETS / f"{name}.yaml"
+
+
+def published(name: str) -> "Published":
+    """The test accuracies that a preset was published with.
+
+    Raises:
+        ConfigError: there is no such preset, or it has no published figures.
+    """
+    from ffsnn.reproduction.published import Published
+
+    trees = json.loads((PRESETS / PUBLISHED).read_text())
+    if name not in trees:
+        raise ConfigError(f"{name!r} has no published accuracy to reproduce: take one of {', '.join(sorted(trees))}")
+    return parse(Published, trees[name])
 
 
 def load(name: str | Path) -> RunConfig:

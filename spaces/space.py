@@ -32,6 +32,7 @@ from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value
 SPACES = Path(__file__).parent
 PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
+FIXED = OWN | {"learning.chosen_epoch"}  # fields that cannot be searched: that one is of a final fit
 
 
 def description(name: str) -> str:
@@ -120,9 +121,14 @@ class Space(Config):
         """
         for sample in (*self.probes(), *self.draws(PROBES)):
             try:
-                self.apply(sample, base)
+                made = self.apply(sample, base)
             except ConfigError as error:
                 raise ConfigError(f"the space allows {sample}, which breaks a rule: {error}") from error
+            if made.is_final:
+                raise ConfigError(
+                    "a search chooses by validation images, but got data.validation=0: leave it out, and let "
+                    "ffsnn retrain NAME --final train on all of them in the end"
+                )
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +142,8 @@ class Space(Config):
             if path in OWN:
                 said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
                 raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
+            if path in FIXED:
+                raise ValueError(f"{path} cannot be searched, for a final fit follows a search: leave it out")
             if path in typed:
                 raise ValueError(f"{path} stands twice among the parameters, as {name!r} too: leave one out")
             if isinstance(parameter, Parameter):

@@ -40,7 +40,9 @@ class DataConfig(Config):
         None, description="of a data set of one's own; filled in, never written by hand", exclude_if=lambda own: not own
     )
     dataset: Annotated[str, DATASETS] = Field("mnist", description="whose training files are used")
-    validation: float = Field(0.1, gt=0, lt=1, description="share of the training files held out for validation")
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="share of the training files held out for validation; 0: a final fit, of all"
+    )
     train_images: int | None = Field(None, ge=1, description="train on this many images only; null: on all the rest")
     window_ms: float | None = Field(
         None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; null: all"
@@ -86,6 +88,11 @@ class DataConfig(Config):
         return self
 
     @property
+    def looked_at(self) -> str:
+        """The images that a trained network is looked at with: none but training images are left to a final fit."""
+        return "validation" if self.validation else "training"
+
+    @property
     def available(self) -> int:
         """Training images left beside the validation split (before `train_images` limits them)."""
         return self.facts.train_images - round(self.facts.train_images * self.validation)
@@ -96,7 +103,7 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _slice_fits(self) -> Self:
-        if self.available == self.facts.train_images:
+        if self.validation and self.available == self.facts.train_images:
             raise ValueError(
                 f"validation must hold out one of {self.facts.train_images} images at least, but got {self.validation}"
             )

@@ -58,8 +58,14 @@ class LearningConfig(Config):
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )
     epochs: int = Field(20, ge=1, description="passes over the training images")
+    chosen_epoch: int | None = Field(
+        None, ge=1, description="of a final fit: the epoch it stops after, chosen before on validation images"
+    )
     batch_size: int = Field(
         512, ge=1, description="images a step; each gives a positive sample, and negatives_per_image negative ones"
+    )
+    batch_growth: float = Field(
+        1.0, ge=1, le=8, description="factor by which batches grow after a third of the epochs, and after two"
     )
     optimiser: Literal["adam", "sgd"] = Field("adam", description="of every layer's weights")
     momentum: float | None = Field(None, ge=0, lt=1, description="of sgd; null: 0")
@@ -122,6 +128,28 @@ class LearningConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _chosen_epoch_is_there(self) -> Self:
+        if self.chosen_epoch is not None and self.chosen_epoch > self.epochs:
+            raise ValueError(
+                f"chosen_epoch <= epochs must hold, but got chosen_epoch={self.chosen_epoch} with epochs={self.epochs}:"
+                " take the epochs of the training that it was chosen in"
+            )
+        return self
+
+    def batch_at(self, share: float) -> int:
+        """Images a step once this share of a schedule's epochs, in [0, 1), is done."""
+        return round(self.batch_size * self.batch_growth ** int(3 * share))
+
+    @property
+    def largest_batch(self) -> int:
+        return self.batch_at(2 / 3)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that training stops after; the schedule goes by `epochs`."""
+        return self.chosen_epoch or self.epochs
+
     @property
     def set_by_length(self) -> str | None:
         """Reason why epochs of a longer training would be others from the first on; None: it begins with the same.
@@ -130,6 +158,8 @@ class LearningConfig(Config):
         """
         if self.schedule != "constant":
             return f"with schedule={self.schedule} the learning rate of each epoch depends on how many there are"
+        if self.batch_growth > 1:
+            return f"with batch_growth={self.batch_growth} batches grow at each third of them"
         if self.layers != "together":
             return f"with layers={self.layers} each layer has an equal share of the epochs"
         return None

@@ -17,7 +17,7 @@ class NetworkConfig(Config):
         "hidden_size": "widths", "hidden_sizes": "widths", "hidden_layers": "widths", "layer_sizes": "widths",
         "neurons": "widths", "units": "widths", "width": "widths", "encoding": "encoder", "coding": "encoder",
         "surrogate_gradient": "surrogate", "spike_grad": "surrogate", "v_reset": "reset", "normalise": "normalize",
-        "layer_norm": "normalize", "kind": "layer", "classifier": "prediction",
+        "layer_norm": "normalize", "learnable": "learn", "plif": "learn", "kind": "layer", "classifier": "prediction",
     }  # fmt: skip
     layer: Annotated[str, LAYERS] = Field("dense", description="kind of all layers")
     options: dict[str, Any] = Field({}, validate_default=True, description="of a kind of layers that has some")
@@ -35,6 +35,12 @@ class NetworkConfig(Config):
     )
     v_threshold: float = Field(0.5, gt=0, description="membrane potential at which a neuron fires; it rests at 0")
     tau: float = Field(2.0, gt=1, description="membrane time constant, in time steps")
+    learn: Literal["none", "threshold", "tau", "both"] = Field(
+        "none", description="what neurons learn beside their weights: v_threshold, tau, or both"
+    )
+    learn_scope: Literal["layer", "neuron"] = Field(
+        "layer", description="of what is learned so: one value a layer, or one a neuron"
+    )
     decay_input: bool = Field(True, description="input charges by 1/tau (true) or by 1 (false) a step")
     reset: Literal["soft", "hard"] = Field("soft", description="after a spike: v - v_threshold, or v = 0")
     detach_reset: bool = Field(False, description="no gradient through the reset")
@@ -65,6 +71,15 @@ class NetworkConfig(Config):
                 raise ValueError(f"layer={name!r} has no options, but got {options}: leave them out")
             return {}
         return parse(model, options).model_dump(mode="json")
+
+    @model_validator(mode="after")
+    def _learn_scope_has_something_to_learn(self) -> Self:
+        if self.learn == "none" and self.learn_scope != "layer":
+            raise ValueError(
+                f"learn='none' learns nothing that learn_scope could be of, but got learn_scope={self.learn_scope!r}: "
+                "leave learn_scope out, or take learn='threshold'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _widths_positive(self) -> Self:

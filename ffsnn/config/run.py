@@ -21,10 +21,8 @@ from ffsnn.parts import own as own_parts
 from ffsnn.parts.registry import ENCODERS, LAYERS, NEGATIVES, PREDICTIONS
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
-LEFT_TO_LAYERS = (
-    "network.label_layers",
-    "learning.rate_penalty",
-)  # fields that each kind of layers has to mind by itself, by path
+# Fields that each kind of layers has to mind by itself, by path.
+LEFT_TO_LAYERS = ("network.label_layers", "network.learn", "learning.rate_penalty")
 
 
 class RunConfig(Config):
@@ -110,6 +108,37 @@ class RunConfig(Config):
                 raise ValueError(f"layer={kind!r} does not mind {name}, but got {name}={value!r}: leave it out")
         return self
 
+    def _final_fit_follows_a_choice(self) -> Self:
+        share, epoch = self.data.validation, self.learning.chosen_epoch
+        if share == 0 and epoch is None:
+            raise ValueError(
+                "validation=0 is a final fit, which stops after an epoch that was chosen before, but got "
+                "chosen_epoch=None: take it from a run (ffsnn train RUN --final) or a search (ffsnn retrain NAME "
+                "--final)"
+            )
+        if share and epoch is not None:
+            raise ValueError(
+                f"chosen_epoch={epoch} is of a final fit, which holds no images out, but got validation={share}: "
+                "take validation=0, or leave chosen_epoch out"
+            )
+        return self
+
+    @property
+    def is_final(self) -> bool:
+        """True for a final fit: all training images are trained on, and none is left to validate with."""
+        return self.data.validation == 0
+
+    @property
+    def final_fit(self) -> str:
+        """A final fit in words; empty: it is none."""
+        if not self.is_final:
+            return ""
+        learning = self.learning
+        return (
+            f"trained on all {self.data.trained_on:,} images up to epoch {learning.last_epoch} of {learning.epochs}; "
+            "no validation accuracy"
+        )
+
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
         images = self.data.trained_on
@@ -117,6 +146,12 @@ class RunConfig(Config):
             raise ValueError(
                 f"batch_size <= {images} training images must hold, but got batch_size={self.learning.batch_size}: "
                 "lower learning.batch_size"
+            )
+        if self.learning.largest_batch > images:
+            raise ValueError(
+                f"batches of at most {images} training images must be grown to, but got "
+                f"batch_growth={self.learning.batch_growth} with batch_size={self.learning.batch_size}, which come to "
+                f"{self.learning.largest_batch}: lower one of them"
             )
         return self
 

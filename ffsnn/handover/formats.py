@@ -10,7 +10,7 @@ from ffsnn.network import Network
 from ffsnn.parts.registry import Registry
 from ffsnn.validation import ConfigError
 
-Write = Callable[[Network, Images, Path, int], list[str]]  # network, validation images, where, bits -> what was done
+Write = Callable[[Network, Images, Path, int], list[str]]  # network, images, where, bits -> what was done
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def export(network: Network, images: Images, where: Path, name: str, bits: int |
 
     Args:
         network: on the CPU.
-        images: its validation images.
+        images: its validation images; of a final fit, training images.
         where: the file or folder, as the format has it, which is replaced if it is there.
         name: of the format.
         bits: of a weight; None: the format's usual number.

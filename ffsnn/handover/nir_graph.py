@@ -28,6 +28,7 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets.dataset import Images
 from ffsnn.dense import DenseLayer
 from ffsnn.handover.formats import portable, register
+from ffsnn.learned import LearnedNeurons
 from ffsnn.network import Network
 from ffsnn.randomness import generator
 from ffsnn.strict_yaml import load_json
@@ -80,12 +81,15 @@ def graph(network: Network) -> Any:
     nir, config = library(), network.config.network
     nodes, names = {"input": nir.Input(np.array([network.shapes[0].inputs]))}, ["input"]
     for number, (layer, shape) in enumerate(zip(network.each_layer, network.shapes, strict=True)):
-        (weight,) = layer.parameters()
+        assert isinstance(layer, DenseLayer)
         full = partial(np.full, shape.width)
-        nodes[f"linear_{number}"] = nir.Linear(weight.detach().cpu().float().T.contiguous().numpy())
+        tau, v_threshold = full(config.tau), full(config.v_threshold)
+        if layer.learned is not None:
+            tau, v_threshold = (it.cpu().double().numpy() for it in layer.learned.taus_and_thresholds())
+        nodes[f"linear_{number}"] = nir.Linear(layer.weight.detach().cpu().float().T.contiguous().numpy())
         nodes[f"lif_{number}"] = nir.LIF(
-            tau=full(config.tau * DT), r=full(1.0 if config.decay_input else config.tau), v_leak=full(0.0),
-            v_threshold=full(config.v_threshold), v_reset=full(0.0),
+            tau=tau * DT, r=full(1.0) if config.decay_input else tau, v_leak=full(0.0), v_threshold=v_threshold,
+            v_reset=full(0.0),
         )  # fmt: skip
         names += [f"linear_{number}", f"lif_{number}"]
     nodes["output"] = nir.Output(np.array([network.shapes[-1].width]))
@@ -105,7 +109,7 @@ def _write(network: Network, images: Images, where: Path, bits: int) -> list[str
     accuracy = network.accuracy(images.x, images.y)
     return [
         f"{where}: NIR graph of {len(made.nodes)} nodes, a step of {DT:g} s",
-        f"validation accuracy {accuracy:.2%} ({len(images):,} images); what is shown to it is "
+        f"{network.config.data.looked_at} accuracy {accuracy:.2%} ({len(images):,} images); what is shown to it is "
         f"ffsnn.handover.nir_graph.shown(network, images, labels)",
     ]
 
@@ -143,33 +147,49 @@ def read(file: Path, changes: dict[str, Any]) -> tuple[RunConfig, dict[str, torc
     if not chain or kinds != ["Linear", "LIF"] * (len(kinds) // 2):
         odd = next((name for at, (name, node) in enumerate(chain) if kinds[at] != ("Linear", "LIF")[at % 2]), "its end")
         raise ConfigError(f"{file}: a chain of Linear and LIF nodes is read, but got {', '.join(kinds)} (at {odd})")
-    facts = [_neuron(name, node, file) for name, node in neurons]
-    if any(fact != facts[0] for fact in facts):
-        raise ConfigError(f"{file}: the neurons of all layers must be alike, but got {facts}")
-    tau, v_threshold, decay_input = facts[0]
-    said = {
-        "network.widths": [len(node.weight) for _, node in weights], "network.tau": tau,
-        "network.v_threshold": v_threshold, "network.decay_input": decay_input, "network.reset": "hard",
-    }  # fmt: skip
-    ours = (found.metadata or {}).get(OURS)
-    if ours is None:
-        base = RunConfig().replaced(said | {"network.normalize": False} | changes)
-    else:
-        try:
-            tree = load_json(ours if isinstance(ours, str) else ours.decode())
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{file}: its metadata has a damaged configuration ({error})") from error
-        base = RunConfig.parse(tree).replaced(changes)
+    ours = _ours(found, file)
+    learned = ours is not None and ours.network.learn != "none"
+    said: dict[str, Any] = {"network.widths": [len(node.weight) for _, node in weights], "network.reset": "hard"}
+    if not learned:
+        facts = [_neuron(name, node, file) for name, node in neurons]
+        if any(fact != facts[0] for fact in facts):
+            raise ConfigError(f"{file}: the neurons of all layers must be alike, but got {facts}")
+        said |= dict(zip(("network.tau", "network.v_threshold", "network.decay_input"), facts[0], strict=True))
+    base = (ours or RunConfig().replaced(said | {"network.normalize": False})).replaced(changes)
     _compare(base, said, file)
     state = {f"layers.{n}.weight": torch.from_numpy(np.ascontiguousarray(node.weight.T)).float()
              for n, (_, node) in enumerate(weights)}  # fmt: skip
-    expected = [tuple(tensor.shape) for tensor in Network(base).state_dict().values()]
-    if (got := [tuple(tensor.shape) for tensor in state.values()]) != expected:
+    if learned:
+        state |= _learned(base, neurons)
+    expected = [tuple(tensor.shape) for _, tensor in sorted(Network(base).state_dict().items())]
+    if (got := [tuple(tensor.shape) for _, tensor in sorted(state.items())]) != expected:
         raise ConfigError(
             f"{file}: weights are {got}, but {base.data.dataset} with label={base.network.label!r} needs {expected}: "
             "name its data with --set data.dataset=NAME, or another label"
         )
     return base, state
+
+
+def _ours(found: Any, file: Path) -> RunConfig | None:
+    """The configuration in a graph's metadata; None: it is not one of ours."""
+    if (ours := (found.metadata or {}).get(OURS)) is None:
+        return None
+    try:
+        tree = load_json(ours if isinstance(ours, str) else ours.decode())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file}: its metadata has a damaged configuration ({error})") from error
+    return RunConfig.parse(tree)
+
+
+def _learned(config: RunConfig, neurons: list[tuple[str, Any]]) -> dict[str, torch.Tensor]:
+    """Values that neurons have learned, by the names of a network's state."""
+    state: dict[str, torch.Tensor] = {}
+    for number, (_, node) in enumerate(neurons):
+        tau, threshold = (torch.from_numpy(np.asarray(it)) for it in (node.tau / DT, node.v_threshold))
+        of_layer = LearnedNeurons(config.network, len(tau))
+        of_layer.take(tau, threshold)
+        state |= {f"layers.{number}.learned.{name}": it for name, it in of_layer.state_dict().items()}
+    return state
 
 
 def read_into(file: Path, folder: Path, changes: dict[str, Any]) -> RunConfig:

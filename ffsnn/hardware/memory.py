@@ -98,7 +98,7 @@ def explain_out_of_memory(config: RunConfig, device: torch.device, fused: bool) 
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, OutOfMemory) or not ran_out(error):
             raise
-        batch, each = config.learning.batch_size, bytes_per_image(config, fused, device.type)
+        batch, each = config.learning.largest_batch, bytes_per_image(config, fused, device.type)
         weights, free = bytes_of_weights(config), free_bytes(device)
         fits = max(0, int((FULL * free - weights) / each))
         advice = f"about {min(fits, batch - 1):,} would fit" if fits else "not even one image would fit"

@@ -53,6 +53,8 @@ def refusal(network: Network) -> str | None:
         return f"early exit reads goodness, but prediction={prediction!r} reads something else: take 'goodness'"
     if between != "spikes":
         return f"early exit needs between='spikes', but got between={between!r}: a rate is known after all T steps"
+    if network.config.is_final:
+        return "early exit's threshold is chosen on validation images, which a final fit has none of"
     if network.T == 1:
         return "early exit needs a step to leave out, but got T=1"
     return None

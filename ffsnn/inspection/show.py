@@ -37,14 +37,15 @@ class Prediction(NamedTuple):
 
 
 def trained(path: str | Path, data_dir: Folder = None) -> tuple[Network, Images]:
-    """A run's network and its validation images, both on the CPU.
+    """A run's network and its validation images, both on the CPU; of a final fit, a tenth of its training images.
 
     Raises:
         ConfigError: no such run, or a damaged one, or its data set cannot be had.
     """
     config = _config(path)
     network = load(path)
-    return network, data.load(config.data, config.seed, data_dir or config.data_dir, T=config.network.T).validation
+    split = data.load(config.data, config.seed, data_dir or config.data_dir, T=config.network.T)
+    return network, split.train[torch.arange(0, len(split.train), 10)] if config.is_final else split.validation
 
 
 def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = None) -> list[Path]:

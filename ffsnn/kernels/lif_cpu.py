@@ -37,8 +37,9 @@ f32 = np.float32
 
 
 @cache
-def compile_once() -> None:
-    """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait.
+def compile_once(own: bool = False) -> None:
+    """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait. Those
+    for neurons with values of their `own` are others.
 
     About 10 seconds once a machine, half of one after that (numba's cache, beside these files).
     """
@@ -51,13 +52,16 @@ def compile_once() -> None:
         spikes = sparse_input.bernoulli(torch.zeros(2, 8), 1, torch.Generator())
         for seen in (sparse_input.of_images(torch.zeros(1, 1, 8), 1, y, 2, 1.0), sparse_input.of_spikes(spikes, 2)):
             with torch.enable_grad():  # the first use may be a prediction
-                SpikingLayer.apply(weight, seen, torch.ones(1, 2), 1, lif, True, loss)
+                neurons = torch.ones(3, 1) if own else None
+                SpikingLayer.apply(weight, seen, torch.ones(1, 2), 1, lif, True, loss, neurons)
 
 
 class SpikingLayer(torch.autograd.Function):
-    """`(weight, seen, scale, T, lif, wants_spikes, loss_of) -> (spikes, total, squares, counts, loss)`.
+    """`(weight, seen, scale, T, lif, wants_spikes, loss_of, neurons) -> (spikes, total, squares, counts, loss)`.
 
     weight  (F, H) float32 or bfloat16; has a gradient, by the loss alone
+    neurons (3, H) float32, leak, gain and threshold of each neuron, where they learn them; has a gradient, too. None:
+            they are the lif's
     scale   (1 or T, B) float32, what a sample's current is multiplied by
     loss_of loss and derivatives of some rows: (begin, end, total (tiles, B), squares (tiles, B), counts); None: no loss
     spikes  (T, B, H) uint8; (0, B, H) where they are not wanted
@@ -66,7 +70,7 @@ class SpikingLayer(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, weight: torch.Tensor, seen: SparseInput, scale: torch.Tensor, T: int, lif: LIF, wants_spikes: bool,
-        loss_of: Callable[..., LossGradients] | None,
+        loss_of: Callable[..., LossGradients] | None, own: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         (rows, copies, samples), H = (seen.rows, seen.copies, seen.samples), weight.shape[1]
         learns = loss_of is not None and ctx.needs_input_grad[0]
@@ -78,12 +82,14 @@ class SpikingLayer(torch.autograd.Function):
         spikes = torch.empty(T if wants_spikes else 0, samples, H, dtype=torch.uint8)
         counts, (total, squares) = torch.empty(samples, H), torch.empty(2, len(tiles), samples)
         neurons = (
-            seen.start, seen.input, seen.value, rows, copies, scale.contiguous().numpy(),
-            f32(lif.leak), f32(lif.gain), f32(lif.v_threshold), lif.reset == "hard", counts.numpy(),
+            seen.start, seen.input, seen.value, rows, copies, scale.contiguous().numpy(), lif.reset == "hard",
+            counts.numpy(),
         )  # fmt: skip
+        parameters, d_own = _parameters(lif, own, tiles)
         surrogate = lif.detach_reset, SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
         sums = total.numpy(), squares.numpy()
-        ahead, back = (_numpy(tiles), potential.numpy(), *sums), (potential.numpy(), d_tiles.numpy())
+        ahead = _numpy(tiles), potential.numpy(), *sums, *parameters
+        back = potential.numpy(), d_tiles.numpy(), *parameters, d_own.numpy()
         for begin in range(0, rows, batch_rows):
             end = min(begin + batch_rows, rows)
             _each_tile(forward, ahead, T, begin, end, *neurons, spikes.numpy())
@@ -94,6 +100,7 @@ class SpikingLayer(torch.autograd.Function):
                     _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *gradients)
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
+            ctx.d_own = None if own is None else from_tiles(d_own, H)
         ctx.set_materialize_grads(False)
         result = spikes, total.sum(0), squares.sum(0), counts
         ctx.mark_non_differentiable(*result)
@@ -101,7 +108,8 @@ class SpikingLayer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *d_answer: torch.Tensor) -> Any:
-        return ctx.d_weight * d_answer[-1], None, None, None, None, None, None
+        d_own = None if ctx.d_own is None else ctx.d_own * d_answer[-1]
+        return ctx.d_weight * d_answer[-1], None, None, None, None, None, None, d_own
 
 
 def in_tiles(weight: torch.Tensor) -> torch.Tensor:
@@ -123,15 +131,31 @@ def from_tiles(tiles: torch.Tensor, neurons: int) -> torch.Tensor:
     return tiles.transpose(0, 1).flatten(1)[:, :neurons].contiguous()
 
 
+def _parameters(lif: LIF, own: torch.Tensor | None, tiles: torch.Tensor) -> tuple[list[Any], torch.Tensor]:
+    """Leak, gain and threshold, as numbers or by tiles (tiles, width); and room for their gradients (tiles, 3, width).
+
+    Neurons that fill a tile have a threshold, for they are to be silent, and a gain, for it is divided by.
+    """
+    count, _, width = tiles.shape
+    if own is None:
+        return [f32(lif.leak), f32(lif.gain), f32(lif.v_threshold)], torch.zeros(count, 0, width)
+    padded = torch.nn.functional.pad(own.detach(), (0, count * width - own.shape[1]), value=1.0)
+    return list(padded.view(3, count, width).numpy()), torch.zeros(count, 3, width)
+
+
 def _numpy(tiles: torch.Tensor) -> Any:
     return tiles.view(torch.uint16).numpy() if tiles.dtype == torch.bfloat16 else tiles.numpy()
 
 
 def _each_tile(kernel: Any, tiled: Sequence[Any], *arguments: Any) -> None:
-    """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are."""
+    """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are.
+
+    Of what is tiled each tile has its own; a number is all tiles'.
+    """
 
     def work(lo: int, hi: int) -> None:
         for n in range(lo, hi):
-            kernel(n * tiled[0].shape[-1], *(array[n] for array in tiled), *arguments)
+            each = (it[n] if isinstance(it, np.ndarray) else it for it in tiled)
+            kernel(n * tiled[0].shape[-1], *each, *arguments)
 
     in_parallel(len(tiled[0]), work)

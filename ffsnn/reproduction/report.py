@@ -1,7 +1,6 @@
 """`ffsnn reproduce`: the method notes' results and ours side by side, and what had to be assumed."""
 
 import statistics
-import time
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
 from ffsnn.reproduction.method import FORMULAS, GROUPS, NOTES, Group, theta_matters
-from ffsnn.reproduction.table import PROCESSES, RECIPE_LINE, ResultFolder, Setting, Task, make, tasks
+from ffsnn.reproduction.table import PROCESSES, RECIPE_LINE, ResultFolder, Setting, Task, make_told
 from ffsnn.validation import ConfigError
 
 MARKDOWN = "seed_table.md"  # written into the results' folder
@@ -127,24 +126,11 @@ def reproduce(
     """
     if seeds < 1:
         raise ConfigError(f"seeds >= 1 must hold, but got {seeds}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {out}: {error.strerror}; choose a folder you may write to") from error
     folder = ResultFolder(out, setting)
+    folder.create()
     train = load(DataConfig(), 0, data_dir).train
     load_test(DataConfig(), data_dir)  # here, so that what is missing is said once and early
-    wanted = tasks(seeds, setting)
-    total, kept = len(wanted), sum(folder.read(task) is not None for task in wanted)
-    console.print(f"{total} results, {kept} of them kept in {out}")
-    start = time.monotonic()
-    for done, (task, result) in enumerate(make(seeds, folder, data_dir, processes), 1):
-        elapsed = (time.monotonic() - start) / 60
-        name = "ffsnn" if task.line == RECIPE_LINE else f"group {task.line}"
-        console.print(
-            f"{kept + done}/{total}  {name}, seed {task.seed}: train {result.train:.1%}, test {result.test_all:.1%}"
-            f"  ({elapsed:.1f} minutes elapsed, about {elapsed / done * (total - kept - done):.1f} left)"
-        )
+    make_told(range(seeds), folder, data_dir, processes, console)
     notes = footnotes(folder.setting, train)
     console.print(render(seeds, folder))
     console.print(notes)

@@ -9,13 +9,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from ffsnn import atomic
 from ffsnn.config import RunConfig
@@ -27,6 +28,7 @@ from ffsnn.kernels.parallel import use_threads
 from ffsnn.labels import share
 from ffsnn.reproduction.method import GROUPS, NOTES, Protocol, ReproductionResult, run_group
 from ffsnn.training import run_folder
+from ffsnn.validation import ConfigError
 
 RECIPE_LINE = len(GROUPS) + 1
 RECIPE_WIDTHS = [500, 10]  # of the notes' groups
@@ -47,6 +49,17 @@ class Setting:
     protocol: Protocol = NOTES
     recipe: RunConfig | None = None  # the ninth line; None: there is none
     test_images: int | None = None  # None: all of them
+    groups: bool = True  # the notes' groups are in the table
+
+    @property
+    def data(self) -> DataConfig:
+        """The recipe's data, which are the notes' own where their groups stand beside it."""
+        return DataConfig() if self.groups or self.recipe is None else self.recipe.data
+
+    @property
+    def T(self) -> int:
+        """Time steps that recordings are binned to."""
+        return 1 if self.recipe is None else self.recipe.network.T
 
     def json(self, line: int) -> list[dict[str, Any]]:
         """Names of the settings in a result's file: the present one, then those of earlier versions."""
@@ -65,6 +78,19 @@ class ResultFolder:
     def __init__(self, path: Path, setting: Setting) -> None:
         self.path, self.setting = path, setting
 
+    def create(self) -> None:
+        """Make it.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to {self.path}: {error.strerror}; choose a folder you may write to"
+            ) from error
+
     def file(self, task: Task) -> Path:
         return self.path / f"line-{task.line}-seed-{task.seed}.json"
 
@@ -81,10 +107,12 @@ class ResultFolder:
         atomic.write(self.file(task), json.dumps(kept, indent=2))
 
 
-def tasks(seeds: int, setting: Setting) -> list[Task]:
+def tasks(seeds: Sequence[int], setting: Setting) -> list[Task]:
     """Tasks of a table, the long ones first, so that the processes end together."""
-    last = RECIPE_LINE if setting.recipe else len(GROUPS)
-    return [Task(line, seed) for line in range(last, 0, -1) for seed in range(seeds)]
+    lines = [RECIPE_LINE] if setting.recipe else []
+    if setting.groups:
+        lines += range(len(GROUPS), 0, -1)
+    return [Task(line, seed) for line in lines for seed in seeds]
 
 
 def run_task(task: Task, folder: ResultFolder, train: Images, test: Images, data_dir: Folder) -> ReproductionResult:
@@ -101,7 +129,7 @@ def run_task(task: Task, folder: ResultFolder, train: Images, test: Images, data
 
 def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) -> ReproductionResult:
     """This project's own method: all the data, the best epoch by validation; the test images are looked at once."""
-    split = load(config.data, config.seed, data_dir)
+    split = load(config.data, config.seed, data_dir, T=config.network.T)
     named = [folder / f"recipe-{known[:8]}-seed-{config.seed}" for known in config.ids]
     run = next((there for there in named if there.exists()), named[0])
     for _ in run_folder.Run(config, split, run):
@@ -116,7 +144,8 @@ def lane(todo: list[Task], next_task: Any, folder: ResultFolder, data_dir: Folde
     """One process: take the next task that nobody has taken, until there is none or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all processes; the parent ends this one
     use_threads(1)
-    train, test = load(DataConfig(), 0, data_dir).train, load_test(DataConfig(), data_dir)
+    data, T = folder.setting.data, folder.setting.T
+    train, test = load(data, 0, data_dir, T=T).train, load_test(data, data_dir, T=T)
     while os.getppid() == parent:
         with next_task.get_lock():
             number, next_task.value = next_task.value, next_task.value + 1
@@ -126,7 +155,7 @@ def lane(todo: list[Task], next_task: Any, folder: ResultFolder, data_dir: Folde
 
 
 def make(
-    seeds: int, folder: ResultFolder, data_dir: Folder, processes: int
+    seeds: Sequence[int], folder: ResultFolder, data_dir: Folder, processes: int
 ) -> Iterator[tuple[Task, ReproductionResult]]:
     """Make the results that are not there yet; yields each as it comes.
 
@@ -155,3 +184,20 @@ def make(
             if process.pid is not None:
                 process.terminate()
                 process.join()
+
+
+def make_told(
+    seeds: Sequence[int], folder: ResultFolder, data_dir: Folder, processes: int, console: Console
+) -> None:  # fmt: skip
+    """Make the results that are not there yet, with a line for each as it comes; errors as of `make`."""
+    wanted = tasks(seeds, folder.setting)
+    total, kept = len(wanted), sum(folder.read(task) is not None for task in wanted)
+    console.print(f"{total} results, {kept} of them kept in {folder.path}")
+    start = time.monotonic()
+    for done, (task, result) in enumerate(make(seeds, folder, data_dir, processes), 1):
+        elapsed = (time.monotonic() - start) / 60
+        name = "ffsnn" if task.line == RECIPE_LINE else f"group {task.line}"
+        console.print(
+            f"{kept + done}/{total}  {name}, seed {task.seed}: train {result.train:.1%}, test {result.test_all:.1%}"
+            f"  ({elapsed:.1f} minutes elapsed, about {elapsed / done * (total - kept - done):.1f} left)"
+        )

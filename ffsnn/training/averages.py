@@ -18,18 +18,18 @@ class Averages:
 
     Args:
         network: whose weights.
-        horizon: steps that an average reaches back.
     """
 
-    def __init__(self, network: Network, horizon: int) -> None:
+    def __init__(self, network: Network) -> None:
         self.weights = {name: weight.detach() for name, weight in network.named_parameters()}  # the network's memory
         self.trained = {name: weight.clone() for name, weight in self.weights.items()}
         self.average = {name: weight.clone() for name, weight in self.weights.items()}
-        self.horizon = horizon
+        self.horizon = 1
         self.pace = torch.ones((), device=next(network.parameters()).device)  # a captured step reads it anew
 
-    def begin_epoch(self) -> None:
-        """Give the network the weights that training goes on from."""
+    def begin_epoch(self, horizon: int) -> None:
+        """Give the network the weights that training goes on from; averages reach back so many steps of this epoch."""
+        self.horizon = horizon
         _copy(self.weights, self.average)
         _copy(self.trained, self.weights)
 

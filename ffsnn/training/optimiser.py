@@ -69,6 +69,33 @@ class Adam(Optimiser):
         )  # fmt: skip
 
 
+class Joint(Optimiser):
+    """Steps a layer's weights, and what its neurons learn besides, each by an optimiser of its own.
+
+    Args:
+        weights: of the weights, whose state keeps its names.
+        others: by name, which stands before the names of their state.
+    """
+
+    def __init__(self, weights: Optimiser, others: dict[str, Optimiser]) -> None:
+        self.each = [weights, *others.values()]
+        self.state = dict(weights.state)
+        for name, it in others.items():
+            self.state |= {f"{name}_{key}": value for key, value in it.state.items()}
+
+    def set_lr(self, lr: float) -> None:
+        for it in self.each:
+            it.set_lr(lr)
+
+    def forget_gradient(self) -> None:
+        for it in self.each:
+            it.forget_gradient()
+
+    def step(self) -> None:
+        for it in self.each:
+            it.step()
+
+
 class SGD(Optimiser):
     """With momentum, if asked for; `weight_decay` is added to the gradient."""
 

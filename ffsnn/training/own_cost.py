@@ -13,9 +13,9 @@ from ffsnn.training.trainer import Trainer
 BUDGET_S, AT_LEAST = 1.0, 3  # of steps, for both together; steps of each
 
 
-def shipped(config: RunConfig) -> dict[str, str]:
+def shipped(config: RunConfig, on_gpu: bool = False) -> dict[str, str]:
     """Parts of one's own without a compiled path that a configuration names: the fields, and a compiled part of the
-    project for each that may stand in the same place."""
+    project for each that may stand in the same place. On a GPU so is what neurons learn beside their weights."""
     loss = LOSSES[config.learning.loss]
     instead = {
         "network.goodness": None if GOODNESS[config.network.goodness].statistic != "counts" else "mean_square",
@@ -23,6 +23,8 @@ def shipped(config: RunConfig) -> dict[str, str]:
         "learning.loss": None if loss.compiled else "threshold" if loss.has_theta else "swish",
     }
     found = {}
+    if config.network.learn != "none" and on_gpu:
+        found["network.learn"] = "none"
     for path, part in instead.items():
         registry = registry_of(path)
         assert registry is not None
@@ -36,9 +38,10 @@ def measured(config: RunConfig, split: Split) -> list[str]:
 
     The shortest step of each counts: whatever else the machine does only makes one longer.
     """
-    if not (instead := shipped(config)):
+    if not (instead := shipped(config, split.train.x.is_cuda)):
         return []
-    with_own, without = (_Steps(it, split) for it in (config, config.replaced(instead)))
+    other = config.replaced({**instead, "network.learn_scope": "layer"} if "network.learn" in instead else instead)
+    with_own, without = (_Steps(it, split) for it in (config, other))
     for steps in (with_own, without):
         steps.take()  # the first one compiles
         steps.best = float("inf")

@@ -4,7 +4,7 @@
     history.jsonl          a line an epoch (EpochMetrics)
     last.safetensors       the Trainer's state after some epoch, and the history up to it: written every ten seconds
     previous.safetensors   the one before, should `last` be damaged
-    best.safetensors       the weights of the best epoch by validation accuracy
+    best.safetensors       the weights of the best epoch by validation accuracy; of a final fit, of the last one
     run.json               the run's id, once something outside of the folder has to know it again (MLflow)
     parts/                 copies of the files of one's own parts that the configuration names, if any; they never run
                            by themselves (`ffsnn.parts.own`)
@@ -267,7 +267,7 @@ class Run(Iterator[EpochMetrics]):
         self.history = self.folder.restore(self.trainer)
         self.epochs = iter(self.trainer)
         self.checkpoint_interval_s = checkpoint_interval_s
-        self.checkpoint_epochs = {*checkpoint_epochs, config.learning.epochs}
+        self.checkpoint_epochs = {*checkpoint_epochs, config.learning.last_epoch}
         self.saved, self.saved_at = len(self.history), time.monotonic()
         self.best: Weights | None = None  # not in the folder yet
 

@@ -55,7 +55,7 @@ class Trainer:
 
     An epoch is trained when it is asked for, and nothing in between: a loop may look at `network` (`ffsnn.network`),
     report `metrics` to anyone, and leave at any time; another loop over the same trainer goes on with the next epoch.
-    It ends after `config.learning.epochs`. Nothing is written: `state_dict()` between two epochs, loaded into a new
+    It ends after `config.learning.last_epoch`. Nothing is written: `state_dict()` between two epochs, loaded into a new
     trainer of the same configuration, goes on bit for bit; `ffsnn.training.run_folder.Run` is the same in a folder.
     `examples/own_loop.py` drives it with Optuna.
     """
@@ -76,9 +76,7 @@ class Trainer:
         negatives = NEGATIVES[self.learning.negatives]
         self.negatives = negatives(self.network, self.learning, len(self.train), self.device)
         self.augments = any(getattr(self.learning, name) for name in AUGMENTATIONS)
-        batches = math.ceil(len(self.train) / self.learning.batch_size)
-        average = self.learning.average
-        self.averages = Averages(self.network, average * batches) if average else None
+        self.averages = Averages(self.network) if self.learning.average else None
         self.frozen, self.veto = frozen, veto
         self.epoch = 0  # epochs done
         self.dead: str | None = None  # why nothing can be learned, as far as the first epoch shows
@@ -98,11 +96,11 @@ class Trainer:
         return encoder.spikes(shown, T)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
-        while self.epoch < self.learning.epochs:
+        while self.epoch < self.learning.last_epoch:
             yield self.train_epoch()
 
     def train_epoch(self) -> EpochMetrics:
-        """Train one epoch and validate.
+        """Train one epoch, and validate where there are validation images.
 
         Raises:
             DivergedError: a loss is NaN or infinite; names layer, epoch and batch.
@@ -112,15 +110,17 @@ class Trainer:
         start = time.perf_counter()
         draw = generator(self.config.seed, "order", self.epoch)
         order = torch.randperm(len(self.train), generator=draw).to(self.device)
-        batches = order.split(self.learning.batch_size)
+        first, end = self._turn()
+        batches = order.split(self.learning.batch_at((self.epoch - first) / (end - first)))
         if self.averages:
-            self.averages.begin_epoch()
+            self.averages.begin_epoch(self.learning.average * len(batches))
         seen = self._train_batches(batches).double().cpu()
         self._check(seen)
         if self.averages:
             self.averages.end_epoch()
         trained = time.perf_counter() - start
-        accuracy = self.network.accuracy(self.validation.x, self.validation.y)
+        images = self.validation
+        accuracy = self.network.accuracy(images.x, images.y) if len(images) else math.nan
         self.epoch += 1
         sums = torch.zeros(4, len(self.layers), dtype=torch.float64)
         for index, means in zip(batches, seen[:, :4], strict=True):

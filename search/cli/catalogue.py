@@ -26,7 +26,7 @@ def fields(
     """List a configuration's fields: values, default, meaning."""
     from ffsnn.fields import facts, path_of
     from ffsnn.fields import fields as all_fields
-    from spaces.space import OWN
+    from spaces.space import FIXED
 
     found = [facts(path) for path in all_fields()]
     if pattern is not None:
@@ -35,7 +35,7 @@ def fields(
         if not found:
             path_of(pattern)  # says which is near
     if as_json:
-        print(json.dumps([asdict(it) | {"searchable": it.path not in OWN} for it in found], indent=2))
+        print(json.dumps([asdict(it) | {"searchable": it.path not in FIXED} for it in found], indent=2))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("field", no_wrap=True)
@@ -43,7 +43,7 @@ def fields(
     table.add_column("meaning")
     for it in found:
         default = "null" if it.default is None else json.dumps(it.default).strip('"')
-        own = "; no space searches it" if it.path in OWN else ""
+        own = "; no space searches it" if it.path in FIXED else ""
         table.add_row(it.path, f"{it.values} [{default}]", it.meaning + own)
     console.print(table)
 

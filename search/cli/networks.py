@@ -17,6 +17,9 @@ def train(
     context: typer.Context,
     test: Annotated[bool, typer.Option("--test", help="open the test files, once, at the end")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="train this many, with seeds one after another")] = 1,
+    final: Annotated[
+        bool, typer.Option("--final", help="of a finished run, named instead of a file: train on all training images")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     use: Use = None,
@@ -27,6 +30,9 @@ def train(
     Every field is an option: `--dataset digits --tau 1.5 --T 8`; `--set tau=1.5` is the same. A shipped preset goes by
     its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one that is there goes on
     where it stopped. The run is in MLflow, too.
+
+    `ffsnn train RUN --final` trains a run's configuration on all training images, validation ones too, up to the epoch
+    that was its best.
     """
     from ffsnn.parts import own
     from search.resolve import use_parts
@@ -36,7 +42,11 @@ def train(
     use_parts(use)
     if trust and asked.out:
         own.trust(asked.out)
-    config = (presets.load(asked.config) if asked.config else RunConfig()).replaced(asked.changes)
+    if final:
+        base = _finally(asked.config, home, trust)
+    else:
+        base = presets.load(asked.config) if asked.config else RunConfig()
+    config = base.replaced(asked.changes)
     for remark in asked.remarks:
         console.print(remark)
     if seeds > 1 and asked.out:
@@ -48,6 +58,20 @@ def train(
     out = Path(asked.out) if asked.out else None
     uri = elsewhere(setting("tracking_uri", tracking_uri))
     train_seeds(config, seeds, test, out, find_home(home), uri, console)
+
+
+def _finally(run: str | None, home: Path | None, trust: bool) -> RunConfig:
+    """The configuration of the final fit that a run has chosen."""
+    from search.retrain import final, named
+    from search.settings import find_home
+    from spaces import presets
+
+    if run is None or run in presets.names() or (Path(run).is_file() and Path(run).suffix in (".yaml", ".yml")):
+        raise ConfigError(
+            f"--final stops after the epoch that a run has chosen, but got {run or 'no run'}, which has chosen none: "
+            "train it first, then name its folder"
+        )
+    return final.of_run(named.folder(lambda: find_home(home), run, trust, _remark))
 
 
 def show(
@@ -81,6 +105,9 @@ def show(
         print(picture)
     network, images = trained(path, data_dir)
     print(energy.measure(network, images).table())
+    for number, layer in enumerate(network.each_layer):
+        if words := layer.learned_words():
+            print(f"layer {number} has learned {words}")
     print(exits.refusal(network) or exits.choose(network, images).words())
 
 
@@ -173,23 +200,34 @@ def _remark(line: str) -> None:
 
 
 def reproduce(
-    seeds: Annotated[int, typer.Option(help="of each group")] = 3,
-    out: Annotated[Path | None, typer.Option(help="folder of the results; an interrupted table goes on")] = None,
+    preset: Annotated[
+        str | None, typer.Argument(help="a preset with a published accuracy (default: the method notes' table)")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="of each group (default: 3), or of the preset (all)")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the results; what was interrupted goes on")] = None,
     data_dir: DataDir = None,
     home: Home = None,
 ) -> None:
     """Train the method notes' own eight groups as they did.
 
-    Their figures are printed beside ours.
+    Their figures are printed beside ours. With a preset, train it anew and print its test accuracy beside the published
+    one; exit code 1 if it is another.
     """
-    from ffsnn.reproduction import report
+    from ffsnn.reproduction import published, report
     from ffsnn.reproduction.table import RECIPE_WIDTHS, ProcessDied, Setting
     from search.settings import find_home
     from spaces import presets
 
-    recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
     try:
-        report.reproduce(seeds, out or find_home(home) / "seed_table", data_dir, console, Setting(recipe=recipe))
+        if preset is None:
+            recipe = presets.load("mnist").replaced({"network.widths": RECIPE_WIDTHS})
+            to, setting = out or find_home(home) / "seed_table", Setting(recipe=recipe)
+            report.reproduce(3 if seeds is None else seeds, to, data_dir, console, setting)
+            return
+        figures, config = presets.published(preset), presets.load(preset)
+        to = out or find_home(home) / "reproduced"
+        if not published.reproduce(preset, config, figures, seeds, to, data_dir, console):
+            raise typer.Exit(1)
     except ProcessDied as error:
         console.print(f"ffsnn: {error}")
         raise typer.Exit(1) from None

@@ -2,10 +2,12 @@
 
 import re
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.cli.options import (
     WHERE,
@@ -24,6 +26,9 @@ from search.display.loading import loading
 from search.hints import command
 from search.settings import redacted
 from search.signals import held_back
+
+if TYPE_CHECKING:
+    from search.retrain.retrain import Request
 
 
 def best(
@@ -96,6 +101,11 @@ def retrain(
     force: Annotated[
         bool, typer.Option("--force", help="make it the champion even if the present one is better")
     ] = False,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="after it: train its winner on all training images, and make that the champion"),
+    ] = False,
+    test: Annotated[bool, typer.Option("--test", help="of --final: open the test files, once, at the end")] = False,
     home: Home = None,
     use: Use = None,
     trust: Trust = False,
@@ -104,10 +114,14 @@ def retrain(
 
     With --front every point of the front is trained and tested, and its champion and its cheapest are registered.
 
+    With --final the winner is trained on all training images, validation ones too, up to the epoch that was chosen.
+
     Ctrl-C stops; the same command goes on, and after its end prints what is written.
     """
     at_least_one(top=top, seeds=seeds, epochs=epochs)
     all_or_some(front, top)
+    if test and not final:
+        raise ConfigError("--test is of --final, for a retraining tests its winner in any case: leave it out")
     from search.resolve import use_parts
     from search.settings import LOCAL, find_home, setting
 
@@ -122,10 +136,25 @@ def retrain(
     changes = {key: None if value == LOCAL else value for key, value in asked.items() if value is not None}
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
-    outcome = retrain(mlruns, name, Request(None if front else top or 5, seeds, epochs, changes, force), console)
+    request = Request(None if front else top or 5, seeds, epochs, changes, force)
+    if final:
+        _fit_finally(mlruns, name, request, test)
+        return
+    outcome = retrain(mlruns, name, request, console)
     if outcome.code:
         console.print(f"stopped: {outcome.reason}" + ("" if outcome.code == 2 else "; the same command goes on"))
         raise typer.Exit(outcome.code)
+
+
+def _fit_finally(home: Path, name: str, request: "Request", test: bool) -> None:
+    """Train the winner of a retraining on all training images, and register it."""
+    from search.cli.train import train_seeds
+    from search.retrain import final
+
+    fit = final.planned(home, name, request)
+    console.print(f"final fit of {fit.words()}")
+    (trained,) = train_seeds(fit.config, 1, test, fit.path, home, fit.tracking_uri, console)
+    console.print(final.register(home, fit, trained, request.force))
 
 
 def report(

@@ -36,8 +36,8 @@ from search.tracking.tracker import Tracker
 
 def train_seeds(
     config: RunConfig, seeds: int, test: bool, out: Path | None, home: Path, uri: str | None, console: Console
-) -> None:  # fmt: skip
-    """Train `config` with its seed and the `seeds - 1` after it; then, if asked, test all of them.
+) -> list[TrackedRun]:  # fmt: skip
+    """Train `config` with its seed and the `seeds - 1` after it; then, if asked, test all of them. The runs.
 
     Args:
         config: what to train.
@@ -68,17 +68,19 @@ def train_seeds(
             for to in tracked:
                 _Tracking(home, to, uri, console).close()
     _next(tracked, console)
+    return tracked
 
 
 def _test(config: RunConfig, tracked: list[TrackedRun], seconds: list[float], console: Console) -> None:
     """Open the test files, once, for all runs."""
     images = data.load_test(config.data, config.data_dir, resolve_device(config.device), config.network.T)
+    kept = "final fit" if config.is_final else "best epoch by validation"
     accuracies = []
     for to, took in zip(tracked, seconds, strict=True):
         to.test = run_folder.load(to.path).to(images.x.device).accuracy(images.x, images.y)
         accuracies.append(to.test)
         console.print(
-            f"test accuracy {accuracies[-1]:.2%} on {len(images):,} images (best epoch by validation; "
+            f"test accuracy {accuracies[-1]:.2%} on {len(images):,} images ({kept}; "
             f"trained in {took:.{1 if took < 10 else 0}f} s)"
         )
     if (seeds := len(tracked)) > 1:
@@ -129,6 +131,8 @@ def _train(
     folder = out or _fresh(home / RUNS, f"{config.data.dataset}-{config.id[:8]}-seed{config.seed}")
     console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
     console.print("a line an epoch: accuracy, each layer's loss and firing rate, images a second")
+    if config.is_final:
+        console.print(f"final fit: {config.final_fit}")
     with _held(folder):
         tracked = TrackedRun(folder)
         _train_tracked(run_folder.Run(config, split, folder), tracked, _Tracking(home, tracked, uri, console), console)
@@ -145,7 +149,7 @@ def _train_tracked(run: run_folder.Run, tracked: TrackedRun, tracking: _Tracking
     tracking.begin()
     try:
         for epoch in run:
-            console.print(_line(epoch, run.trainer.learning.epochs))
+            console.print(_line(epoch, run.trainer.learning.last_epoch))
             tracking.epoch()
             if epoch.epoch == 1 and run.trainer.dead:
                 console.print(f"nothing is learned: {run.trainer.dead}")
@@ -191,8 +195,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _line(epoch: EpochMetrics, epochs: int) -> str:
+    validation = f"validation {epoch.val_accuracy:.2%}  " if epoch.is_validated else ""
     return (
-        f"epoch {epoch.epoch:{len(str(epochs))}}/{epochs}  validation {epoch.val_accuracy:.2%}  "
+        f"epoch {epoch.epoch:{len(str(epochs))}}/{epochs}  {validation}"
         f"loss {' '.join(f'{loss:.3f}' for loss in epoch.loss)}  "
         f"rate {' '.join(f'{rate:.3f}' for rate in epoch.firing_rate)}  "
         f"{epoch.images_per_second:,.0f}/s"

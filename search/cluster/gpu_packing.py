@@ -16,7 +16,8 @@ CONTEXT_BYTES = 512e6  # of a process on a GPU: CUDA's context and the images
 
 def bytes_of_trial(config: RunConfig) -> float:
     """Memory of a GPU that a trial takes, by formula."""
-    batch = config.learning.batch_size * bytes_per_image(config, fused=True, device="cuda")
+    fused = config.network.learn == "none"
+    batch = config.learning.largest_batch * bytes_per_image(config, fused=fused, device="cuda")
     return CONTEXT_BYTES + bytes_of_weights(config) + batch
 
 

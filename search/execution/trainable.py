@@ -109,7 +109,7 @@ class TrialTrainable(Trainable):
                 if error.errno not in NO_ROOM:
                     raise
                 return self._stopped("disk_full", error)
-        done = metrics.epoch >= self.run.trainer.learning.epochs
+        done = metrics.epoch >= self.run.trainer.learning.last_epoch
         config = self.run.trainer.config
         values = {it.name: it.value(metrics, lambda: config) for it in self.objectives}
         return {names.EPOCH: metrics.epoch, **values, "done": done}

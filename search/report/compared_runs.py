@@ -78,10 +78,10 @@ def _result(run: ComparedRun) -> dict[str, str]:
     history, last, best = run.history, run.history[-1], best_of(run.history)
     energy = of_rates(run.config, last.firing_rate, last.input_spikes)
     return {
-        "best validation accuracy": f"{best.val_accuracy:.2%}",
+        "best validation accuracy": _accuracy(best),
         "reached at epoch": str(best.epoch),
-        "last validation accuracy": f"{last.val_accuracy:.2%}",
-        "epochs": f"{len(history)} of {run.config.learning.epochs}",
+        "last validation accuracy": _accuracy(last),
+        "epochs": f"{len(history)} of {run.config.learning.last_epoch}",
         "training and validation": clock(sum(epoch.seconds for epoch in history)),
         "spikes a sample": f"{spikes_of(run.config, last.firing_rate):,.0f}",
         "energy a sample (nJ)": "-" if energy is None else f"{energy.nanojoules:.4g}",
@@ -106,7 +106,8 @@ def tables(runs: Sequence[ComparedRun]) -> list[rich.table.Table | str]:
 
 def document(runs: Sequence[ComparedRun]) -> Document:
     """The page of a comparison."""
-    best = max(runs, key=lambda run: best_of(run.history).val_accuracy)
+    validated = [run for run in runs if best_of(run.history).is_validated] or runs
+    best = max(validated, key=lambda run: best_of(run.history).val_accuracy)
     table = differing(runs)
     changed: list[Block] = [table] if table.rows else []
     changed.append(Text("All other fields are the same." if table.rows else "Every field is the same."))
@@ -114,7 +115,7 @@ def document(runs: Sequence[ComparedRun]) -> Document:
         "Runs " + " and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs",
         "One run is one draw of its seed: a small difference between two is no evidence. "
         f"{command('train', 'CONFIG', '--seeds', 5)} trains one configuration with several.",
-        {"best validation accuracy": f"{best_of(best.history).val_accuracy:.2%}", "by": best.name},
+        {"best validation accuracy": _accuracy(best_of(best.history)), "by": best.name},
         [
             Section("Results", [results(runs)]),
             Section("What differs", changed),
@@ -143,6 +144,10 @@ def _curves(runs: Sequence[ComparedRun]) -> object:
     figure.update_layout(xaxis_title="epoch", yaxis_title="validation accuracy", showlegend=True, hovermode="x")
     figure.update_xaxes(tickformat="d")
     return themed(figure, 440).update_yaxes(tickformat=".1%")
+
+
+def _accuracy(epoch: EpochMetrics) -> str:
+    return f"{epoch.val_accuracy:.2%}" if epoch.is_validated else "none (final fit)"
 
 
 def _shown(value: object) -> str:

@@ -4,17 +4,20 @@ search, where it is no worse than the one before."""
 from typing import TYPE_CHECKING
 
 from ffsnn.training.epoch_metrics import SINGLE_PRECISION
+from ffsnn.validation import ConfigError
 from search import names, settings
 from search.hints import command
 from search.registries import OBJECTIVES
-from search.retrain.model_version import version_of
+from search.retrain.model_version import version_of, version_of_final
 from search.retrain.registered import champion_of, ours
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+    from search.retrain.folder import RetrainFolder
     from search.retrain.runs import RetrainExporter
     from search.retrain.verdict import RetrainResult
+    from search.tracking.run_exporter import RunExporter
 
 
 def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) -> str:
@@ -37,7 +40,7 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
     before = champion_of(client, name)
     if before is not None and before.version != mine.version and not force:
-        why = _why_it_stays(before, result, folder.search.config.goal.name)
+        why = _why_it_stays(before, folder, result)
         if why:
             return f"registered: {said}; version {before.version} stays the champion: {why} (--force replaces it)"
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
@@ -55,14 +58,37 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
     )
 
 
-def _why_it_stays(before: "ModelVersion", result: "RetrainResult", goal: str) -> str:
+def register_final(exporter: "RunExporter", folder: "RetrainFolder", result: "RetrainResult", force: bool) -> str:
+    """Make the network of a final fit a version, once; and the champion, if what it follows is no worse or `force`d.
+
+    Raises:
+        ConfigError: the model of that name is another project's.
+    """
+    client, name = exporter.client, folder.search.name
+    if ours(client, name) is None:
+        raise ConfigError(f"there is no model {name!r}: the same command without --final registers the winner first")
+    mine = version_of_final(exporter, folder, result)
+    said = f"models:/{name}/{mine.version} (final fit, {exporter.config.final_fit})"
+    before = champion_of(client, name)
+    if before is not None and before.version != mine.version and not force:
+        why = _why_it_stays(before, folder, result)
+        if why:
+            return f"registered: {said}; version {before.version} stays the champion: {why} (--force replaces it)"
+    client.set_registered_model_alias(name, names.CHAMPION, mine.version)
+    return f"champion: {said}"
+
+
+def _why_it_stays(before: "ModelVersion", folder: "RetrainFolder", result: "RetrainResult") -> str:
     """Why the present champion is not replaced by the winner; empty: the winner is no worse.
 
     Args:
         before: the present champion.
+        folder: the retraining.
         result: with the winner.
-        goal: by which a version was chosen that does not say it: an earlier ffsnn registered it.
     """
+    if names.TAG_FINAL in before.tags and before.tags[names.TAG_RETRAIN] == folder.name:
+        return "it is the final fit of the same retraining"
+    goal = folder.search.config.goal.name  # by which it was chosen, where it does not say: an earlier ffsnn's
     mean, its = result.winner.mean, float(before.tags[names.TAG_VALIDATION])
     assert mean is not None
     objective, by = OBJECTIVES[result.objective], before.tags.get(names.TAG_OBJECTIVE, goal)

@@ -4,6 +4,7 @@
     trials/0000/      a training's own folder, as a trial's; the seeds go by in turn, so that a stop leaves whole rounds
     spent.json        seconds that it has run, over all its drivers
     retrain.json      the ranking and the winner's test accuracy; once it is there, the test set is not opened again
+    final/            the run of its final fit (`--final`), if there is one
     driver.lock       held by the process that runs it
 
 The stem holds a checksum of the plan: the same command finds the same folder, another plan another one.

@@ -25,9 +25,12 @@ from search.retrain.registered import NETWORK, default_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
+    from search.retrain.folder import RetrainFolder
     from search.retrain.runs import RetrainExporter
     from search.retrain.verdict import RankedConfig, RetrainResult
+    from search.tracking.run_exporter import RunExporter
 
 METRICS = "metrics.json"
 NEEDED = ("torch", "spikingjelly", "numba", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "mlflow")
@@ -37,36 +40,65 @@ def version_of(
     exporter: "RetrainExporter", result: "RetrainResult", ranked: "RankedConfig", seed: int
 ) -> "ModelVersion":  # fmt: skip
     """The version of a configuration's best network, which is made once."""
-    versions = exporter.client.search_model_versions(f"name = '{exporter.folder.search.name}'")
-    mine = {names.TAG_RETRAIN: exporter.folder.name, names.TAG_RETRAIN_TRIAL: str(ranked.trial)}
-    there = next((it for it in versions if mine.items() <= it.tags.items()), None)
-    return there or _new_version(exporter, result, ranked, seed)
+    folder = exporter.folder
+    tags = {**_tags(folder, result, ranked, seed), names.TAG_TEST: _test_accuracy(result, ranked.trial)}
+    if (there := _made_before(exporter.client, folder.search.name, tags)) is not None:
+        return there
+    number = folder.number(ranked.trial, seed)
+    metrics = {
+        "validation": ranked.model_dump(mode="json"), "test": _tested(result, ranked.trial).model_dump(mode="json"),
+        "seeds": result.seeds, "seed": seed,
+    }  # fmt: skip
+    return _new_version(
+        exporter.client, exporter.runs[number], folder.trial(number).path, folder.search.name, tags, metrics
+    )
+
+
+def version_of_final(exporter: "RunExporter", folder: "RetrainFolder", result: "RetrainResult") -> "ModelVersion":
+    """The version of a final fit, which is made once; a test accuracy is added to it."""
+    client, config, name = exporter.client, exporter.config, folder.search.name
+    test, winner = exporter.tracked.test, result.winner
+    tags = {**_tags(folder, result, winner, result.best_seed), names.TAG_TEST: test, names.TAG_FINAL: config.final_fit}
+    if (there := _made_before(client, name, tags)) is not None:
+        if test is not None:
+            client.set_model_version_tag(name, there.version, names.TAG_TEST, str(test))
+        return there
+    chosen_by = {"validation": winner.model_dump(mode="json"), "seeds": result.seeds}
+    metrics = {"final_fit": config.final_fit, "chosen_by": chosen_by, "test": test, "seed": config.seed}
+    return _new_version(client, exporter.run, exporter.tracked.path, name, tags, metrics)
+
+
+def _tags(folder: "RetrainFolder", result: "RetrainResult", ranked: "RankedConfig", seed: int) -> dict[str, Any]:
+    """Where a version comes from."""
+    return {
+        names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: ranked.trial, names.TAG_RETRAIN_SEED: seed,
+        names.TAG_CONFIG_ID: ranked.config_id, names.TAG_OBJECTIVE: result.objective, names.TAG_VALIDATION: ranked.mean,
+    }  # fmt: skip
+
+
+def _made_before(client: "MlflowClient", name: str, tags: dict[str, Any]) -> "ModelVersion | None":
+    """The version that was made of the same network; a final fit's is another one than that of what it follows."""
+    mine = {tag: str(tags[tag]) for tag in (names.TAG_RETRAIN, names.TAG_RETRAIN_TRIAL)}
+    final = tags.get(names.TAG_FINAL)
+    for it in client.search_model_versions(f"name = '{name}'"):
+        if mine.items() <= it.tags.items() and it.tags.get(names.TAG_FINAL) == final:
+            return it
+    return None
 
 
 def _new_version(
-    exporter: "RetrainExporter", result: "RetrainResult", ranked: "RankedConfig", seed: int
-) -> "ModelVersion":  # fmt: skip
-    """Log the network on its own run, and register it."""
+    client: "MlflowClient", run: str, path: Path, name: str, tags: dict[str, Any], metrics: dict[str, Any]
+) -> "ModelVersion":
+    """Log a run's network on its own run of MLflow, and register it."""
     import mlflow
 
-    folder = exporter.folder
-    number = folder.number(ranked.trial, seed)
-    tags = {
-        names.TAG_RETRAIN: folder.name, names.TAG_RETRAIN_TRIAL: ranked.trial, names.TAG_RETRAIN_SEED: seed,
-        names.TAG_CONFIG_ID: ranked.config_id, names.TAG_OBJECTIVE: result.objective, names.TAG_VALIDATION: ranked.mean,
-        names.TAG_TEST: _test_accuracy(result, ranked.trial),
-    }  # fmt: skip
     with (
         tempfile.TemporaryDirectory(prefix="ffsnn-champion-") as scratch,
         redirect_stderr(io.StringIO()),  # MLflow's advice on types, which does not suit, and what we say ourselves
-        default_store(exporter.client.tracking_uri),
+        default_store(client.tracking_uri),
     ):
-        metrics = {
-            "validation": ranked.model_dump(mode="json"), "test": _tested(result, ranked.trial).model_dump(mode="json"),
-            "seeds": result.seeds, "seed": seed,
-        }  # fmt: skip
-        network, example = _gathered(folder.trial(number).path, Path(scratch) / NETWORK, metrics)
-        with mlflow.start_run(run_id=exporter.runs[number]):
+        network, example = _gathered(path, Path(scratch) / NETWORK, metrics)
+        with mlflow.start_run(run_id=run):
             logged = mlflow.pyfunc.log_model(
                 name=names.MODEL, python_model=str(Path(__file__).with_name("champion_model.py")),
                 artifacts={NETWORK: str(network)}, code_paths=[str(Path(ffsnn.__file__).parent)],
@@ -74,9 +106,7 @@ def _new_version(
                 pip_requirements=[f"{it}=={version(it).split('+')[0]}" for it in NEEDED],
             )  # fmt: skip
             mlflow.log_artifacts(str(network), NETWORK)
-        return mlflow.register_model(
-            logged.model_uri, folder.search.name, tags={k: str(v) for k, v in tags.items() if v is not None}
-        )
+        return mlflow.register_model(logged.model_uri, name, tags={k: str(v) for k, v in tags.items() if v is not None})
 
 
 def _tested(result: "RetrainResult", trial: int) -> "Config":

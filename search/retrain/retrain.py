@@ -84,7 +84,7 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
     preflight.start_numerical_threads()
     os.umask(0o077)  # what is written is for its owner alone
     search = SearchFolder.open(home, name)
-    config, folder = _asked(search, asked)
+    config, folder = settings_and_folder(search, asked)
     plan = folder.plan
     config = config.model_copy(update={
         "trials": len(plan), "epochs": plan.configs[0].learning.epochs, "scheduler": "none", "time_budget": None,
@@ -119,10 +119,10 @@ def retrain(home: Path, name: str, asked: Request, console: Console) -> Outcome:
 
 def result(search: SearchFolder, asked: Request) -> RetrainResult | None:
     """The result of a retraining; None: it has not come to its end."""
-    return _asked(search, asked)[1].result()
+    return settings_and_folder(search, asked)[1].result()
 
 
-def _asked(search: SearchFolder, asked: Request) -> tuple[SearchConfig, RetrainFolder]:
+def settings_and_folder(search: SearchFolder, asked: Request) -> tuple[SearchConfig, RetrainFolder]:
     """The search's settings with the changes, and the folder of what is asked for."""
     config = parse(SearchConfig, search.config.model_dump(mode="json") | asked.changes)
     plan = planned(search, asked.top, asked.seeds, asked.epochs or config.epochs, config.device, config.data_dir)

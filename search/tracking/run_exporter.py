@@ -94,6 +94,8 @@ class RunExporter:
             names.TAG_CONFIG_ID: config.id, names.TAG_SEED: str(config.seed), names.TAG_DATASET: config.data.dataset,
             names.TAG_OBJECTIVE: DEFAULT, names.TAG_NOTE: f"`{command('show', path)}`",
         }  # fmt: skip
+        if config.is_final:
+            tags[names.TAG_FINAL] = config.final_fit
         known = there.data.params
         said = {key: value for key, value in runs.fields(config).items() if value is not None and key not in known}
         write(self.client, self.run, parameters=said, tags=tags)

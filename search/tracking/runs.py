@@ -69,7 +69,7 @@ def flat_metrics(epoch: EpochMetrics, measured: dict[str, float]) -> dict[str, f
     for name, value in epoch.json().items():
         if isinstance(value, tuple | list):
             values |= {f"{name}_{layer}": v for layer, v in enumerate(value)}
-        elif name not in ("epoch", "measured"):
+        elif name not in ("epoch", "measured") and value is not None:
             values[name] = value
     return {name: value for name, value in values.items() if math.isfinite(value)}
 

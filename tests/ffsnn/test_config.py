@@ -148,7 +148,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("learning_rate", 1, r"^learning_rate: there is no such field, did you mean learning.lr\?$"),
         ("network.taus", 2.0, r"^network\.taus: there is no such field, did you mean tau\?$"),
         ("data.dataset", "cifar10", r"^data\.dataset: .*'mnist'.*'digits'.*, but got 'cifar10'"),
-        ("data.validation", 0.0, r"^data\.validation: .*greater than 0, but got 0"),
+        ("data.validation", -0.1, r"^data\.validation: .*greater than or equal to 0, but got -0\.1$"),
         ("data.validation", 1.0, r"^data\.validation: .*less than 1, but got 1"),
         ("data.train_images", 0, r"^data\.train_images: .*but got 0$"),
         (
@@ -433,7 +433,7 @@ def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
     """A kind of one's own from before there was the field would pass over it in silence."""
     dense = LAYERS["dense"]
     LAYERS.add("older", LayerKind(dense.shapes, dense.build))
-    value = {"learning.rate_penalty": 0.1, "network.label_layers": "every"}[path]
+    value = {"learning.rate_penalty": 0.1, "network.label_layers": "every", "network.learn": "tau"}[path]
     try:
         RunConfig().replaced({path: value})
         with pytest.raises(

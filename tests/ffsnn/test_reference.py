@@ -106,7 +106,7 @@ def test_twenty_updates_in_float64_agree_with_the_reference(changes: dict[str, A
     trainer = Trainer(config, split)
     trainer.network.double()
     trainer.optimisers = [layer.optimiser() for layer in trainer.layers]
-    trainer.averages = Averages(trainer.network, BATCHES) if learning.average else None
+    trainer.averages = Averages(trainer.network) if learning.average else None
     slow = Reference([layer.weight for layer in trainer.layers], 10, config.network, learning)
     before = [weight.detach().clone() for weight in slow.weights]
     labels = 10 if config.network.label_layers == "every" else 0  # inputs of the later layers

@@ -221,15 +221,15 @@ def test_a_kept_result_is_taken_only_for_its_own_setting(folder: ResultFolder) -
 
 
 def test_a_full_table_starts_no_process(folder: ResultFolder) -> None:
-    for task in tasks(2, folder.setting):
+    for task in tasks(range(2), folder.setting):
         folder.write(task, m.ReproductionResult(0.5, 0.25 + 0.25 * task.seed, 0.125), 1.0)
-    assert list(make(2, folder, None, processes=2)) == []
+    assert list(make(range(2), folder, None, processes=2)) == []
     console = Console(record=True, width=200)
     console.print(render(2, folder))
     text = console.export_text()
     assert "37.5 ±17.7" in text
     assert "98.5 " in text
-    assert [task.line for task in tasks(1, Setting(recipe=RunConfig()))] == [RECIPE_LINE, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert [task.line for task in tasks([0], Setting(recipe=RunConfig()))] == [RECIPE_LINE, 8, 7, 6, 5, 4, 3, 2, 1]
 
 
 def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_command_goes_on_with_what_is_missing(folder: ResultFolder, tmp_path
             raw = bytes((0, 0, 8, values.ndim)) + sizes + values.to(torch.uint8).numpy().tobytes()
             (data / name).write_bytes(raw)
             (data / f"{name}.sha256").write_text(hashlib.sha256(raw).hexdigest())
-    for task in tasks(1, folder.setting)[:-2]:
+    for task in tasks([0], folder.setting)[:-2]:
         folder.write(task, m.ReproductionResult(0.5, 0.25, 0.123), 1.0)
     console = Console(record=True, width=200)
     reproduce(1, folder.path, data.parent, console, folder.setting, processes=1)

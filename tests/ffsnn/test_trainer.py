@@ -20,6 +20,7 @@ from ffsnn.parts.registry import NEGATIVES
 from ffsnn.randomness import generator
 from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.trainer import DeadLayerError, DivergedError, Trainer, dead_layer
+from ffsnn.validation import ConfigError
 
 BASE = RunConfig.parse(
     {
@@ -58,7 +59,8 @@ RESUMED_GREEDILY = RESUMED.replaced(
 RESUMED_AVERAGED = RESUMED.replaced(
     {
         "learning.average": 1, "learning.dropout": 0.2, "learning.elastic": 0.5, "learning.mirror": True,
-        "learning.warmup": 1.5, "learning.restarts": 1,
+        "learning.warmup": 1.5, "learning.restarts": 1, "learning.batch_growth": 2,
+        "network.learn": "both", "network.learn_scope": "neuron",
     }
 )  # fmt: skip
 RESUMED_CONFIGS = {"together": RESUMED, "greedy": RESUMED_GREEDILY, "averaged": RESUMED_AVERAGED}
@@ -373,3 +375,23 @@ def test_a_layer_that_always_fires_is_dead_too():
     rates = torch.tensor([[0.2, 1.0], [0.3, 1.0]])
     assert "every neuron of layer 1 has fired at every step in the first 2 of 9 batches" in dead_layer(rates, 9)
     assert dead_layer(rates - 0.1, 9) is None
+
+
+class Watched(Trainer):
+    """Keeps the size of each epoch's first batch."""
+
+    def train_batch(self, index: torch.Tensor, batch: int) -> torch.Tensor:
+        self.sizes = getattr(self, "sizes", []) + [len(index)] * (batch == 0)
+        return super().train_batch(index, batch)
+
+
+def test_batches_grow_at_each_third_of_a_layers_epochs(split: Split) -> None:
+    """Smith et al. 2018, with a factor of 1.5: 32 images, then 48, then 72."""
+    grown = BASE.replaced({"learning.batch_growth": 1.5, "learning.epochs": 6, "network.widths": [10, 10]})
+    for layers, expected in (("together", [32, 32, 48, 48, 72, 72]), ("greedy", [32, 48, 72, 32, 48, 72])):
+        trainer = Watched(grown.replaced({"learning.layers": layers}), split)
+        assert len(list(trainer)) == 6
+        assert trainer.sizes == expected
+    with pytest.raises(ConfigError, match=r"at most 1293 .* batch_growth=8.0 with batch_size=32, which come to 2048:"):
+        BASE.replaced({"learning.batch_growth": 8})
+    assert "batches grow" in str(grown.replaced({"learning.schedule": "constant"}).learning.set_by_length)

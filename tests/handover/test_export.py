@@ -248,3 +248,21 @@ def test_the_commands(folder: Path, tmp_path: Path, split) -> None:
     assert ffsnn("export", str(folder), str(tmp_path / "out.nir"), "--to", "nir", home=tmp_path).returncode == 0
     back = ffsnn("import", str(tmp_path / "out.nir"), str(tmp_path / "run"), home=tmp_path)
     assert "digits, 32-24 neurons, T=4" in back.stdout
+
+
+def test_what_neurons_have_learned_is_handed_over(split, tmp_path: Path) -> None:
+    config = RUN.replaced({"network.learn": "both", "network.learn_scope": "neuron", "learning.epochs": 2})
+    list(Run(config, split, tmp_path / "run"))
+    network, images = load(tmp_path / "run"), split.validation
+    formats.export(network, images, tmp_path / "out", "integers", 8)
+    facts = json.loads((tmp_path / "out" / "network.json").read_text())
+    assert facts["v_threshold"] == "one a neuron: layers.N.v_threshold"
+    whole, mine = integers.load(tmp_path / "out"), integers.with_integers(network, 8)[0]
+    assert (whole.predict(images.x) == mine.predict(images.x)).float().mean() > 0.98  # but for rounding at a threshold
+    if find_spec("nir") is None:
+        return
+    formats.export(network, images, tmp_path / "out.nir", "nir")
+    nir_graph.read_into(tmp_path / "out.nir", tmp_path / "back", {})
+    back = load(tmp_path / "back")
+    for one, other in zip(network.parameters(), back.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

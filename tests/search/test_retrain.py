@@ -131,6 +131,24 @@ def test_the_champion_predicts_in_a_fresh_process_without_a_gpu_or_pickle(retrai
 
 
 @pytest.mark.slow
+def test_its_final_fit_is_trained_on_all_images_and_becomes_the_champion(copy):
+    said = refused("retrain", "done", "--top", "1", "--final", home=copy)
+    assert "a final fit stops after an epoch that a retraining has chosen" in said
+    result = ffsnn(*RETRAIN, "--final", "--test", home=copy)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = folder_of(copy)
+    config = json.loads((folder / "final" / "config.json").read_text())
+    assert config["data"]["validation"] == 0
+    client = MlflowClient(f"sqlite:///{copy}/mlruns/mlflow.db")
+    version = client.get_model_version_by_alias("done", "champion")
+    assert version.tags["ffsnn.final_fit"].startswith("trained on all 1,437 images up to epoch ")
+    assert version.tags["ffsnn.final_fit"].endswith("; no validation accuracy")
+    assert "val_accuracy" not in client.get_run(version.run_id).data.metrics
+    plain = ffsnn(*RETRAIN, home=copy)
+    assert "stays the champion: it is the final fit of the same retraining" in plain.stdout
+
+
+@pytest.mark.slow
 def test_what_it_prints_works_where_it_is_pasted(retrained, tmp_path):
     home, result = retrained
     images = data.load_test(DataConfig(dataset="digits")).x[:5]

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 
 from ffsnn.config import RunConfig
+from ffsnn.datasets.data import load
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import HISTORY, LAST, PREVIOUS
 from ffsnn.validation import ConfigError
 from search import names
 from search.cli.train import _fresh, _held, train_seeds
+from search.retrain import final
 from search.tracking.store import all_runs, open_store
 
 RUN = RunConfig.parse({
@@ -131,3 +133,17 @@ def test_a_damaged_id_is_made_anew(tmp_path, content):
     folder = RunFolder(tmp_path)
     (tmp_path / RUN_FILE).write_text(content)
     assert folder.id == folder.id != ""
+
+
+def test_a_final_fit_says_that_it_is_one_and_has_no_validation_accuracy(tmp_path):
+    home, folder = tmp_path / "mlruns", tmp_path / "mine"
+    list(run_folder.Run(RUN, load(RUN.data, 0), folder))
+    fit = final.of_run(folder)
+    said = trained(home, fit, tmp_path / "final", test=True)
+    assert f"final fit: {fit.final_fit}" in said
+    assert "validation " not in said.replace(fit.final_fit, "")
+    assert "images (final fit; trained in" in said
+    (run,) = [run for run in runs_of(home) if names.TAG_FINAL in run.data.tags]
+    assert run.data.tags[names.TAG_FINAL] == fit.final_fit
+    assert names.TEST in run.data.metrics
+    assert "val_accuracy" not in run.data.metrics

@@ -17,9 +17,9 @@ from ffsnn.fields import field_kinds, fields
 from ffsnn.validation import ConfigError
 from search.study.sampling import distribution, draw, record
 from spaces.parameter import AnyParameter
-from spaces.space import OWN, Space
+from spaces.space import FIXED, Space
 
-FIELDS = [path for path in fields() if path not in OWN]
+FIELDS = [path for path in fields() if path not in FIXED]
 BASE = {"data": {"dataset": "digits"}, "learning": {"batch_size": 32}}
 
 ALWAYS: dict[str, Any] = {  # the same examples each time, and no folder of failed ones
