@@ -108,6 +108,7 @@ class RunConfig(Config):
                 raise ValueError(f"layer={kind!r} does not mind {name}, but got {name}={value!r}: leave it out")
         return self
 
+    @model_validator(mode="after")
     def _final_fit_follows_a_choice(self) -> Self:
         share, epoch = self.data.validation, self.learning.chosen_epoch
         if share == 0 and epoch is None:

