@@ -45,7 +45,7 @@ def completed(typed: str, home: Path, cwd: Path | None = None) -> list[str]:
         ("ffsnn best ", ["first", "second"]), ("ffsnn search --resume fi", ["first"]),
         ("ffsnn search --warm-start first,s", ["first,second"]), ("ffsnn predict ", ["first", "second", "mnist-seed0"]),
         ("ffsnn search digits", ["digits_smoke"]), ("ffsnn search --sampler gp", ["gp"]),
-        ("ffsnn search --set v_thr", ["v_threshold="]), ("ffsnn train mnist_", ["mnist_best", "mnist_fast", "mnist_small"]),
+        ("ffsnn search --set v_thr", ["v_threshold="]), ("ffsnn train mnist_f", ["mnist_fast"]),
         ("ffsnn train --v-thr", ["--v-threshold"]), ("ffsnn comp", ["compare"]),
     ],
 )  # fmt: skip

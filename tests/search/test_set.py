@@ -114,7 +114,7 @@ def test_every_field_is_listed_with_its_meaning():
     assert list(told) == fields()
     assert [path for path, it in told.items() if not it["meaning"] or not it["values"]] == []
     assert {path for path, it in told.items() if not it["searchable"]} == {
-        "learning.epochs", "seed", "device", "data_dir",
+        "learning.epochs", "learning.chosen_epoch", "seed", "device", "data_dir",
     }  # fmt: skip
     assert RunConfig().network.tau == told["network.tau"]["default"]
     assert told["network.tau"]["values"] == "float > 1"
@@ -126,7 +126,7 @@ def test_every_field_is_listed_with_its_meaning():
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        ("tau", {"network.tau", "network.decay_input"}),
+        ("tau", {"network.tau", "network.decay_input", "network.learn"}),
         ("data.*", {"data.dataset", "data.validation", "data.train_images", "data.window_ms"}),
         ("Membrane", {"network.tau", "network.v_threshold"}),
     ],
