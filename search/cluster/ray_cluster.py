@@ -19,7 +19,7 @@ from search.cluster.ray_session import session_folder
 from search.cluster.resources import TrialResources
 from search.names import ENVIRONMENT
 from search.settings import Unreachable, redacted
-from search.store.trial_folder import TrialFolder
+from search.store.trial_folder import Holder, TrialFolder
 
 CONNECT_TIMEOUT_S = 1.0  # seconds for a node to take a connection
 _session = ExitStack()  # what a Ray that was started here has on disk
@@ -113,20 +113,20 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-def end(trial: TrialFolder) -> None:
-    """End the process that trains a trial, on whichever node."""
+def end(trial: TrialFolder) -> bool:
+    """End the process that trains a trial, on whichever node; true if there was one, and it is known to have ended."""
     holder = trial.holder()
     if holder is None or not holder.node or not ray.is_initialized():
-        trial.kill()
-        return
+        return trial.kill()
     there = NodeAffinitySchedulingStrategy(holder.node, soft=False)
-    with suppress(ray.exceptions.RayError):  # it is gone, and so is the process
-        ray.get(_kill.options(scheduling_strategy=there).remote(str(trial.path), holder.node), timeout=5)
+    with suppress(ray.exceptions.RayError):  # the node is gone, and so is the process; or it is late
+        return bool(ray.get(_kill.options(scheduling_strategy=there).remote(str(trial.path), holder), timeout=5))
+    return False
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _kill(path: str, node: str) -> None:
-    TrialFolder(Path(path)).kill(node)
+def _kill(path: str, holder: Holder) -> bool:
+    return TrialFolder(Path(path)).kill(holder.node, only=holder)
 
 
 def here() -> str:

@@ -98,7 +98,8 @@ class Watchdog(Callback):
             pace.last = time.monotonic()
             folder = self.folder.trial(number)
             folder.add_failure("hung", f"no epoch for {waited:.0f} s, more than {limit:.0f} s")
-            ray_cluster.end(folder)
+            if ray_cluster.end(folder):
+                continue  # Tune learns of it as of any process that dies
             for trial in trials:
                 if trial.trial_id == trial_id and (actor := trial.temporary_state.ray_actor):
                     ray.kill(actor)

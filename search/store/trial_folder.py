@@ -236,18 +236,26 @@ class TrialFolder(RunFolder):
         except FileNotFoundError:
             return False
 
-    def kill(self, node: str = "") -> None:
-        """End the process that trains it at once, if there is one on this machine (on this node of a cluster)."""
+    def kill(self, node: str = "", only: Holder | None = None) -> bool:
+        """End the process that trains it at once; true if there was one to end.
+
+        Args:
+            node: of a cluster, that this is; a process elsewhere is left alone.
+            only: the process that is meant; one that has taken the trial since is left alone.
+        """
         try:
             with (self.path / TRIAL_LOCK).open("r+") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has it; what it says is old
                 except BlockingIOError:
                     holder = Holder(**json.loads(lock.read()))
-                    if (holder.host, holder.node) == (socket.gethostname(), node) and _is_a_trials(holder.pid):
+                    here = (holder.host, holder.node) == (socket.gethostname(), node) and only in (None, holder)
+                    if here and _is_a_trials(holder.pid):
                         os.kill(holder.pid, signal.SIGKILL)
+                        return True
         except (OSError, ValueError, TypeError):
-            return
+            pass
+        return False
 
     def _sealed(self, file: str = END_FILE) -> dict[str, Any] | None:
         try:

@@ -155,10 +155,10 @@ def test_a_trials_process_is_ended_on_its_own_node(cluster: Cluster, tmp_path: P
         holder = trial.holder()
         assert holder is not None
         os.kill(holder.pid, signal.SIGSTOP)
-        trial.kill("another node")
+        assert not trial.kill("another node")
         assert trial.held()
         assert clusters.alive(holder.node)
-        clusters.end(trial)
+        assert clusters.end(trial)
         deadline = time.monotonic() + 10
         while trial.held() and time.monotonic() < deadline:
             time.sleep(0.1)
