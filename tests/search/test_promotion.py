@@ -79,7 +79,7 @@ def test_a_trial_on_its_way_to_rest_is_neither_ended_nor_handed_out(better: bool
     """Between the report with which a trial comes to a rung and the end of its process another one may come."""
     surface = Surface.load("digits")
     config = config_of(surface, ("random", "promotion"), Plan("val_accuracy", trials=8), seed=0)
-    folder = RecordedFolder(Answers(surface, config.goal), 0)
+    folder = RecordedFolder(Answers(surface, config.goals), 0)
     session = Session(folder, config, Slots(), 0, lambda _: searcher, lambda _: None)  # type: ignore[arg-type]
     searcher = SimulatedSearcher(session, optuna.create_study(direction="maximize"), [])
     ends: list[int] = []

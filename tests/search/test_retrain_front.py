@@ -57,8 +57,10 @@ def test_what_was_chosen_by_another_objective_is_not_compared() -> None:
     test, ranked = verdict.tested([0.9], 144, 0), tuple(ranking([0.9]))
     result = RetrainResult(search="s", epochs=2, seeds=(1,), ranking=ranked, lead=None, best_seed=1, test=test)
 
+    folder = SimpleNamespace(search=SimpleNamespace(config=SimpleNamespace(goal=GOALS.objectives[1])))
+
     def stays(**tags: str) -> str:
-        return champion._why_it_stays(SimpleNamespace(tags=tags), result, GOALS.objectives[1].name)
+        return champion._why_it_stays(SimpleNamespace(tags=tags), folder, result)
 
     by_synops = {names.TAG_VALIDATION: "812.5"}
     assert "chosen by synaptic_operations_per_sample, this one by val_accuracy" in stays(**by_synops)

@@ -135,11 +135,9 @@ def test_a_limit_that_no_configuration_keeps_is_refused(home: Path) -> None:
     assert "no configuration of the space keeps its limits: T<=1 must hold, but T=2 is the nearest" in said
 
 
-def test_a_front_of_one_objective_is_refused(home: Path) -> None:
-    if not SearchFolder.exists(home / "mlruns", "none"):
-        ffsnn("search", "digits_smoke", "--name", "none", "--trials", "2", home=home)
-    assert "a front needs several objectives" in refused("best", "none", "--front", home=home)
-    assert "a front needs several objectives" in refused("retrain", "none", "--front", home=home)
+def test_a_front_of_one_objective_is_refused(made: Path) -> None:
+    assert "a front needs several objectives" in refused("best", "done", "--front", home=made)
+    assert "a front needs several objectives" in refused("retrain", "done", "--front", home=made)
 
 
 @pytest.mark.slow

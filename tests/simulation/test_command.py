@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.simulation.measures import median, ratio
-from tests.search.conftest import ffsnn, refused
+from tests.search.conftest import ffsnn, refused, within
 
 
 def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None
     assert "simulating forecast + promotion" in done.stdout  # the defaults are among what is simulated
     assert f"written: {page}" in done.stdout
     assert "<h1>Simulated searches on digits</h1>" in page.read_text()
-    again = ffsnn(
+    again = within(
         "simulate", str(kept), "--sampler", "random", "--scheduler", "none,asha", "--seeds", "1", "--trials", "9",
         "--objective", "accuracy,spikes", "--spend", "20", "--write", str(tmp_path / "page.md"), home=home,
     )  # fmt: skip
