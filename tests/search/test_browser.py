@@ -24,8 +24,8 @@ TRIALS = 24  # more than the ten that MLflow shows by default, and the twenty th
 CONFIG = SearchConfig(name="seen", space=SPACE, space_name="digits_smoke", trials=TRIALS, epochs=2, device="cpu")
 AXES = ["v_threshold", "tau", "T", "surrogate", "loss"]
 # What MLflow's own pages say of themselves: they ask for a user where no login is set up, and draw axes before they
-# know their size.
-OWN = re.compile(r"users/current .*404|attribute (transform|d|height|x|y|width)\b")
+# know their size, or sizes once more than the browser has time for.
+OWN = re.compile(r"users/current .*404|attribute (transform|d|height|x|y|width)\b|ResizeObserver loop")
 
 # Each drawing of parallel coordinates, as the page was told to draw it: a row a trial.
 PARALLEL = """
