@@ -36,7 +36,7 @@ def file_of(name: str) -> Path:
 
 
 def published(name: str) -> "Published":
-    """The test accuracies that a preset was published with.
+    """A preset with the test accuracies that it was published with.
 
     Raises:
         ConfigError: there is no such preset, or it has no published figures.
@@ -46,7 +46,7 @@ def published(name: str) -> "Published":
     trees = json.loads((PRESETS / PUBLISHED).read_text())
     if name not in trees:
         raise ConfigError(f"{name!r} has no published accuracy to reproduce: take one of {', '.join(sorted(trees))}")
-    return parse(Published, trees[name])
+    return parse(Published, {"name": name, "config": load(name), **trees[name]})
 
 
 def load(name: str | Path) -> RunConfig:

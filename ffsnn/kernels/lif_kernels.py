@@ -3,7 +3,7 @@
 Leak, gain and threshold are numbers, or where neurons have learned their own, arrays of one a neuron: either is
 compiled by itself.
 
-Inputs are events (`events.py`). What neurons do in a time step they do in loops over all neurons of a tile, which
+Inputs are events (`sparse_input.py`). What neurons do in a time step they do in loops over all neurons of a tile, which
 vectorise; what a row of images needs stays in the caches.
 
 Legend: T time steps, B samples = copies x rows (sample b shares row b % rows), F inputs, H neurons.

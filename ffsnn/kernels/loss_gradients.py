@@ -88,13 +88,9 @@ class RatePenalty(NamedTuple):
     T: int
 
     def __call__(self, begin: int, end: int, total: Any, squares: Any, counts: Any) -> LossGradients:
-        part, (samples, H), copies = (
-            self.loss_of(begin, end, total, squares, counts),
-            counts.shape,
-            self.learning.copies,
-        )
+        part, (samples, H) = self.loss_of(begin, end, total, squares, counts), counts.shape
         slope = self.learning.rate_penalty / (samples * H * self.T)
-        fired = float(total.reshape(len(total), copies, -1)[:, :, begin:end].sum(dtype=np.float64))
+        fired = float(total.reshape(len(total), self.learning.copies, -1)[:, :, begin:end].sum(dtype=np.float64))
         return part._replace(loss=part.loss + slope * fired, total=part.total + np.float32(slope))
 
 

@@ -25,8 +25,10 @@ CONFIDENCE = 0.95
 
 
 class Published(Config):
-    """Published figures of a preset."""
+    """A preset, and the figures that it was published with."""
 
+    name: str
+    config: RunConfig
     seeds: tuple[int, ...] = Field(min_length=2)
     test: tuple[float, ...] = Field(description="test accuracy of each seed")
 
@@ -48,15 +50,12 @@ class Published(Config):
 
 
 def reproduce(
-    name: str, config: RunConfig, published: Published, seeds: int | None, out: Path, data_dir: Folder,
-    console: Console, processes: int = PROCESSES,
-) -> bool:  # fmt: skip
+    published: Published, seeds: int | None, out: Path, data_dir: Folder, console: Console, processes: int = PROCESSES
+) -> bool:
     """Train a preset anew, and print its test accuracy beside what was published; True if it is reproduced.
 
     Args:
-        name: of the preset.
-        config: its configuration.
-        published: its figures.
+        published: the preset, with its figures.
         seeds: how many of the published ones, the first ones; None: all.
         out: a folder for the results; a reproduction within that was interrupted goes on, else another one begins.
         data_dir: the data folder.
@@ -69,30 +68,32 @@ def reproduce(
     """
     count = len(published.seeds) if seeds is None else seeds
     if not 1 <= count <= len(published.seeds):
-        raise ConfigError(f"{name} was published with {len(published.seeds)} seeds, but got --seeds {count}")
-    asked, setting = published.seeds[:count], Setting(recipe=config, groups=False)
-    folder = _unfinished(out, name, asked, setting)
+        raise ConfigError(f"{published.name} was published with {len(published.seeds)} seeds, but got --seeds {count}")
+    config, asked = published.config, published.seeds[:count]
+    setting = Setting(recipe=config, groups=False)
+    folder = _unfinished(out, published.name, asked, setting)
     load(config.data, asked[0], data_dir, T=config.network.T)  # what is missing is said once, and early
     test = load_test(config.data, data_dir, T=config.network.T)
     console.print(
-        f"training {name} with seeds {', '.join(map(str, asked))}, {config.learning.epochs} epochs each, in "
+        f"training {published.name} with seeds {', '.join(map(str, asked))}, {config.learning.epochs} epochs each, in "
         f"{folder.path}: minutes a seed"
     )
     make_told(asked, folder, data_dir, processes, console)
     results = [result for task in tasks(asked, setting) if (result := folder.read(task))]
-    reproduced, said = verdict(name, published, [it.test_all for it in results], len(test))
+    reproduced, said = verdict(published, [it.test_all for it in results], len(test))
     console.print(said)
     return reproduced
 
 
-def verdict(name: str, published: Published, accuracies: Sequence[float], images: int) -> tuple[bool, str]:
+def verdict(published: Published, accuracies: Sequence[float], images: int) -> tuple[bool, str]:
     """True if test accuracies are as published; and in words."""
     mean, (low, high) = statistics.mean(accuracies), published.interval(len(accuracies))
     within = low <= mean <= high
     mine, told = (", ".join(f"{100 * value:.2f}" for value in values) for values in (accuracies, published.test))
     return within, (
-        f"{name}: test accuracy {mean:.2%} ({mine}) on {images:,} images; published {published.mean:.2%} ({told}), so "
-        f"that {max(low, 0):.2%} to {min(high, 1):.2%} is to be expected: {'NOT ' * (not within)}reproduced"
+        f"{published.name}: test accuracy {mean:.2%} ({mine}) on {images:,} images; published {published.mean:.2%} "
+        f"({told}), so that {max(low, 0):.2%} to {min(high, 1):.2%} is to be expected: "
+        f"{'NOT ' * (not within)}reproduced"
     )
 
 

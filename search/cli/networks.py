@@ -224,9 +224,8 @@ def reproduce(
             to, setting = out or find_home(home) / "seed_table", Setting(recipe=recipe)
             report.reproduce(3 if seeds is None else seeds, to, data_dir, console, setting)
             return
-        figures, config = presets.published(preset), presets.load(preset)
         to = out or find_home(home) / "reproduced"
-        if not published.reproduce(preset, config, figures, seeds, to, data_dir, console):
+        if not published.reproduce(presets.published(preset), seeds, to, data_dir, console):
             raise typer.Exit(1)
     except ProcessDied as error:
         console.print(f"ffsnn: {error}")

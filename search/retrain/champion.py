@@ -13,6 +13,7 @@ from search.retrain.registered import champion_of, ours
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
     from search.retrain.folder import RetrainFolder
     from search.retrain.runs import RetrainExporter
@@ -38,11 +39,8 @@ def register(exporter: "RetrainExporter", result: "RetrainResult", force: bool) 
         )
     mine = version_of(exporter, result, result.winner, result.best_seed)
     said = f"models:/{name}/{mine.version} (seed {result.best_seed} of trial {result.winner.trial})"
-    before = champion_of(client, name)
-    if before is not None and before.version != mine.version and not force:
-        why = _why_it_stays(before, folder, result)
-        if why:
-            return f"registered: {said}; version {before.version} stays the champion: {why} (--force replaces it)"
+    if not force and (stays := _present_one_stays(client, mine, folder, result)):
+        return f"registered: {said}; {stays} (--force replaces it)"
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
     trusted = ("--trust",) if folder.search.own_parts else ()
     told = f"champion: {said}; use it with:\n{uses(name, client.tracking_uri, exporter.uri, trusted)}"
@@ -69,13 +67,21 @@ def register_final(exporter: "RunExporter", folder: "RetrainFolder", result: "Re
         raise ConfigError(f"there is no model {name!r}: the same command without --final registers the winner first")
     mine = version_of_final(exporter, folder, result)
     said = f"models:/{name}/{mine.version} (final fit, {exporter.config.final_fit})"
-    before = champion_of(client, name)
-    if before is not None and before.version != mine.version and not force:
-        why = _why_it_stays(before, folder, result)
-        if why:
-            return f"registered: {said}; version {before.version} stays the champion: {why} (--force replaces it)"
+    if not force and (stays := _present_one_stays(client, mine, folder, result)):
+        return f"registered: {said}; {stays} (--force replaces it)"
     client.set_registered_model_alias(name, names.CHAMPION, mine.version)
     return f"champion: {said}"
+
+
+def _present_one_stays(
+    client: "MlflowClient", mine: "ModelVersion", folder: "RetrainFolder", result: "RetrainResult"
+) -> str:
+    """`version 3 stays the champion: ...`; empty: a new version becomes it."""
+    before = champion_of(client, mine.name)
+    if before is None or before.version == mine.version:
+        return ""
+    why = _why_it_stays(before, folder, result)
+    return why and f"version {before.version} stays the champion: {why}"
 
 
 def _why_it_stays(before: "ModelVersion", folder: "RetrainFolder", result: "RetrainResult") -> str:
