@@ -33,7 +33,7 @@ def within(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in this process, for seconds add up: one that reads, and leaves nothing behind in memory."""
     from search.cli import main
 
-    out, err, code = io.StringIO(), io.StringIO(), 0
+    out, err, code, mask = io.StringIO(), io.StringIO(), 0, os.umask(0o022)  # a command sets its process's own
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["ffsnn", *arguments])
         patch.setenv("FFSNN_HOME", str(home))
@@ -41,6 +41,8 @@ def within(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
             main()
         except SystemExit as left:
             code = int(left.code or 0)
+        finally:
+            os.umask(mask)
     return subprocess.CompletedProcess(["ffsnn", *arguments], code, out.getvalue(), err.getvalue())
 
 
