@@ -100,7 +100,8 @@ def test_ones_own_data_reach_every_node(cluster: Cluster, tmp_path: Path) -> Non
     driver = environment(tmp_path / "home", XDG_CACHE_HOME=str(tmp_path / "data"))  # no FFSNN_DATA, which nodes get too
     subprocess.run([*FFSNN, "data", "add", "toy", str(tmp_path / "toy.npz")], env=driver, check=True)
     command = [*FFSNN, "search", "digits_smoke", "--set", "dataset=toy", "--set", "batch_size=32"]
-    command += ["--address", cluster.address, "--name", "toy", "--trials", "6", "--epochs", "200", "--scheduler", "none"]
+    command += ["--address", cluster.address, "--name", "toy", "--trials", "6", "--scheduler", "none"]
+    command += ["--epochs", "200"]  # so that the first node is not through with all before the second has begun
     done = subprocess.run(command, env=driver, text=True, capture_output=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     ends = [json.loads(end.read_text()) for end in tmp_path.rglob("end.json")]
