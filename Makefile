@@ -27,8 +27,8 @@ search: $(READY) ## run a hyperparameter search (default: MNIST); ARGS="digits_s
 test: $(READY) ## run the tests, without the slow ones, in three processes: searches wait a lot
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-slow: $(READY) ## run the slow tests only, in four processes
-	@$(BIN)/python -m pytest -m slow -n 4 --dist loadfile --no-loadscope-reorder --timeout=900 $(ARGS) || { rc=$$?; \
+slow: $(READY) ## run the slow tests only, in three processes
+	@$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
 faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (half an hour)

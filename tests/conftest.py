@@ -20,7 +20,7 @@ os.environ |= {
     "DO_NOT_TRACK": "true",
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # as an activated environment has it
 }
-LONGEST = ("cluster", "search", "faults", "simulation")  # folders whose tests run searches
+LONGEST = ("benchmarks", "cluster", "examples", "faults", "search", "simulation")  # folders with tests of minutes
 
 
 def pytest_configure() -> None:
