@@ -46,28 +46,30 @@ def _head_monitor(head: tuple[str, int]) -> None:
 
 
 class TrialTrainable(Trainable):
-    """Trains the trial whose folder it is given, from where that folder stopped."""
+    """Trains the trial whose folder it is given, from where that folder stopped.
+
+    It takes the trial with its first step: Tune may ask for a new process, and then take one that has become free in
+    the meantime. The new one would end that, for whoever comes last has the trial.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         use_threads(config[names.THREADS])
-        self.folder, self.held, self.rungs = TrialFolder(config[names.FOLDER]), ExitStack(), config[names.RUNGS]
-        self.veto = config[names.VETO]
+        self.asked, self.folder, self.held = config, TrialFolder(config[names.FOLDER]), ExitStack()
         self.run: Run | None = None
-        node = ""
         if config[names.ON_CLUSTER]:
-            node = ray_cluster.here()
             _head_monitor(ray_cluster.head())
-        self.held.enter_context(self.folder.occupied(node))
-        faulthandler.enable(2)  # a crash in native code prints where
-        with self._failure_recorded():
-            if config[names.OWN_DATA]:
-                bring(Path(config[names.OWN_DATA]), config[names.DATA_DIR])
-            for path, sha256 in config[names.PARTS]:
-                own.use(path, sha256)
-            self.objectives = [OBJECTIVES[name] for name in config[names.OBJECTIVES]]
         torch.cuda.empty_cache()  # what PyTorch keeps back of the trial before is another process's room
 
+    def _take(self) -> None:
+        self.held.enter_context(self.folder.occupied(ray_cluster.here() if self.asked[names.ON_CLUSTER] else ""))
+        faulthandler.enable(2)  # a crash in native code prints where
+
     def _begin(self) -> Run:
+        if self.asked[names.OWN_DATA]:
+            bring(Path(self.asked[names.OWN_DATA]), self.asked[names.DATA_DIR])
+        for path, sha256 in self.asked[names.PARTS]:
+            own.use(path, sha256)
+        self.objectives = [OBJECTIVES[name] for name in self.asked[names.OBJECTIVES]]
         config = self.folder.config()
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
@@ -75,7 +77,8 @@ class TrialTrainable(Trainable):
         split = _split(config.data, config.seed, config.data_dir, resolve_device(device), T)
         measures = {it.name: it.measure for it in self.objectives if it.each_epoch and it.measure}
         run = Run(
-            config, split, self.folder.path, checkpoint_epochs=self.rungs, veto=self.veto, measures=measures
+            config, split, self.folder.path, checkpoint_epochs=self.asked[names.RUNGS], veto=self.asked[names.VETO],
+            measures=measures,
         )  # fmt: skip
         # A trial that comes back first repeats its last report: the driver may have died before it judged it.
         self.repeat = run.history[-1:]
@@ -97,6 +100,8 @@ class TrialTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        if self.run is None:
+            self._take()
         with self._failure_recorded():
             try:
                 self.run = self.run or self._begin()
@@ -116,7 +121,7 @@ class TrialTrainable(Trainable):
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:
         self.run = None  # within an epoch, so nothing to be kept
-        values = {it.name: float("nan") for it in self.objectives}
+        values = dict.fromkeys(self.asked[names.OBJECTIVES], float("nan"))
         return {names.EPOCH: 0, **values, names.PROBLEM: f"{reason}: {error}", "done": True}
 
     @contextmanager
