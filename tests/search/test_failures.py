@@ -4,7 +4,6 @@ import errno
 import itertools
 import json
 import os
-import pickle
 import re
 import shutil
 import signal
@@ -94,17 +93,16 @@ def ray_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_has_a_trial_once_it_trains_it_and_not_before(tmp_path: Path, ray_is_up: None):
     """Tune asks for a new process, and takes one that has become free meanwhile: the new one may begin after that."""
     script = """
-import pickle, sys
+import json, sys
 from search.execution.trainable import TrialTrainable
-trainable = TrialTrainable(pickle.load(open(sys.argv[1], "rb")))
+trainable = TrialTrainable(json.loads(sys.argv[1]))
 print("begun", flush=True)
 sys.stdin.readline()
 print(trainable.train()["epoch"], file=sys.stderr)
 """
     hurt = searcher(tmp_path / "home", trials=1)
-    (tmp_path / "asked").write_bytes(pickle.dumps(hurt.suggest("a")))
+    command, pipe = [sys.executable, "-c", script, json.dumps(hurt.suggest("a"))], subprocess.PIPE
     trial = hurt.folder.trial(0)
-    command, pipe = [sys.executable, "-c", script, str(tmp_path / "asked")], subprocess.PIPE
     with (
         holder(trial.path, "ray::TrialTrainable") as first,
         subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as second,
