@@ -18,6 +18,7 @@ from ffsnn.datasets import data
 from ffsnn.hardware.device import resolve_device
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import run_folder
+from ffsnn.training.run import Run
 from spaces.space import Space
 
 SLOTS, HUNDRED = 2, 100
@@ -82,7 +83,7 @@ def alone(config: RunConfig) -> tuple[float, float]:
     run_folder.RunFolder.save = timed  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return sum(epoch.seconds for epoch in run_folder.Run(config, split, folder)), saving
+            return sum(epoch.seconds for epoch in Run(config, split, folder)), saving
     finally:
         run_folder.RunFolder.save = save  # type: ignore[method-assign]
 

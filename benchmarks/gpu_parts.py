@@ -22,6 +22,7 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import run_folder
+from ffsnn.training.run import Run
 from ffsnn.training.trainer import Trainer
 from search.retrain.noise import paired
 from spaces import presets
@@ -118,7 +119,7 @@ def trained(config: RunConfig, threads: int = 1) -> dict[str, float]:
     device = torch.device(config.device)
     split = data.load(config.data, config.seed, config.data_dir, device)
     with tempfile.TemporaryDirectory() as folder:
-        history = list(run_folder.Run(config, split, folder))
+        history = list(Run(config, split, folder))
         network = run_folder.load(folder).to(device)
     test = data.load_test(config.data, config.data_dir, device)
     return {

@@ -34,8 +34,9 @@ from search.execution.session import Session
 from search.execution.study_searcher import StudySearcher
 from search.names import EPOCH, NUMBER
 from search.simulation.virtual import Slots, TuneTrial
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End, TrialFolder
+from search.store.trial_folder import TrialFolder
 from search.study import sampling
 from search.study.study_store import JournalStore
 from spaces.space import Space

@@ -10,7 +10,8 @@ import optuna
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import load
-from ffsnn.training.trainer import DeadLayerError, DivergedError, Trainer
+from ffsnn.training.dead_layers import DeadLayerError
+from ffsnn.training.trainer import DivergedError, Trainer
 
 TRIALS, EPOCHS = 8, 6
 BASE = RunConfig.parse({

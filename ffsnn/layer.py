@@ -32,6 +32,16 @@ class Input(NamedTuple):
     x: torch.Tensor  # (1 or T, R, F) intensities; 1: the same at every time step; or spikes (T, R, F)
     squared_norm: torch.Tensor | None = None  # (1 or T, R) sums of squares of x, where they are known
 
+    def thinned(self, copies: int, share: float, generator: torch.Generator) -> "Input":
+        """Dropout of a share of the neurons, drawn for each image: all time steps and copies lack the same ones.
+
+        Nothing is made up for them, since the layer that sees them brings its inputs to one root mean square
+        (Srivastava et al. 2014).
+        """
+        rows, neurons = self.x.shape[1:]
+        drawn = torch.rand(rows // copies, neurons, generator=generator, device=self.x.device)
+        return Input(self.x * (drawn >= share).to(self.x.dtype).repeat(copies, 1))
+
 
 class LayerOutput(NamedTuple):
     """The response of a layer to an input; a tensor that was not asked for and would cost something has length 0."""

@@ -12,7 +12,8 @@ from search.config import SearchConfig
 from search.pareto import front
 from search.pareto.goals import Values
 from search.registries import SCHEDULERS
-from search.store.trial_folder import End, TrialFolder
+from search.store.ends import End
+from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from ffsnn.kernels.parallel import use_threads
 from ffsnn.labels import share
 from ffsnn.reproduction.method import GROUPS, NOTES, Protocol, ReproductionResult, run_group
 from ffsnn.training import run_folder
+from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 
 RECIPE_LINE = len(GROUPS) + 1
@@ -132,7 +133,7 @@ def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) 
     split = load(config.data, config.seed, data_dir, T=config.network.T)
     named = [folder / f"recipe-{known[:8]}-seed-{config.seed}" for known in config.ids]
     run = next((there for there in named if there.exists()), named[0])
-    for _ in run_folder.Run(config, split, run):
+    for _ in Run(config, split, run):
         pass
     network = run_folder.load(run)
     hit = network.predict(test.x) == test.y

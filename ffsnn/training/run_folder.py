@@ -15,13 +15,9 @@ anywhere goes on from there, bit for bit: so epochs 1..n stand in the history on
 
 import json
 import os
-import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -30,8 +26,6 @@ from safetensors.torch import save as save_tensors
 
 from ffsnn import atomic
 from ffsnn.config import RunConfig
-from ffsnn.datasets.data import Split
-from ffsnn.datasets.dataset import Images
 from ffsnn.fields import named_parts
 from ffsnn.network import Network
 from ffsnn.parts import own
@@ -40,9 +34,7 @@ from ffsnn.training.epoch_metrics import EpochMetrics, NewerRecord, best_of
 from ffsnn.training.trainer import Trainer
 from ffsnn.validation import ConfigError
 
-CHECKPOINT_INTERVAL_S = 10.0
 Weights = dict[str, torch.Tensor]
-Measure = Callable[[Network, Images], float]  # of a network on images
 
 CONFIG, HISTORY, RUN_FILE = "config.json", "history.jsonl", "run.json"
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
@@ -227,73 +219,6 @@ def _metadata(content: bytes) -> dict[str, str]:
     length = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
     return metadata
-
-
-class Run(Iterator[EpochMetrics]):
-    """Trains in a folder: goes on where that folder stopped; yields the epochs that are new.
-
-    for metrics in Run(config, split, "runs/a"):
-        print(metrics.epoch, metrics.val_accuracy)
-
-    Args:
-        config: what to train.
-        split: its data, on the training device.
-        path: the folder.
-        checkpoint_interval_s: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
-        checkpoint_epochs: epochs that have a checkpoint in any case, besides the last one.
-        veto: end a run whose network is dead after a tenth of its first epoch.
-        measures: what is measured of the network on the validation images after every epoch, by name.
-
-    Raises:
-        ConfigError: the folder holds another run, or cannot be written.
-        DivergedError: a loss is not finite (from an epoch).
-        DeadLayerError: with `veto` (from the first epoch).
-    """
-
-    def __init__(
-        self,
-        config: RunConfig,
-        split: Split,
-        path: str | Path,
-        checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
-        checkpoint_epochs: Collection[int] = (),
-        veto: bool = False,
-        measures: Mapping[str, Measure] = MappingProxyType({}),
-    ) -> None:
-        self.measures = measures
-        self.folder = RunFolder(path)
-        self.folder.create(config)
-        self.trainer = Trainer(config, split, veto=veto)
-        self.history = self.folder.restore(self.trainer)
-        self.epochs = iter(self.trainer)
-        self.checkpoint_interval_s = checkpoint_interval_s
-        self.checkpoint_epochs = {*checkpoint_epochs, config.learning.last_epoch}
-        self.saved, self.saved_at = len(self.history), time.monotonic()
-        self.best: Weights | None = None  # not in the folder yet
-
-    def __next__(self) -> EpochMetrics:
-        metrics = next(self.epochs)
-        if self.measures:
-            network, images = self.trainer.network, self.trainer.validation
-            metrics = replace(metrics, measured={name: of(network, images) for name, of in self.measures.items()})
-        self.history.append(metrics)
-        if best_of(self.history) is metrics:
-            self.best = {name: weights.clone() for name, weights in self.trainer.network.state_dict().items()}
-        if metrics.epoch in self.checkpoint_epochs or time.monotonic() - self.saved_at >= self.checkpoint_interval_s:
-            self.save()
-        self.folder.append(metrics)
-        return metrics
-
-    def save(self) -> None:
-        """Write a checkpoint now, if there is anything new; only between epochs."""
-        if self.saved < len(self.history):
-            self.folder.save(self.trainer, self.history, self.best)
-            self.saved, self.saved_at, self.best = len(self.history), time.monotonic(), None
-
-    def save_best(self) -> None:
-        """Write the best weights now, if they are new, and no checkpoint: nothing comes after."""
-        self.folder.save_best(self.history, self.best)
-        self.best = None
 
 
 def load(path: str | Path) -> Network:

@@ -30,20 +30,15 @@ from ffsnn.randomness import generator, seed_of
 from ffsnn.training import schedule
 from ffsnn.training.augment import augmented
 from ffsnn.training.averages import Averages
+from ffsnn.training.dead_layers import AT_LEAST, LOOKED_AT, DeadLayerError, dead_layer
 from ffsnn.training.epoch_metrics import EpochMetrics
 
 if TYPE_CHECKING:
     from ffsnn.parts.encoders import Encoder
 
-LOOKED_AT, AT_LEAST = 0.1, 20  # share of the first epoch's batches, and batches, after which it may be found dead
-
 
 class DivergedError(RuntimeError):
     """A loss is not finite."""
-
-
-class DeadLayerError(RuntimeError):
-    """Nothing can be learned: the first layer never fires, or a layer fires at every time step."""
 
 
 class Trainer:
@@ -56,7 +51,7 @@ class Trainer:
     An epoch is trained when it is asked for, and nothing in between: a loop may look at `network` (`ffsnn.network`),
     report `metrics` to anyone, and leave at any time; another loop over the same trainer goes on with the next epoch.
     It ends after `config.learning.last_epoch`. Nothing is written: `state_dict()` between two epochs, loaded into a new
-    trainer of the same configuration, goes on bit for bit; `ffsnn.training.run_folder.Run` is the same in a folder.
+    trainer of the same configuration, goes on bit for bit; `ffsnn.training.run.Run` is the same in a folder.
     `examples/own_loop.py` drives it with Optuna.
     """
 
@@ -185,7 +180,7 @@ class Trainer:
                 break
             seen = self.network.hand_on(answer, noise(number + 1))
             if self.learning.dropout:
-                seen = thinned(seen, len(labels), self.learning.dropout, random("dropout", number))
+                seen = seen.thinned(len(labels), self.learning.dropout, random("dropout", number))
         if self.averages:
             self.averages.step()
         good = torch.stack(goodness).unflatten(1, (len(labels), -1))  # (layers, copies, B): positive samples first
@@ -265,30 +260,3 @@ class Trainer:
         for name, value in self.negatives.state.items():
             value.copy_(state[name])
         self.epoch = int(state["epoch"])
-
-
-def thinned(seen: Input, copies: int, share: float, generator: torch.Generator) -> Input:
-    """An input without a share of its neurons, drawn for each image: all time steps and copies lack the same ones.
-
-    Nothing is made up for them, since the layer that sees them brings its inputs to one root mean square (dropout:
-    Srivastava et al. 2014).
-    """
-    samples, neurons = seen.x.shape[1:]
-    drawn = torch.rand(samples // copies, neurons, generator=generator, device=seen.x.device)
-    return Input(seen.x * (drawn >= share).to(seen.x.dtype).repeat(copies, 1))
-
-
-def dead_layer(rates: torch.Tensor, batches: int) -> str | None:
-    """Reason why no layer can learn, by the firing rates (batches, layers) of an epoch's first batches; None: it may.
-
-    A first layer without a single spike leaves all later ones without input, and one that fires at every step tells
-    images apart no more. Of 63 configurations that were silent so one came to 86 % in the end and 57 to nothing
-    (docs/search_quality.md); a later layer that is silent at first often wakes up.
-    """
-    so_far = f"in the first {len(rates)} of {batches} batches"
-    if not rates[:, 0].any():
-        return f"layer 0 has not fired once {so_far}: lower v_threshold, or raise T or tau"
-    always = (rates >= 1).all(0).nonzero()
-    if len(always):
-        return f"every neuron of layer {always[0].item()} has fired at every step {so_far}: raise v_threshold"
-    return None

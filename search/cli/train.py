@@ -23,6 +23,7 @@ from ffsnn.kernels.backends import remarks
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.training import own_cost, run_folder
 from ffsnn.training.epoch_metrics import EpochMetrics
+from ffsnn.training.run import Run
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.training.trainer import DivergedError
 from ffsnn.validation import ConfigError
@@ -135,11 +136,11 @@ def _train(
         console.print(f"final fit: {config.final_fit}")
     with _held(folder):
         tracked = TrackedRun(folder)
-        _train_tracked(run_folder.Run(config, split, folder), tracked, _Tracking(home, tracked, uri, console), console)
+        _train_tracked(Run(config, split, folder), tracked, _Tracking(home, tracked, uri, console), console)
     return tracked, sum(epoch.seconds for epoch in run_folder.RunFolder(folder).history())
 
 
-def _train_tracked(run: run_folder.Run, tracked: TrackedRun, tracking: _Tracking, console: Console) -> None:
+def _train_tracked(run: Run, tracked: TrackedRun, tracking: _Tracking, console: Console) -> None:
     """Train to the end, said and tracked.
 
     Raises:

@@ -10,9 +10,9 @@ from ffsnn.fields import short
 from search.display.fitted import Column, fitted
 from search.pareto import front
 from search.progress import clock, describe, shown
+from search.store.ends import End, by_reason
 from search.store.folder import SearchFolder
 from search.store.results import ENOUGH, Results, TrialResult, epochs_of
-from search.store.trial_folder import End, by_reason
 from spaces.parameter import Sample
 
 BEST = 5

@@ -16,7 +16,8 @@ from search.cluster import head_monitor, ray_cluster
 from search.execution.promotion import PausingScheduler
 from search.execution.session import Session, TrialEvent
 from search.registries import SCHEDULERS
-from search.store.trial_folder import UNTRAINABLE, End, Holder, TrialFolder, by_reason
+from search.store.ends import UNTRAINABLE, End, by_reason
+from search.store.trial_folder import Holder, TrialFolder
 from search.study.reconcile import repair_trial
 
 EXCLUSIVE_TRIES = 1  # tries of a trial that had too little memory, which cost no retry

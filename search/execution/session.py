@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
 from search.stop import StopRequest
-from search.store.trial_folder import End
+from search.store.ends import End
 from search.store.trials_folder import TrialsFolder
 
 if TYPE_CHECKING:

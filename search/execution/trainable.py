@@ -24,8 +24,9 @@ from ffsnn.hardware.device import resolve_device
 from ffsnn.hardware.memory import ran_out
 from ffsnn.kernels.parallel import use_threads
 from ffsnn.parts import own
-from ffsnn.training.run_folder import Run
-from ffsnn.training.trainer import DeadLayerError, DivergedError
+from ffsnn.training.dead_layers import DeadLayerError
+from ffsnn.training.run import Run
+from ffsnn.training.trainer import DivergedError
 from search import names
 from search.cluster import ray_cluster
 from search.cluster.head_monitor import HeadMonitor

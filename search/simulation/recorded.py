@@ -11,7 +11,8 @@ from ffsnn.training.epoch_metrics import EpochMetrics
 from search.objectives import Objective
 from search.pareto.goals import Goals
 from search.simulation.surface import Surface
-from search.store.trial_folder import End, Failure, Holder, TrialFolder
+from search.store.ends import End, Failure
+from search.store.trial_folder import Holder, TrialFolder
 from search.store.trials_folder import TrialsFolder
 from spaces.parameter import Sample
 

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from ffsnn import atomic
 from ffsnn.config import RunConfig
 from ffsnn.fields import short
+from ffsnn.training.dead_layers import AT_LEAST
 from ffsnn.training.epoch_metrics import EpochMetrics
-from ffsnn.training.trainer import AT_LEAST
 from ffsnn.validation import ConfigError
 from search.objectives import Objective
 from search.store.folder import SearchFolder
@@ -72,7 +72,7 @@ class Surface:
 
     @property
     def silent(self) -> npt.NDArray[np.bool_]:
-        """True where a search would find a network dead (`ffsnn.training.trainer.dead_layer`), (C, S).
+        """True where a search would find a network dead (`ffsnn.training.dead_layers.dead_layer`), (C, S).
 
         What is recorded is the whole first epoch, of which a search looks at a part.
         """

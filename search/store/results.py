@@ -17,8 +17,9 @@ from search.pareto import vectors
 from search.pareto.front import ranking
 from search.pareto.goals import Values
 from search.registries import SCHEDULERS
+from search.store.ends import Failure, State
 from search.store.folder import SearchFolder
-from search.store.trial_folder import Failure, State, TrialFolder
+from search.store.trial_folder import TrialFolder
 from spaces.parameter import Sample
 
 ENOUGH = 50  # trials to compare at an epoch; in a smaller search half of those that have a result

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -30,47 +30,13 @@ from ffsnn import atomic
 from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import BEST, RunFolder
 from search.names import END_FILE, FAILURES_FILE, OUTPUT_FILE, REST_FILE, TRIAL_LOCK
+from search.store.ends import End, Failure
 
 if TYPE_CHECKING:
     from ffsnn.config import RunConfig
     from search.objectives import Objective
 
-UNTRAINABLE = {"diverged", "dead"}  # reasons that lie in a trial's configuration
-State = Literal["complete", "pruned", "failed"]
 WAIT = 120.0  # seconds for a process on another machine to let go of a trial; a network file system may need 90
-
-
-@dataclass(frozen=True)
-class End:
-    """The end of a trial."""
-
-    state: State
-    reason: str  # finished, a scheduler's (promotion), time_budget, diverged, dead, or a failure's
-    detail: str = ""
-
-    @property
-    def is_untrainable(self) -> bool:
-        """True if no training of its configuration would have come to more."""
-        return self.reason in UNTRAINABLE
-
-    @property
-    def is_final(self) -> bool:
-        """True if another trial of the same configuration would end alike: neither a failure nor the clock ended it."""
-        return self.state != "failed" and self.reason != "time_budget"
-
-    @property
-    def is_failure(self) -> bool:
-        """True for a failure of the machine or the code, not for want of time."""
-        return self.state == "failed" and self.reason != "time_budget"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The failure of one of a trial's processes; the trial may go on in another."""
-
-    reason: str  # error, out_of_memory, died, hung, node
-    detail: str
-    epoch: int  # epochs done by then
 
 
 @dataclass(frozen=True)
@@ -271,10 +237,3 @@ def _is_a_trials(pid: int) -> bool:
         return any(part.startswith("ray::") for part in psutil.Process(pid).cmdline())
     except psutil.Error:
         return False
-
-
-def by_reason(ends: list[End]) -> str:
-    """`3 died, 1 hung`, the most frequent first."""
-    reasons = [end.reason for end in ends]
-    counts = sorted({(-reasons.count(reason), reason) for reason in reasons})
-    return ", ".join(f"{-count} {reason}" for count, reason in counts)

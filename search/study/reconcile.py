@@ -16,8 +16,9 @@ from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.pareto.goals import Goals, Values
 from search.registries import SCHEDULERS
+from search.store.ends import End, State
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End, State, TrialFolder
+from search.store.trial_folder import TrialFolder
 from search.study import optuna_private
 from search.study.sampling import distribution, record
 from search.study.study_store import Say, StudyStore, Unreadable, study_store

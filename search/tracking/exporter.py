@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.training.run_folder import BEST, CONFIG
 from search import names
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End, TrialFolder
+from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 from search.tracking import runs
 from search.tracking.store import all_runs, open_store, write

@@ -20,8 +20,9 @@ from ffsnn.validation import Config
 from search import names
 from search.objectives import Objective
 from search.pareto.goals import Goals
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End, TrialFolder
+from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 from spaces.parameter import Float, Int
 from spaces.space import Space

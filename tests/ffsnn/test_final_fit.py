@@ -10,7 +10,8 @@ from ffsnn.inference import exits
 from ffsnn.inspection.show import trained
 from ffsnn.training import final_fit, run_folder
 from ffsnn.training.epoch_metrics import EpochMetrics, best_of
-from ffsnn.training.run_folder import Run, RunFolder
+from ffsnn.training.run import Run
+from ffsnn.training.run_folder import RunFolder
 from ffsnn.validation import ConfigError
 from spaces.space import Space
 

@@ -12,7 +12,7 @@ from ffsnn.datasets import data
 from ffsnn.datasets.add import keep_arrays
 from ffsnn.inspection.ground import ground, inverted, of_training
 from ffsnn.inspection.show import predict
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse({

@@ -20,7 +20,7 @@ from ffsnn.network import Network
 from ffsnn.neuron import LIF, lif
 from ffsnn.parts.registry import SURROGATES
 from ffsnn.training import run_folder
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from ffsnn.training.trainer import Trainer
 from ffsnn.validation import ConfigError
 from spaces.space import Space

@@ -10,7 +10,7 @@ from ffsnn.config import RunConfig
 from ffsnn.datasets.data import load
 from ffsnn.parts import own
 from ffsnn.parts.registry import ENCODERS, GOODNESS
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 
 MAX = """

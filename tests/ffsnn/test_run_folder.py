@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.training.epoch_metrics import EpochMetrics, best_of
-from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, Run, RunFolder, load
+from ffsnn.training.run import Run
+from ffsnn.training.run_folder import BEST, CONFIG, HISTORY, LAST, PREVIOUS, RunFolder, load
 from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse(

@@ -10,6 +10,7 @@ from ffsnn.inspection import energy
 from ffsnn.network import Network
 from ffsnn.shapes import LayerShape, layer_shapes
 from ffsnn.training import run_folder
+from ffsnn.training.run import Run
 
 SMALL = {
     "data": {"dataset": "digits", "train_images": 64}, "network": {"widths": [20, 12], "T": 2},
@@ -37,7 +38,7 @@ def test_all_count_the_same_weights(label: str, label_layers: str, tmp_path) -> 
     count = sum(inputs * width for inputs, width in weights)
     assert bytes_of_weights(config) == 24 * count
     split = load(config.data, config.seed)
-    for _ in run_folder.Run(config, split, tmp_path):
+    for _ in Run(config, split, tmp_path):
         pass
     assert sum(it.numel() for it in load_file(tmp_path / run_folder.BEST).values()) == count
     running, kept = run_folder.bytes_on_disk(config)

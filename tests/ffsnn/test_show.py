@@ -14,7 +14,8 @@ import ffsnn
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.inspection.show import chosen_exit, predict, show, trained
-from ffsnn.training.run_folder import BEST, CONFIG, LAST, Run
+from ffsnn.training.run import Run
+from ffsnn.training.run_folder import BEST, CONFIG, LAST
 from ffsnn.validation import ConfigError
 
 RUN = RunConfig.parse({

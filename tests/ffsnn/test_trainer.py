@@ -18,8 +18,9 @@ from ffsnn.datasets.data import Split, load
 from ffsnn.parts.negatives import Negatives
 from ffsnn.parts.registry import NEGATIVES
 from ffsnn.randomness import generator
+from ffsnn.training.dead_layers import DeadLayerError, dead_layer
 from ffsnn.training.epoch_metrics import EpochMetrics
-from ffsnn.training.trainer import DeadLayerError, DivergedError, Trainer, dead_layer
+from ffsnn.training.trainer import DivergedError, Trainer
 from ffsnn.validation import ConfigError
 
 BASE = RunConfig.parse(

@@ -14,7 +14,8 @@ from ffsnn.datasets import data
 from ffsnn.handover import formats, integers, nir_graph
 from ffsnn.inspection.trace import trace
 from ffsnn.network import Network
-from ffsnn.training.run_folder import Run, load
+from ffsnn.training.run import Run
+from ffsnn.training.run_folder import load
 from ffsnn.validation import ConfigError
 from search.retrain.named import network as found
 from tests.search.conftest import ffsnn, refused

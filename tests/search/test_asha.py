@@ -9,8 +9,8 @@ from ffsnn.training.epoch_metrics import EpochMetrics
 from search.config import SearchConfig
 from search.execution.asha import FolderASHA
 from search.names import EPOCH, NUMBER
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End
 from spaces.space import Space
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=9, epochs=9)

@@ -14,10 +14,10 @@ from mlflow.tracking import MlflowClient
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import load
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from search.config import SearchConfig
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking import search_exporter

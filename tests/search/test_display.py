@@ -17,8 +17,8 @@ from search.display.live_table import LiveDisplay, NotebookConsole, NotebookDisp
 from search.display.summary import best_tables, learned, summary
 from search.execution.session import TrialEvent
 from search.progress import ProgressDisplay
+from search.store.ends import End
 from search.store.results import Results
-from search.store.trial_folder import End
 from search.upkeep import listing
 from search.upkeep.status import Status
 from spaces.space import Space

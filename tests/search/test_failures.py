@@ -20,8 +20,8 @@ from search.config import SearchConfig
 from search.execution.driver import drive
 from search.execution.study_searcher import StudySearcher, study_searcher
 from search.stop import StopRequest
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import FFSNN, open_study, refused, session_of
 from tests.search.test_trial_folder import holder

@@ -12,7 +12,7 @@ import ffsnn
 import search
 from ffsnn.config import RunConfig
 from ffsnn.datasets import data
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 from search.cli import networks
 from search.config import SearchConfig

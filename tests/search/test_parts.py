@@ -14,9 +14,9 @@ from search.config import SearchConfig
 from search.execution.study_searcher import study_searcher
 from search.names import EPOCH
 from search.registries import OBJECTIVES, SAMPLERS, SCHEDULERS
+from search.store.ends import End
 from search.store.folder import SearchFolder
 from search.store.results import Results
-from search.store.trial_folder import End
 from search.study import sampling
 from search.study.reconcile import reconcile, report_to_study, study_values
 from search.study.samplers import build, limits, seen_by

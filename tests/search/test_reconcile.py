@@ -12,11 +12,12 @@ import pytest
 from optuna.trial import TrialState
 
 from ffsnn.datasets.data import load
-from ffsnn.training.run_folder import Run
+from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End, TrialFolder
+from search.store.trial_folder import TrialFolder
 from search.study import samplers
 from search.study.reconcile import reconcile, report_to_study
 from search.study.sampling import _Given, suggest

@@ -22,9 +22,9 @@ from search.report.overview import command, space_yaml, without_secrets
 from search.report.page import page
 from search.report.report import report
 from search.report.studies import at_epoch, best_trials, importances
+from search.store.ends import End
 from search.store.folder import SearchFolder
 from search.store.results import Results
-from search.store.trial_folder import End
 from spaces.space import Space
 from tests.search.conftest import ffsnn
 from tests.search.test_results import SPACE, TRIALS, Written, write

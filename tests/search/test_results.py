@@ -17,9 +17,9 @@ from search.config import SearchConfig
 from search.progress import ProgressDisplay
 from search.report.figures import timeline
 from search.report.studies import at_epoch, counted, times
+from search.store.ends import End
 from search.store.folder import SearchFolder
 from search.store.results import Results, Rung, epochs_of, seconds_of
-from search.store.trial_folder import End
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking.search_exporter import export_search

@@ -19,8 +19,8 @@ from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from search.config import SearchConfig
 from search.retrain.folder import planned
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End
 from search.tracking.store import open_store
 from tests.search.conftest import FFSNN, ffsnn, refused
 from tests.search.test_best import CONFIG, finished

@@ -14,8 +14,8 @@ from search.config import SearchConfig
 from search.execution.promotion import Promotion
 from search.execution.rungs import Rungs
 from search.names import EPOCH, NUMBER
+from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.trial_folder import End
 from spaces.space import Space
 
 CONFIG = SearchConfig(name="s", space=Space.load("digits_smoke"), trials=9, epochs=9, scheduler="promotion")

@@ -11,6 +11,7 @@ from rich.console import Console
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import load
 from ffsnn.training import run_folder
+from ffsnn.training.run import Run
 from ffsnn.training.run_folder import HISTORY, LAST, PREVIOUS
 from ffsnn.validation import ConfigError
 from search import names
@@ -137,7 +138,7 @@ def test_a_damaged_id_is_made_anew(tmp_path, content):
 
 def test_a_final_fit_says_that_it_is_one_and_has_no_validation_accuracy(tmp_path):
     home, folder = tmp_path / "mlruns", tmp_path / "mine"
-    list(run_folder.Run(RUN, load(RUN.data, 0), folder))
+    list(Run(RUN, load(RUN.data, 0), folder))
     fit = final.of_run(folder)
     said = trained(home, fit, tmp_path / "final", test=True)
     assert f"final fit: {fit.final_fit}" in said

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search.store.trial_folder import End, Failure, Holder, TrialFolder, by_reason
+from search.store.ends import End, Failure, by_reason
+from search.store.trial_folder import Holder, TrialFolder
 
 
 def holder(folder: Path, name: str) -> subprocess.Popen:
