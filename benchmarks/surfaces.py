@@ -5,18 +5,15 @@
     python -m benchmarks.surfaces fashion_mnist     # 300 configurations
 
 Each seed is a search of its own (`surface-NAME-SEED` in mlruns/) that draws at random and stops nothing; the second
-trains the points of the first. The same command goes on where it was stopped. What both have trained to the end is
-written to search/simulation/surfaces/NAME.npz.
+trains the points of the first. The same command goes on where it was stopped; a seed that
+search/simulation/surfaces/NAME.npz has is not trained again.
 """
 
 import argparse
-from collections.abc import Iterator
-
-from rich.console import Console
+import sys
 
 from search import api
 from search.simulation.surface import SHIPPED, Surface
-from spaces.parameter import Sample
 from spaces.space import Space
 
 SEEDS, EPOCHS = (0, 1), 27
@@ -51,29 +48,27 @@ def space(name: str) -> Space:
     })  # fmt: skip
 
 
-def _points(search: api.Search) -> Iterator[Sample]:
-    return (search.config.space.read(trial.config()) for trial in search.folder.trials())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=DATA)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--write-only", action="store_true", help="of what is there already")
     asked = parser.parse_args()
-    console, searches = Console(), []
-    for seed in asked.seeds:
-        name = f"surface-{asked.name}-{seed}"
-        if asked.write_only:
-            searches.append(api.load(name))
-            continue
-        first = tuple(_points(searches[0])) if searches else ()
-        settings = {"sampler": "random", "scheduler": "none", "seed": seed, "cold": True, "veto": False}
-        searches.append(api.run(space(asked.name), name=name, first=first, max_failed=1.0, **settings))
-    surface = Surface.of_searches(asked.name, [search.folder for search in searches])
     file = SHIPPED / f"{asked.name}.npz"
-    surface.save(file)
-    console.print(f"{file}: {len(surface.samples)} configurations, {file.stat().st_size / 1e6:.1f} MB")
+    surface = Surface.load(file) if file.exists() else None
+    for seed in asked.seeds:
+        if surface and seed in surface.seeds:
+            continue
+        search = api.run(
+            space(asked.name), name=f"surface-{asked.name}-{seed}", sampler="random", scheduler="none", seed=seed,
+            cold=True, veto=False, first=tuple(surface.samples) if surface else (), max_failed=1.0,
+        )  # fmt: skip
+        recorded = Surface.of_searches(asked.name, [search.folder])
+        if len(recorded.samples) < search.config.trials:
+            sys.exit(f"{len(recorded.samples)} of {search.config.trials} are recorded: the same command goes on")
+        surface = surface.joined(recorded) if surface else recorded
+        surface.save(file)
+    if surface:
+        print(f"{file}: {len(surface.samples)} configurations, {len(surface.seeds)} seeds")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What a person asks for becomes a SearchConfig: a new search, or one that goes on."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
 from search.hints import command
 from search.registries import SCHEDULERS
+from search.sentences import remark
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
@@ -146,7 +146,7 @@ def use_parts(
     """
     for file in files or ():
         if not own.use(file).parts:
-            print(f"{file} registers no part, so nothing of it can be named", file=sys.stderr)
+            remark(f"{file} registers no part, so nothing of it can be named")
     for name in searches:
         if trust and home is not None and name is not None and SearchFolder.exists(home, name):
             SearchFolder.open(home, name).trust_parts()

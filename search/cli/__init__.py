@@ -16,6 +16,7 @@ from ffsnn.validation import ConfigError
 from search import environment, hints
 from search.cli import catalogue, data, handover, networks, results, searches, simulate, suggestions, upkeep
 from search.cli.completion import TrainCommand
+from search.sentences import remark
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 
@@ -76,12 +77,12 @@ def _run() -> None:
     except (ConfigError, TyperException) as error:
         said = suggestions.said(error) if isinstance(error, TyperException) else str(error)
         note, (line, more, difference) = origins(said), redacted(said).partition("\n")
-        print(f"ffsnn: {line}" + (f" ({note})" if note else "") + more + difference, file=sys.stderr)
+        remark(f"ffsnn: {line}" + (f" ({note})" if note else "") + more + difference)
         sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        print(f"ffsnn: no file can have a name as long as {str(error.filename)[:60]!r}...", file=sys.stderr)
+        remark(f"ffsnn: no file can have a name as long as {str(error.filename)[:60]!r}...")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)

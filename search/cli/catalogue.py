@@ -1,7 +1,6 @@
 """Commands that say what there is: `ffsnn fields | spaces | presets`."""
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ from rich.table import Table
 from search.cli import completion
 from search.cli.options import console
 from search.hints import command
+from search.sentences import remark
 
 Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 
@@ -61,7 +61,7 @@ def spaces(
         print(space.file_of(name).read_text(), end="")
         return
     _list((it, space.description(it)) for it in space.names())
-    _remark(f"next: {command('search', 'NAME')}; a copy to change: {command('spaces', 'NAME')} > my_space.yaml")
+    remark(f"next: {command('search', 'NAME')}; a copy to change: {command('spaces', 'NAME')} > my_space.yaml")
 
 
 def presets(
@@ -77,7 +77,7 @@ def presets(
         print(shipped.file_of(name).read_text(), end="")
         return
     _list((it, shipped.description(it)) for it in shipped.names())
-    _remark(f"next: {command('train', 'NAME')}; a copy to change: {command('presets', 'NAME')} > my_config.yaml")
+    remark(f"next: {command('train', 'NAME')}; a copy to change: {command('presets', 'NAME')} > my_config.yaml")
 
 
 def _list(described: Iterable[tuple[str, str]]) -> None:
@@ -88,8 +88,3 @@ def _list(described: Iterable[tuple[str, str]]) -> None:
     for name, description in described:
         table.add_row(f"{name}:", description)
     console.print(table)
-
-
-def _remark(line: str) -> None:
-    """For a person: not in what a program reads."""
-    print(line, file=sys.stderr)

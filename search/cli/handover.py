@@ -1,6 +1,5 @@
 """Commands that hand networks over: `ffsnn export | import`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from ffsnn.validation import ConfigError
 from search.cli.options import DataDir, Home, SetFields, TrackingUri, TrainedNetwork, Trust, Use, console
 from search.hints import command
+from search.sentences import remark
 
 
 def export(
@@ -35,7 +35,7 @@ def export(
     if to is None and bits is None:
         raise ConfigError("say the format: --to nir, or --bits 8 for integer weights")
     use_parts(use)
-    with network(lambda: find_home(home), run, tracking_uri, trust, lambda line: print(line, file=sys.stderr)) as path:
+    with network(lambda: find_home(home), run, tracking_uri, trust, remark) as path:
         of_run, images = trained(path, data_dir)
         for line in export(of_run, images, out, to or "integers", bits):
             console.print(line, soft_wrap=True)

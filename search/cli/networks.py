@@ -1,6 +1,5 @@
 """Commands on networks: `ffsnn train | show | predict | compare | reproduce`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.cli.options import DataDir, Home, TrackingUri, TrainedNetwork, Trust, Use, console
 from search.cli.train_options import parse_train_options
+from search.sentences import remark
 
 
 def train(
@@ -47,8 +47,8 @@ def train(
     else:
         base = presets.load(asked.config) if asked.config else RunConfig()
     config = base.replaced(asked.changes)
-    for remark in asked.remarks:
-        console.print(remark)
+    for line in asked.remarks:
+        console.print(line)
     if seeds > 1 and asked.out:
         raise ConfigError(f"--out names the folder of one run, but got --seeds {seeds}: leave one of them out")
 
@@ -71,7 +71,7 @@ def _finally(run: str | None, home: Path | None, trust: bool) -> RunConfig:
             f"--final stops after the epoch that a run has chosen, but got {run or 'no run'}, which has chosen none: "
             "train it first, then name its folder"
         )
-    return final.of_run(named.folder(lambda: find_home(home), run, trust, _remark))
+    return final.of_run(named.folder(lambda: find_home(home), run, trust, remark))
 
 
 def show(
@@ -100,7 +100,7 @@ def show(
     from search.settings import find_home
 
     use_parts(use)
-    path = folder(lambda: find_home(home), run, trust, _remark)
+    path = folder(lambda: find_home(home), run, trust, remark)
     for picture in show(path, out, data_dir):
         print(picture)
     network, images = trained(path, data_dir)
@@ -141,13 +141,13 @@ def predict(
     if tolerance is not None and not early:
         raise ConfigError(f"--tolerance is of early exit, but got --tolerance {tolerance:g} alone: add --exit")
     use_parts(use)
-    with network(lambda: find_home(home), run, tracking_uri, trust, _remark) as path:
+    with network(lambda: find_home(home), run, tracking_uri, trust, remark) as path:
         threshold = None
         if early:
             found = chosen_exit(path, TOLERANCE if tolerance is None else tolerance, data_dir)
             threshold = found.chosen.threshold
-            _remark(found.words())
-        for answer in predict(path, images, invert, _remark, threshold):
+            remark(found.words())
+        for answer in predict(path, images, invert, remark, threshold):
             steps = "" if answer.steps is None else f"\t{answer.steps}"
             print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}{steps}")
 
@@ -184,7 +184,7 @@ def compare(
     if write is not None and write.suffix not in (".html", ".md"):
         raise ConfigError(f"--write takes a file that ends in .html or .md, but got {write}")
     use_parts(use)
-    found = compared([folder(lambda: find_home(home), run, trust, _remark) for run in runs])
+    found = compared([folder(lambda: find_home(home), run, trust, remark) for run in runs])
     for table in tables(found):
         console.print(table)
     file, told = write or atomic.free(Path("compare.html")), document(found)
@@ -193,10 +193,6 @@ def compare(
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror}; choose another with --write") from error
     console.print(f"written: {file}")
-
-
-def _remark(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def reproduce(

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import PydanticUndefined
-from rich.console import Console
 
 from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.config import SearchConfig
+from search.sentences import SentenceConsole
 
-console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+console = SentenceConsole(markup=False, width=None if sys.stdout.isatty() else 140)
 
 WHAT, SPENT, WHERE, FAULTS = "What is searched", "What it may spend", "Where it runs and writes", "Faults"
 

@@ -24,6 +24,7 @@ from search.cli.options import (
 )
 from search.display.loading import loading
 from search.hints import command
+from search.sentences import remark
 from search.settings import redacted
 from search.signals import held_back
 
@@ -65,10 +66,10 @@ def best(
         found = best.front(SearchFolder.open(mlruns, name))
         print(best.table(found), file=sys.stderr)
     else:
-        found = best.best(mlruns, name, count, tracking_uri, lambda line: print(line, file=sys.stderr))
+        found = best.best(mlruns, name, count, tracking_uri, remark)
     print("---\n".join(it.yaml() for it in found), end="")
     if (not front and tracking_uri) or not SearchFolder.exists(mlruns, name):
-        print(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}", file=sys.stderr)
+        remark(f"next: keep it (> best.yaml), then: {command('train', 'best.yaml', '--test')}")
         return
     folder = SearchFolder.open(mlruns, name).path
     stem, suffix = BEST_FILE.split(".")
@@ -82,8 +83,8 @@ def best(
         if numbered.fullmatch(file.name) and file not in files:
             file.unlink()
     named = [it for file in own.files_of(named_parts(found[0].config)) for it in ("--use", file.path)]
-    print(f"next: {command('train', files[0], '--test', *named)}", file=sys.stderr)
-    print(f"  or: {command('retrain', name, *(('--front',) if front else ()), *named)}", file=sys.stderr)
+    remark(f"next: {command('train', files[0], '--test', *named)}")
+    remark(f"  or: {command('retrain', name, *(('--front',) if front else ()), *named)}")
 
 
 def retrain(
@@ -208,8 +209,8 @@ def sync(
     if config.tracking_uri:
         check_reachable(config.tracking_uri)
     with folder.lease(), merged(mlruns, config.tracking_uri):
-        if remark := folder.settle():
-            console.print(remark)
+        if said := folder.settle():
+            console.print(said)
         reconcile(folder, config, console.print)
         count = search_exporter.export_search(mlruns, folder, config.tracking_uri)
     console.print(f"{count} trials of {name} are in {redacted(config.tracking_uri or store_uri(mlruns))}")

@@ -20,6 +20,7 @@ from rich.text import Text
 from search.config import SearchConfig
 from search.display.loading import is_live
 from search.progress import ProgressDisplay
+from search.sentences import SentenceConsole
 from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 
@@ -43,7 +44,7 @@ class NotebookConsole(Console):
 
 def console_of_python(quiet: bool) -> Console:
     """Where a search that was begun from Python says something."""
-    console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    console = SentenceConsole(quiet=quiet)
     in_notebook = console.is_jupyter and not quiet
     return NotebookConsole(highlight=False, markup=False, soft_wrap=True) if in_notebook else console
 

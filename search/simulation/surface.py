@@ -191,6 +191,28 @@ class Surface:
                  "versions": folders[0].read().get("versions", {})}  # fmt: skip
         return cls(name, space, samples, [folder.config.seed for folder in folders], curves, about)
 
+    def joined(self, other: "Surface") -> "Surface":
+        """The configurations that both have, with the seeds of both: of two recordings of the same points.
+
+        Raises:
+            ConfigError: they are of different spaces or lengths, share a seed, or have no configuration in common.
+        """
+        ensure_same_space(self.name, self.space, [other.space])
+        if self.curves.shape[2:] != other.curves.shape[2:]:
+            raise ConfigError(f"curves of {self.name} have {self.epochs} epochs, those to be joined {other.epochs}")
+        if twice := {*self.seeds} & {*other.seeds}:
+            raise ConfigError(f"{self.name} has seed {min(twice)} already")
+        theirs = {_key(sample): index for index, sample in enumerate(other.samples)}
+        pairs = [(index, theirs[key]) for index, key in enumerate(map(_key, self.samples)) if key in theirs]
+        if not pairs:
+            raise ConfigError(f"{self.name} has no configuration in common with what is to be joined")
+        here, there = map(list, zip(*pairs, strict=True))
+        about = self.about | {"searches": [*self.about["searches"], *other.about["searches"]]}
+        curves = np.concatenate([self.curves[here], other.curves[there]], axis=1)
+        return Surface(
+            self.name, self.space, [self.samples[index] for index in here], [*self.seeds, *other.seeds], curves, about
+        )
+
 
 def ensure_same_space(name: str, space: Space, others: Sequence[Space]) -> None:
     """Make sure that spaces have the same parameters.

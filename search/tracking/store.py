@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from ffsnn.validation import ConfigError
 from search import environment
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT, TAG_KIND_OF_EXPERIMENT
+from search.sentences import remark
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -61,7 +61,7 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
         return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri(), kind)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-        _remark(f"the experiment {EXPERIMENT!r} had been deleted in MLflow: it is restored, with its runs")
+        remark(f"the experiment {EXPERIMENT!r} had been deleted in MLflow: it is restored, with its runs")
     return client, experiment.experiment_id
 
 
@@ -139,7 +139,7 @@ def relocate(home: Path) -> None:
                 f"the MLflow store in {home} was moved here from {before}, but cannot be told so ({error}): make "
                 f"{home / DATABASE} writable"
             ) from error
-    _remark(f"this MLflow store was in {before} before: its runs point to {here} now")
+    remark(f"this MLflow store was in {before} before: its runs point to {here} now")
 
 
 def _replace_beginning(database: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
@@ -161,10 +161,6 @@ def _home_before(database: sqlite3.Connection) -> Path | None:
         return None
     path = Path(unquote(parts.path))
     return path.parent if path.name == ARTIFACTS else None
-
-
-def _remark(said: str) -> None:
-    print(said, file=sys.stderr, flush=True)
 
 
 def _create(home: Path) -> None:

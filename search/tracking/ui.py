@@ -23,6 +23,7 @@ from rich.console import Console
 from ffsnn.validation import ConfigError
 from search import environment
 from search.names import ARTIFACTS
+from search.sentences import remark
 from search.signals import end_with_parent
 from search.tracking.store import merge, open_store, store_uri
 
@@ -78,7 +79,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
         if name is not None:
             return uri, prepare(home, name, uri)
         if uri is None and (left := orphans.remark(home)):
-            print(left, file=sys.stderr)
+            remark(left)
         return uri, {"": landing.prepare(*open_store(home, uri))}
     except MlflowException as error:
         said = " ".join(str(error).split())[:200]

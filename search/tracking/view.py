@@ -5,7 +5,6 @@ of one). A plot of parallel coordinates leaves out each run that lacks one of it
 trials have stand in a plot of their own, and the first plot shows every trial.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from ffsnn.validation import ConfigError
 from search import names
 from search.hints import command
 from search.pareto.goals import Goals
+from search.sentences import remark
 from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.search_exporter import export_search
@@ -45,9 +45,9 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     search = SearchFolder.open(home, name)
     if not search.is_settled:  # its runs bear the name that the folder had before
         with search.lease():
-            said = search.settle()
+            if said := search.settle():
+                remark(said)
             export_search(home, search, uri)
-        print(said, file=sys.stderr)
     client, experiment = open_store(home, uri)
     found = _found(client, experiment, search)
     if not found:
@@ -59,10 +59,10 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
     shared(client, experiment, name + BEST, side_by_side(space, goals, best), when)
     page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}"
     if len(found) > LOADED:
-        print(
+        remark(
             f"MLflow's page loads the best {LOADED} of {len(found)} trials, and more by 'Load more' at the end of its "
-            f"list; all are in the report: {command('report', name)}", file=sys.stderr,
-        )  # fmt: skip
+            f"list; all are in the report: {command('report', name)}"
+        )
     return {
         "charts": f"{page}&compareRunsMode=CHART",
         "table": f"{page}&compareRunsMode=TABLE",

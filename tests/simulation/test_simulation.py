@@ -125,3 +125,20 @@ def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
         Surface.load(tmp_path / "it.npz")
     with pytest.raises(ConfigError, match="there is no surface or search 'nonesuch': give a file"):
         Surface.load("nonesuch")
+
+
+def test_recordings_of_the_same_points_are_joined(recorded: tuple[Path, Surface]) -> None:
+    """By configuration: the second recording has its own order, and may lack some."""
+    _, surface = recorded
+    order = [3, 0, 5]
+    samples = [surface.samples[index] for index in order]
+    again = Surface("again", surface.space, samples, [8], surface.curves[order] + 1, {"searches": ["again"]})
+    joined = surface.joined(again)
+    assert joined.samples == [surface.samples[index] for index in sorted(order)]
+    assert (joined.seeds, joined.about["searches"]) == ([*surface.seeds, 8], ["all", "again"])
+    np.testing.assert_array_equal(joined.curves[:, 0], surface.curves[sorted(order), 0])
+    np.testing.assert_array_equal(joined.curves[:, 1], surface.curves[sorted(order), 0] + 1)
+    shorter = Surface("short", surface.space, samples, [8], surface.curves[order][:, :, :3], {})
+    for other, wrong in ((surface, "has seed 3 already"), (shorter, "have 9 epochs, those to be joined 3")):
+        with pytest.raises(ConfigError, match=wrong):
+            surface.joined(other)
