@@ -80,6 +80,21 @@ def test_ranks_do_not_change_with_the_light_and_are_learned() -> None:
     assert torch.equal(ENCODERS["rank_order"].encode(x / 3, 2, torch.Generator()), spikes)
 
 
+def test_a_classifier_a_layer_learns_without_a_label_in_the_image() -> None:
+    assert trained("class_head.py", network__layer="class_head").val_accuracy > LEARNED
+    config = RunConfig.parse(DIGITS).replaced({"network.layer": "class_head"})
+    network = Network(config)
+    first, last = network.shapes
+    assert [sum(p.numel() for p in it.parameters()) for it in network.each_layer] == [first.weights, last.weights]
+    images = load(config.data, config.seed).validation.x[:5]
+    labels = torch.arange(10).repeat_interleave(5).view(10, 5)
+    with torch.no_grad():
+        for answer in network.answers(images, labels, lambda layer: torch.Generator()):
+            rates = answer.spikes.sum(0).view(10, 5, -1) if len(answer.spikes) else answer.rates.view(-1, 5, 64)
+            assert (rates == rates[:1]).all()  # no layer sees a label
+            torch.testing.assert_close(answer.goodness.view(10, 5).exp().sum(0), torch.ones(5))
+
+
 def test_convolutions_before_dense_layers_learn() -> None:
     ffsnn.use(EXAMPLES / "conv_layer.py")
     config = RunConfig.parse(DIGITS).replaced(CONV)
