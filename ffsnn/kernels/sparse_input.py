@@ -135,7 +135,8 @@ def _lists_of_spikes(
                 own = bits[t, r if shared else r + c * rows]
                 if c and not shared:
                     _list(at, fill, own, bits[t, r], start, number, value)
-                _label(at, fill, label_index, c, r, per_label, strength, start, number, value)
+                if per_label:
+                    _label(at, fill, label_index, c, r, per_label, strength, start, number, value)
                 if not fill:
                     squared_norm[t, r + c * rows] = _spikes(own, silent) + per_label * strength * strength
 
@@ -229,7 +230,8 @@ def _lists_of_numbers(
             for c in range(copies):
                 if not shared:
                     squares = _numbers(at + 1 + c, fill, x[t, r + c * rows], found, start, number, value)
-                _label(at + 1 + c, fill, label_index, c, r, per_label, strength, start, number, value)
+                if per_label:
+                    _label(at + 1 + c, fill, label_index, c, r, per_label, strength, start, number, value)
                 squared_norm[t, r + c * rows] = squares + per_label * strength * strength
 
 
