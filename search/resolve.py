@@ -10,9 +10,9 @@ from ffsnn.fields import assignments
 from ffsnn.parts import own
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
+from search.display.sentences import remark
 from search.hints import command
 from search.registries import SCHEDULERS
-from search.sentences import remark
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 B, F, T = 4, 6, 8
 Check = Callable[[Any], str | None]  # a part -> what is wrong with it; None: nothing
-LAYERS_HOME = "ffsnn.training.layer_contract"  # whose check builds a network, which stands on this floor
+ON_A_NETWORK = "ffsnn.training.network_contracts"  # checks that build a network, which stands on this floor
 
 
 def broken(parts: Registry[Any], name: str) -> str | None:
@@ -93,9 +93,12 @@ def _surrogate(part: Any) -> str | None:
     return _gradient(spikes.sum(), potential)
 
 
-def _layer(part: Any) -> str | None:
-    wrong: str | None = import_module(LAYERS_HOME).broken(part)
-    return wrong
+def _on_a_network(name: str) -> Check:
+    def check(part: Any) -> str | None:
+        wrong: str | None = getattr(import_module(ON_A_NETWORK), name)(part)
+        return wrong
+
+    return check
 
 
 def _problem(given: Any, shape: tuple[int, ...], wanted: str) -> str | None:
@@ -131,5 +134,6 @@ def _shown(shape: tuple[int, ...]) -> str:
 # By kind; whoever has a registry of its own adds to them.
 CHECKS: dict[str, Check] = {
     registry.GOODNESS.kind: _goodness, registry.LOSSES.kind: _loss, registry.ENCODERS.kind: _encoder,
-    registry.SURROGATES.kind: _surrogate, registry.LAYERS.kind: _layer,
+    registry.SURROGATES.kind: _surrogate, registry.LAYERS.kind: _on_a_network("layer"),
+    registry.NEGATIVES.kind: _on_a_network("negatives"), registry.PREDICTIONS.kind: _on_a_network("prediction"),
 }  # fmt: skip

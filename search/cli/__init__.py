@@ -16,7 +16,7 @@ from ffsnn.validation import ConfigError
 from search import environment, hints
 from search.cli import catalogue, data, handover, networks, results, searches, simulate, suggestions, upkeep
 from search.cli.completion import TrainCommand
-from search.sentences import remark
+from search.display.sentences import remark
 from search.settings import hide_passwords, origins, redacted
 from search.signals import interrupting, unread_output_ends
 

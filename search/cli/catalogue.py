@@ -11,8 +11,8 @@ from rich.table import Table
 
 from search.cli import completion
 from search.cli.options import console
+from search.display.sentences import remark
 from search.hints import command
-from search.sentences import remark
 
 Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 

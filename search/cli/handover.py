@@ -7,8 +7,8 @@ import typer
 
 from ffsnn.validation import ConfigError
 from search.cli.options import DataDir, Home, SetFields, TrackingUri, TrainedNetwork, Trust, Use, console
+from search.display.sentences import remark
 from search.hints import command
-from search.sentences import remark
 
 
 def export(

@@ -10,7 +10,7 @@ from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.cli.options import DataDir, Home, TrackingUri, TrainedNetwork, Trust, Use, console
 from search.cli.train_options import parse_train_options
-from search.sentences import remark
+from search.display.sentences import remark
 
 
 def train(

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 from ffsnn.validation import ConfigError
 from search.cli import completion
 from search.config import SearchConfig
-from search.sentences import SentenceConsole
+from search.display.sentences import SentenceConsole
 
 console = SentenceConsole(markup=False, width=None if sys.stdout.isatty() else 140)
 

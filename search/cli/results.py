@@ -23,8 +23,8 @@ from search.cli.options import (
     field,
 )
 from search.display.loading import loading
+from search.display.sentences import remark
 from search.hints import command
-from search.sentences import remark
 from search.settings import redacted
 from search.signals import held_back
 

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from search.config import SearchConfig
 from search.display.loading import is_live
+from search.display.sentences import SentenceConsole
 from search.progress import ProgressDisplay
-from search.sentences import SentenceConsole
 from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 

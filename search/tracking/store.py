@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from ffsnn.validation import ConfigError
 from search import environment
+from search.display.sentences import remark
 from search.names import ARTIFACTS, DATABASE, EXPERIMENT, TAG_KIND_OF_EXPERIMENT
-from search.sentences import remark
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run

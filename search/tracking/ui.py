@@ -22,8 +22,8 @@ from rich.console import Console
 
 from ffsnn.validation import ConfigError
 from search import environment
+from search.display.sentences import remark
 from search.names import ARTIFACTS
-from search.sentences import remark
 from search.signals import end_with_parent
 from search.tracking.store import merge, open_store, store_uri
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from ffsnn.fields import short
 from ffsnn.validation import ConfigError
 from search import names
+from search.display.sentences import remark
 from search.hints import command
 from search.pareto.goals import Goals
-from search.sentences import remark
 from search.store.folder import SearchFolder
 from search.tracking import runs
 from search.tracking.search_exporter import export_search

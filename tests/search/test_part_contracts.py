@@ -1,5 +1,5 @@
-"""What layers, samplers and schedulers of one's own are asked before a search begins: all that ship pass, others are
-named with the rule that they break."""
+"""What layers, negatives, samplers and other parts of one's own are asked before a search begins: all that ship pass,
+others are named with the rule that they break."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,13 @@ import torch
 from ray.tune.schedulers import FIFOScheduler
 
 from ffsnn.dense import DenseLayer, shapes
+from ffsnn.handover.formats import EXPORTS
 from ffsnn.layer import LayerKind, LayerOutput
 from ffsnn.layer import register as register_layer
 from ffsnn.parts import contract
-from ffsnn.parts.registry import LAYERS, Registry
+from ffsnn.parts.negatives import Negatives, uniform_negatives
+from ffsnn.parts.predictions import Prediction
+from ffsnn.parts.registry import DATASETS, LAYERS, NEGATIVES, PREDICTIONS, Registry
 from search.execution.schedulers import Scheduler
 from search.execution.schedulers import register as register_scheduler
 from search.objectives import register as register_objective
@@ -38,7 +41,7 @@ def test_what_ships_keeps_its_contract(registry: Registry[Any], name: str) -> No
 
 def test_every_kind_of_part_of_ones_own_has_a_contract() -> None:
     kinds = {registry.kind for registry in Registry.every}
-    assert kinds - contract.CHECKS.keys() == {"data set", "format", "kind of negatives", "prediction"}
+    assert kinds - contract.CHECKS.keys() == {DATASETS.kind, EXPORTS.kind}
 
 
 # --- layers ---
@@ -93,6 +96,46 @@ def test_a_layer_that_breaks_its_contract_is_told_the_rule(kind: LayerKind, said
     assert broken.startswith("the layer 'mine' ")
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(broken)
+
+
+# --- negatives and predictions ---
+
+
+def drawing(draw: Callable[..., Any]) -> type[Negatives]:
+    return type("Own", (Negatives,), {"draw": draw})
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (lambda self, index, x, y, random: (y + 1) % 10, r"for K = 1 and 3 images, whole numbers, but drew .*\(3,\)"),
+        (lambda self, index, x, y, random: y.expand(self.count, -1), r"but drew \[\[0\], \[1\], \[2\]\] for the true"),
+        (lambda self, index, x, y, random: ((y + 1) % 10).expand(self.count, -1), "must draw different wrong labels"),
+        (
+            lambda self, index, x, y, random: uniform_negatives(y, 10, torch.default_generator, self.count),
+            "must draw by the generators that it is given",
+        ),
+        (lambda self, index, x, y, random: 1 / 0, r"fails on small tensors, at .*ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_negatives_that_break_their_contract_are_told_the_rule(draw: Callable[..., Any], said: str) -> None:
+    NEGATIVES.add("mine", drawing(draw))
+    with pytest.raises(AssertionError, match=f"the kind of negatives 'mine' .*{said}"):
+        raise AssertionError(contract.broken(NEGATIVES, "mine"))
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (lambda network, x, noise: torch.zeros(len(x), 3), r"must give scores .* = \(3, 10\) .*, but gave \(3, 3\)"),
+        (lambda network, x, noise: torch.full((len(x), 10), torch.nan), "must give each image a largest score"),
+        (lambda network, x, noise: torch.rand(len(x), 10), "must give the same scores each time"),
+    ],
+)  # fmt: skip
+def test_a_prediction_that_breaks_its_contract_is_told_the_rule(scores: Callable[..., Any], said: str) -> None:
+    PREDICTIONS.add("mine", Prediction(scores))
+    with pytest.raises(AssertionError, match=f"the prediction 'mine' {said}"):
+        raise AssertionError(contract.broken(PREDICTIONS, "mine"))
 
 
 # --- samplers ---

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from search import hints
-from search.sentences import SentenceConsole, remark, wrapped
+from search.display.sentences import SentenceConsole, remark, wrapped
 
 LONG = "the batch of 512 images does not fit into the memory that is left: take a smaller one, or another device"
 
