@@ -10,7 +10,7 @@ A suggestion is a function of the space, of a seed and of the study: nothing is 
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,7 +21,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from scipy.special import log_ndtr
-from threadpoolctl import ThreadpoolController
 
 from search.pareto import improvement
 from search.pareto.goals import Goals, Values
@@ -69,9 +68,7 @@ class ForecastSampler(BaseSampler):
         told = [(it.params, values) for it, values in known if values]
         untold = (it.params for it, values in reversed(known) if not values and not it.state.is_finished())
         pending = [*islice(untold, LOOKS_AT)][::-1]
-        # Matrices are small and the cores have trials: two threads, which wait for each other, took 150 times as long.
-        with _linear_algebra().limit(limits=1, user_api="blas"):
-            return dict(self.encoding.sample(self._places(told, pending)))
+        return dict(self.encoding.sample(self._places(told, pending)))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
         raise NotImplementedError("all parameters are drawn at once")
@@ -140,12 +137,6 @@ class ForecastSampler(BaseSampler):
         changed = self.generator.random(near.shape) < CHANGED
         changed[np.arange(NEAR), self.generator.integers(near.shape[1], size=NEAR)] = True  # one at least
         return np.concatenate([fresh, np.where(changed, other, near)])
-
-
-@cache
-def _linear_algebra() -> ThreadpoolController:
-    """The thread pools of numpy's and scipy's libraries, which are looked for once a process."""
-    return ThreadpoolController()
 
 
 def best_and_some(costs: Array, limit: int) -> npt.NDArray[np.int_]:
