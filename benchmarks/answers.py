@@ -107,9 +107,9 @@ def markdown(found: Mapping[str, Measured]) -> str:
     python -m benchmarks.answers
 
 Preset `mnist_best` (784-500-500, T=8) on {images} training images of MNIST, {epochs} epochs, with fields changed as the
-tables say; 6,000 validation images after the last epoch, mean of seeds {", ".join(map(str, SEEDS))}. Difference: to a table's first row, seed
-by seed, with its 95 % interval (t, three pairs). Seconds: of an epoch's training on one thread, another training
-beside it. Energy: of a sample, by the 45 nm estimate.
+tables say; 6,000 validation images after the last epoch, mean of {len(SEEDS)} seeds. Difference: to a
+table's first row, seed by seed, with its 95 % interval (t). Seconds: of an epoch's training on one thread, another
+training beside it. Energy: of a sample, by the 45 nm estimate.
 """
     for question, cases in QUESTIONS.items():
         rows = {name: [found[key(it)] for it in configs(changes)] for name, changes in cases.items()}
