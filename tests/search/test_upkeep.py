@@ -141,7 +141,8 @@ def test_no_other_process_is_stopped_in_its_place(home, monkeypatch):
 # --- rename and delete ---
 
 
-def test_a_renamed_search_is_renamed_everywhere(home):
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_renamed_search_is_renamed_everywhere(home, by_hand):
     mlruns = home / "mlruns"
     prepare(mlruns, "done", None)
     client, _ = open_store(mlruns)
@@ -150,7 +151,9 @@ def test_a_renamed_search_is_renamed_everywhere(home):
     tags = {"ffsnn.retrain_of": "done", "ffsnn.search_id": parent.data.tags["ffsnn.search_id"]}
     retrained = client.create_run("1", tags=tags | {"mlflow.runName": "done/0001 seed 1"}).info.run_id
     identity, expected = SearchFolder.open(mlruns, "done").id, best.from_mlflow(store_uri(mlruns), "done", 4, print)
-    renamed = ffsnn("rename", "done", "better", home=home)
+    if by_hand:
+        (mlruns / "searches" / "done").rename(mlruns / "searches" / "better")
+    renamed = ffsnn(*(["sync", "better"] if by_hand else ["rename", "done", "better"]), home=home)
     assert renamed.returncode == 0, renamed.stderr
     folder = SearchFolder.open(mlruns, "better")
     assert (folder.id, folder.config.name, folder.is_settled) == (identity, "better", True)
@@ -162,7 +165,8 @@ def test_a_renamed_search_is_renamed_everywhere(home):
     assert [model.name for model in client.search_registered_models()] == ["better"]
     assert "mlflow.sharedViewState.done" not in client.get_experiment("1").tags
     assert len(open_study(folder).trials) == 4
-    assert "it is better now" in refused("best", "done", home=home)
+    for command in ("best", "show", "compare"):
+        assert "it is better now" in refused(command, "done", home=home)
 
 
 def test_what_cannot_be_renamed(home):
