@@ -16,9 +16,10 @@ from search.objectives import Objective
 from search.report import figures
 from search.report.overview import shown
 from search.store.results import Results, TrialResult
-from spaces.parameter import AnyParameter, Choice, Float, Value
+from spaces.parameter import AnyParameter, Choice, Float, Int, Value
 
 SHADES = 8
+MOST_TICKS = 10  # of a slice's axis
 Tick = tuple[float, str]  # place from 0 to 1, text
 
 
@@ -66,6 +67,8 @@ def _slice(
         )
     elif parameter.log:
         figure.update_xaxes(type="log")
+    elif isinstance(parameter, Int) and parameter.int[1] - parameter.int[0] <= MOST_TICKS:
+        figure.update_xaxes(dtick=1)  # plotly would also write halves
     return figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
 
 

@@ -175,6 +175,7 @@ def test_figures_show_the_trials_they_say(tmp_path):
     assert list(slice_.data[0].x) == [trial.sample["network.tau"] for trial in reached]
     assert list(slice_.data[1].x) == [trial.sample["network.tau"] for trial in lost]
     assert set(slice_.data[1].y) == {slice_.data[1].y[0]}
+    assert [whole(figures.history(results)), whole(slices(results, 3, ["network.T"])[0])] == [2, 1]
     drawn = parallel(results, 3, ["network.tau", "network.T"])
     assert sum(list(trace.x).count(None) for trace in drawn.data) == len(reached) == 4
     best = figures.best_by_epochs([results]).data[0]
