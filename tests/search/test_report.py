@@ -188,6 +188,15 @@ def whole(figure) -> float:
     return figure.layout.xaxis.dtick
 
 
+def test_a_logarithmic_slice_has_a_few_ticks_in_full(tmp_path):
+    """Plotly's own were 3 4 5 6 7 8 9 0.1 2 3."""
+    (drawn,) = slices(Results(write(tmp_path, many(12))), 1, ["learning.theta"])
+    axis, low, high = drawn.layout.xaxis, min(drawn.data[0].x), max(drawn.data[0].x)
+    assert 2 <= len(axis.tickvals) <= 5
+    assert [float(text) for text in axis.ticktext] == list(axis.tickvals)
+    assert all(0.9 * low <= value <= 1.1 * high for value in axis.tickvals)
+
+
 def test_history_shows_the_part_where_trials_differ(tmp_path):
     good = tuple(Written((0.9 + 0.002 * number,) * 9, End("complete", "finished")) for number in range(10))
     far = Written((0.1,) * 9, End("complete", "finished"))
