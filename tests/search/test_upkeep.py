@@ -68,7 +68,13 @@ def test_one_that_runs_says_which_process(home):
         assert (it.state, it.by) == ("running", folder.runner())
         assert it.since is not None
         assert abs(time.time() - it.since) < 60
-        assert Status(folder).json()["running"]
+        told, said = Status(folder).json(), Status(folder).next()
+        assert told["running"]
+        assert len(told["events"]) == 4
+        assert all(re.fullmatch(r"[\d.]+ \w+ ago: trial \d \w+ \(\w+\) after \d epochs?, [\d.]+%", it)
+                   for it in told["events"])  # fmt: skip
+        assert said[:4] == told["events"]
+        assert said[4].startswith("running: ")
     assert [it.state for it in listed(home / "mlruns")] == ["finished", "stopped"]
 
 
@@ -90,7 +96,17 @@ def test_the_state_of_each_trial(home):
     assert not told["running"]
     shown = within("status", "done", home=home).stdout
     assert re.search(r"4/4 trials, 0 running, 3 at full length, 1 pruned, best [\d.]+% \(trial \d\)", shown)
-    assert "0/4 trials" in within("status", "other", home=home).stdout
+    stopped = within("status", "other", home=home).stdout
+    assert "0/4 trials" in stopped
+    assert re.search("stopped: go on with: .*search --resume other", stopped)
+
+
+def test_a_search_that_is_named_where_a_file_is_meant(home):
+    best_file = str(home / "mlruns" / "searches" / "done" / "best.yaml")
+    for name in ("done", best_file):
+        assert re.search("no configuration .*: .*ffsnn best done writes", refused("train", name, home=home))
+    said = refused("search", "done", home=home)
+    assert re.search("'done' is a search, not a space: .*search --resume done .*, .*search --like done ", said)
 
 
 @pytest.mark.parametrize(
