@@ -211,6 +211,13 @@ def test_history_shows_the_part_where_trials_differ(tmp_path):
     assert "10.00%" in below.text[0]
 
 
+def test_the_history_speaks_of_failures_where_there_are_some(tmp_path):
+    for name, trials in (("whole", many(12)), ("failing", (*many(12), FAILED))):
+        write(tmp_path, trials, name)
+        said = section(written(tmp_path, name)[1], "Optimisation history")
+        assert ("the 1 that failed" in said, "that failed" in said) == (name == "failing",) * 2
+
+
 def test_choices_that_died_early_are_drawn_as_lost(tmp_path):
     results = Results(write(tmp_path, (*many(12), *(Written((), End("failed", "died", "killed")),) * 3)))
     (drawn,) = slices(results, 3, ["learning.loss"])
