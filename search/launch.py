@@ -62,8 +62,8 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     resources = preflight.trial_resources(home, config, console, per_card)
     base = config.base
     console.print(
-        f"search {config.name}: {config.trials} trials of up to {config.epochs} epochs on {base.data.dataset} "
-        f"({base.data.trained_on:,} training images), {resources}"
+        f"search {config.name}: {config.trials} trials of up to {config.epochs} epoch{'s' * (config.epochs > 1)} on "
+        f"{base.data.dataset} ({base.data.trained_on:,} training images), {resources}"
     )
     disk = preflight.disk_for_running(home, config, max(config.extremes(), key=bytes_on_disk), resources, console)
     with held_back():

@@ -16,7 +16,7 @@ from search.registries import SCHEDULERS
 from search.settings import LOCAL, find_home, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
-from spaces.space import Space
+from spaces.space import Space, names
 
 TRIED = 1000  # configurations from within a space, to see whether any keeps a limit
 COPIED = (  # settings that a search has of the one it is like; its name, its points and its places are its own
@@ -82,6 +82,8 @@ def _requested(
             raise ConfigError("--resume NAME goes on with that search's own space: leave SPACE and --name out")
         old = SearchFolder.open(home, resume).config
         return _going_on(home, old, parse(SearchConfig, old.model_dump(mode="json") | changes)), True
+    if isinstance(space, str | Path):
+        _refuse_search(home, str(space))
     loaded, stem = _loaded("mnist" if space is None else space)
     if fields:
         loaded = fixed(loaded, fields)
@@ -192,6 +194,13 @@ def places(home: Path, name: str, storage: str | None, tracking_uri: str | None)
     """
     asked = {"storage": setting("storage", storage), "tracking_uri": setting("tracking_uri", tracking_uri)}
     return requested(home, None, None, name, asked)[0]
+
+
+def _refuse_search(home: Path, space: str) -> None:
+    """Refuse a search's name where a space is meant, with the options that take one."""
+    if space not in names() and not Path(space).is_file() and SearchFolder.exists(home, space):
+        goes_on, another = command("search", "--resume", space), command("search", "--like", space)
+        raise ConfigError(f"{space!r} is a search, not a space: {goes_on} continues it, {another} begins another")
 
 
 def _loaded(space: Any) -> tuple[Space, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffsnn.config import RunConfig
-from ffsnn.validation import ConfigError, parse
+from ffsnn.validation import ConfigError, nearest, parse
 
 if TYPE_CHECKING:
     from ffsnn.reproduction.published import Published
@@ -31,7 +31,9 @@ def file_of(name: str) -> Path:
         ConfigError: none has that name.
     """
     if name not in names():
-        raise ConfigError(f"there is no configuration {name!r}: give a YAML file, or one of {', '.join(names())}")
+        near = nearest(name, names())
+        hint = f"did you mean {near}? Else " if near else ""
+        raise ConfigError(f"there is no configuration {name!r}: {hint}give a YAML file, or one of {', '.join(names())}")
     return PRESETS / f"{name}.yaml"
 
 

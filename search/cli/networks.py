@@ -36,7 +36,6 @@ def train(
     """
     from ffsnn.parts import own
     from search.resolve import use_parts
-    from spaces import presets
 
     asked = parse_train_options(context.args)
     use_parts(use)
@@ -45,7 +44,7 @@ def train(
     if final:
         base = _finally(asked.config, home, trust)
     else:
-        base = presets.load(asked.config) if asked.config else RunConfig()
+        base = _configuration(asked.config, home) if asked.config else RunConfig()
     config = base.replaced(asked.changes)
     for line in asked.remarks:
         console.print(line)
@@ -58,6 +57,25 @@ def train(
     out = Path(asked.out) if asked.out else None
     uri = elsewhere(setting("tracking_uri", tracking_uri))
     train_seeds(config, seeds, test, out, find_home(home), uri, console)
+
+
+def _configuration(name: str, home: Path | None) -> RunConfig:
+    """A YAML file's or a preset's; of a search that is named in its place, or whose best is not written yet, the
+    command that writes it is said."""
+    from search.hints import command
+    from search.names import BEST_FILE
+    from search.settings import find_home
+    from search.store.folder import SearchFolder
+    from spaces import presets
+
+    path = Path(name)
+    if name not in presets.names() and not path.is_file():
+        search = path.parent.name if path.name == BEST_FILE else name
+        if SearchFolder.exists(find_home(home), search):
+            raise ConfigError(
+                f"there is no configuration {name!r}: {command('best', search)} writes that search's best"
+            )
+    return presets.load(name)
 
 
 def _finally(run: str | None, home: Path | None, trust: bool) -> RunConfig:

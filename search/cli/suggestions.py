@@ -26,6 +26,7 @@ COMMANDS = {  # and for our commands, as they are typed here
     "params": "fields", "config": "fields", "parameters": "fields",
 }  # fmt: skip
 NO_COMMAND = "No such command "
+OF_A_SEARCH = "of the search"  # help of an argument that is a search's name
 
 
 def said(error: "TyperException") -> str:
@@ -36,6 +37,8 @@ def said(error: "TyperException") -> str:
         return message
     if (option := getattr(error, "option_name", None)) and message.startswith("No such option"):
         return _option(option, context)
+    if (param := getattr(error, "param", None)) and message.startswith("Missing argument"):
+        return _missing(param, context)
     if message.startswith(NO_COMMAND):
         return _command(message.removeprefix(NO_COMMAND).split("'")[1], context)
     return message
@@ -56,6 +59,15 @@ def _option(typed: str, context: Any) -> str:
         return f"{there}{field} is a field of the configuration: --set {short(field)}=VALUE"
     meant = nearest(name, known)
     return there + (f"did you mean --{meant}?" if meant else f"see {command(*_path(context), '--help')}")
+
+
+def _missing(param: Any, context: Any) -> str:
+    """Words on a missing argument: the whole command, its help, and for a search's name what lists them."""
+    needed = [it for it in context.command.params if it.param_type_name == "argument" and it.required]
+    usage = command(*_path(context), *(it.name.upper() for it in needed))
+    listed = f"; {command('list')} shows them" if param.help.startswith(OF_A_SEARCH) else ""
+    name = param.name.upper()
+    return f"{name} is missing: type {usage}. {name}: {param.help.removesuffix(' [required]')}{listed}"
 
 
 def _is_near(name: str, field: str) -> bool:

@@ -39,7 +39,7 @@ def list_(as_json: Json = False, home: Home = None) -> None:
 def status(name: Name, as_json: Json = False, home: Home = None) -> None:
     """Show how a search stands, also while it runs.
 
-    Each trial, and the line that its driver shows.
+    Each trial, what ended last, and the line that its driver shows.
     """
     from search.settings import find_home
     from search.store.folder import SearchFolder
@@ -52,8 +52,8 @@ def status(name: Name, as_json: Json = False, home: Home = None) -> None:
     for table in found.tables(console):
         console.print(table)
     console.print(found.line())
-    for runner in found.runners():
-        console.print(f"running: {runner}")
+    for line in found.next():
+        console.print(line)
 
 
 def stop(name: Name, home: Home = None) -> None:

@@ -54,6 +54,11 @@ def whole_epochs(figure: go.Figure, epochs: int) -> go.Figure:
     return figure.update_xaxes(tick0=step, dtick=step, range=[0.5 if epochs < 10 else 0, epochs + 0.5])
 
 
+def whole_trials(last: int) -> dict[str, int]:
+    """Ticks of an axis of trials: whole numbers, about ten."""
+    return {"tick0": 0, "dtick": max(1, math.ceil(last / 10))}
+
+
 def interesting(values: Sequence[float], goal: Objective) -> tuple[float, float]:
     """From the best value past the median by twice their distance, if any value lies so far; with a margin."""
     costs = sorted(goal.cost(value) for value in values)
@@ -98,7 +103,7 @@ def history(results: Results) -> go.Figure:
                       for it in group],
             )  # fmt: skip
     figure.update_layout(xaxis_title="trial", yaxis_title=goal.title, showlegend=True)
-    return scaled(themed(figure), goal).update_yaxes(range=span)
+    return scaled(themed(figure), goal).update_yaxes(range=span).update_xaxes(**whole_trials(results.trials[-1].number))
 
 
 def importance_bars(shares: dict[str, float]) -> go.Figure:
@@ -173,7 +178,7 @@ def timeline(results: Results, times: Times) -> go.Figure:
                 marker={"color": color, "line": {"width": 0}}, hovertemplate="trial %{y}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(yaxis_title="trial", showlegend=True, barmode="overlay")
-    return themed(figure).update_xaxes(type="date")
+    return themed(figure).update_xaxes(type="date").update_yaxes(**whole_trials(results.trials[-1].number))
 
 
 def distributions(searches: Sequence[Results], epoch: int) -> go.Figure:

@@ -16,9 +16,10 @@ from search.objectives import Objective
 from search.report import figures
 from search.report.overview import shown
 from search.store.results import Results, TrialResult
-from spaces.parameter import AnyParameter, Choice, Float, Value
+from spaces.parameter import AnyParameter, Choice, Float, Int, Value
 
 SHADES = 8
+MOST_TICKS, MOST_LOGARITHMIC = 10, 5  # of a slice's axis
 Tick = tuple[float, str]  # place from 0 to 1, text
 
 
@@ -65,8 +66,25 @@ def _slice(
             type="category", categoryorder="array", categoryarray=[shown(it) for it in parameter.choice]
         )
     elif parameter.log:
-        figure.update_xaxes(type="log")
+        drawn_at = _few_logarithmic([value for trace in figure.data for value in trace.x])
+        figure.update_xaxes(type="log", tickvals=drawn_at, ticktext=[f"{value:g}" for value in drawn_at])
+    elif isinstance(parameter, Int) and parameter.int[1] - parameter.int[0] <= MOST_TICKS:
+        figure.update_xaxes(dtick=1)  # plotly would also write halves
     return figure.update_layout(margin={"l": 50, "r": 10, "t": 10, "b": 44})
+
+
+def _few_logarithmic(values: Sequence[float]) -> list[float]:
+    """Ticks of a logarithmic axis, five at most: 1, 2 and 5 times powers of ten, or these alone, or its ends.
+
+    Plotly writes a 3 alone for 0.03.
+    """
+    low, high = min(values), max(values)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        ticks = [it for power in powers for step in steps if low <= (it := float(f"{step}e{power}")) <= high]
+        if 2 <= len(ticks) <= MOST_LOGARITHMIC:
+            return ticks
+    return sorted({float(f"{low:.2g}"), float(f"{high:.2g}")})
 
 
 def _on_axis(parameter: AnyParameter, value: Any) -> Any:

@@ -56,12 +56,13 @@ def _order(results: Results) -> str:
 def history(results: Results) -> Section:
     """Each trial at full length, and the best so far."""
     title, count, full = "Optimisation history", len(results.of("complete")), results.config.epochs
+    failed = f", and at the edge the {len(results.of('failed'))} that failed" if results.of("failed") else ""
     if not count:
         return Section(title, [Text(f"No trial has reached the full length of {full} epochs.")])
     return Section(title, [
         Figures((figures.history(results),)),
-        note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs), and at the edge "
-             f"{len(results.of('failed'))} that failed; the others are left out, and stand among the learning curves."),
+        note(f"Counts the {count} of {len(results.trials)} trials at full length ({full} epochs){failed}; the others "
+             "are left out, and stand among the learning curves."),
     ])  # fmt: skip
 
 

@@ -120,5 +120,5 @@ def uses(name: str, store: str, server: str | None, trusted: tuple[str, ...] = (
     return (
         f"  {command('predict', model, 'image.png', *at, *trusted)}\n"
         f"  import mlflow; mlflow.set_tracking_uri({settings.without_password(store)!r})\n"
-        f"  mlflow.pyfunc.load_model({model!r}).predict(images)  # rows of pixels in 0..255, as floating point"
+        f"  mlflow.pyfunc.load_model({model!r}).predict(images.astype(float))  # rows of pixels in 0..255"
     )

@@ -48,9 +48,9 @@ def network(
     mlruns, search = home(), _search(home(), text, trust)
     asked = setting("tracking_uri", tracking_uri)
     uri = elsewhere(asked) if asked else search.config.tracking_uri
-    if newest_result(search) is not None and registered.is_registered(mlruns, search.name, uri):
-        say(f"{text}: its champion, {MODELS}{search.name}@{CHAMPION}")
-        with registered.downloaded(mlruns, f"{MODELS}{search.name}@{CHAMPION}", uri or LOCAL) as path:
+    if (model := _model(mlruns, search, uri)) is not None:
+        say(f"{text}: its champion, {MODELS}{model}@{CHAMPION}")
+        with registered.downloaded(mlruns, f"{MODELS}{model}@{CHAMPION}", uri or LOCAL) as path:
             yield _trusted(path, trust)
         return
     yield _best_trial(search, say)
@@ -71,6 +71,8 @@ def folder(
 
 def _search(home: Path, name: str, trust: bool) -> SearchFolder:
     if not SearchFolder.exists(home, name):
+        if any(search.was_called(name) for search in all_searches(home)):
+            SearchFolder.open(home, name)  # which says what it is called now
         known = [search.name for search in all_searches(home)] + [path.name for path in (home / RUNS).glob("*")]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
         hint = f"did you mean {', '.join(near)}?" if near else "name a run's folder, a search, or models:/NAME@champion"
@@ -79,6 +81,14 @@ def _search(home: Path, name: str, trust: bool) -> SearchFolder:
     if trust:
         search.trust_parts()
     return search
+
+
+def _model(mlruns: Path, search: SearchFolder, uri: str | None) -> str | None:
+    """The name of a search's registered model: a former one, until MLflow follows (`sync`); None: it has none."""
+    if newest_result(search) is None:
+        return None
+    former = (name for name in reversed(search.former_names) if not SearchFolder.exists(mlruns, name))
+    return next((name for name in (search.name, *former) if registered.is_registered(mlruns, name, uri)), None)
 
 
 def _best_trial(search: SearchFolder, say: Callable[[str], None]) -> Path:

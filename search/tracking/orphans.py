@@ -1,4 +1,5 @@
-"""All that MLflow has of one search, to be removed; and what the local store has of searches whose folders are gone.
+"""All that MLflow has of a search beside its trials, to be removed or renamed; and what the local store has of searches
+whose folders are gone.
 
 For the latter only the store in `mlruns/` is looked at: a server's runs may be those of other homes.
 """
@@ -13,7 +14,7 @@ from ffsnn.validation import ConfigError
 from search import names
 from search.hints import command
 from search.names import DATABASE
-from search.store.folder import all_searches
+from search.store.folder import SearchFolder, all_searches
 from search.tracking import landing
 from search.tracking.shared_view import BEST
 from search.tracking.store import all_runs, open_store
@@ -90,6 +91,21 @@ def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: s
     forget_page(client, experiment, name)
     landing.describe(client, experiment)
     return len(ids)
+
+
+def follow(client: "MlflowClient", experiment: str, search: SearchFolder, before: str) -> None:
+    """Give retrainings and model of a search its name of now, and delete its page of before. What belongs to another
+    search that took the former name stays."""
+    for run in retrainings(client, experiment, before, search.id):
+        shown = run.data.tags.get(names.TAG_NAME, "")
+        client.set_tag(run.info.run_id, names.TAG_RETRAIN_OF, search.name)
+        client.set_tag(run.info.run_id, names.TAG_NAME, search.name + shown.removeprefix(before))
+    home = search.path.parent.parent
+    if SearchFolder.exists(home, before):
+        return
+    if is_our_model(client, before) and not client.search_registered_models(f"name = '{search.name}'"):
+        client.rename_registered_model(before, search.name)
+    forget_page(client, experiment, before)
 
 
 def retrainings(client: "MlflowClient", experiment: str, name: str, id_: str | None) -> "list[Run]":

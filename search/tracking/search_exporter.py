@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from search import names
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
-from search.tracking import landing, runs
+from search.tracking import landing, orphans, runs
 from search.tracking.exporter import Exporter
 from search.tracking.note import note
 
@@ -26,8 +26,13 @@ class SearchExporter(Exporter):
         return ranked[0][1].number if ranked else None
 
     def close(self, finished: bool) -> None:
-        """End the search's own run, too, with what it has come to; runs of the front are marked."""
+        """End the search's own run, too, with what it has come to; runs of the front are marked.
+
+        What bears a former name of the search and is no trial's (retrainings, model, page) follows.
+        """
         super().close(finished)
+        for name in self.search.former_names:
+            orphans.follow(self.client, self.experiment, self.search, name)
         if len(self.goals.objectives) > 1:
             front = {trial.number for _, trial in self.search.front()}
             for number, run in self.runs.items():

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ffsnn.validation import ConfigError
-from search import names
 from search.cluster.servers import check_reachable
 from search.config import SearchConfig, problem_of_name
 from search.names import DATABASE, SEARCHES
 from search.store.folder import SearchFolder
 from search.study.reconcile import reconcile
 from search.study.study_store import delete_study
-from search.tracking import orphans
 from search.tracking.search_exporter import export_search
-from search.tracking.store import merged, open_store
+from search.tracking.store import merged
 from search.upkeep.stopping import refuse_running
 
 
@@ -52,17 +50,4 @@ def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None
             delete_study(config.storage, name, search.id)
         if config.tracking_uri or (home / DATABASE).exists():
             export_search(home, search, config.tracking_uri)
-            _follow(home, search, name, config.tracking_uri)
     return search
-
-
-def _follow(home: Path, search: SearchFolder, before: str, uri: str | None) -> None:
-    """The runs of its retrainings, its model and its page bear the new name."""
-    client, experiment = open_store(home, uri)
-    for run in orphans.retrainings(client, experiment, before, search.id):
-        shown = run.data.tags.get(names.TAG_NAME, "")
-        client.set_tag(run.info.run_id, names.TAG_RETRAIN_OF, search.name)
-        client.set_tag(run.info.run_id, names.TAG_NAME, search.name + shown.removeprefix(before))
-    if orphans.is_our_model(client, before) and not client.search_registered_models(f"name = '{search.name}'"):
-        client.rename_registered_model(before, search.name)
-    orphans.forget_page(client, experiment, before)

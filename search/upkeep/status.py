@@ -1,5 +1,7 @@
-"""`ffsnn status`: a search as it stands, also while it runs: the line that its driver shows, and each trial."""
+"""`ffsnn status`: a search as it stands, also while it runs: each trial, the last ends, the line of its driver."""
 
+import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -8,11 +10,15 @@ from rich.table import Table
 
 from ffsnn.fields import short
 from search.display.fitted import columns, fitted
+from search.names import END_FILE
 from search.progress import Counts, clock, shown
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder
 from search.store.results import Results, TrialResult
+from search.upkeep.listing import span
 from search.upkeep.stopping import running
+
+EVENTS = 5  # trials that ended last
 
 
 class Status:
@@ -46,10 +52,33 @@ class Status:
         """Which processes run it, in words."""
         return [f"{folder.path}: {folder.runner()}" for folder in self.active]
 
+    def events(self) -> list[str]:
+        """The trials that ended last, the latest one last, in words."""
+        goal, ended = self.results.config.goal, list[tuple[float, TrialResult]]()
+        for trial in self.results.trials:
+            if trial.state != "unfinished":
+                with suppress(FileNotFoundError):  # it goes on meanwhile
+                    file = self.results.folder.trial(trial.number).path / END_FILE
+                    ended.append((file.stat().st_mtime, trial))
+        ended.sort(key=lambda it: it[0])
+        return [
+            f"{span(time.time() - when)} ago: trial {it.number} {it.state} ({it.reason}) after "
+            f"{it.epochs} epoch{'' if it.epochs == 1 else 's'}, {goal.show(it.values[-1] if it.values else None)}"
+            for when, it in ended[-EVENTS:]
+        ]
+
+    def next(self) -> list[str]:
+        """Which processes run it and what ended last; of one that was stopped, how to go on."""
+        if self.active:
+            return [*self.events(), *(f"running: {runner}" for runner in self.runners())]
+        ended = sum(trial.state != "unfinished" for trial in self.results.trials)
+        return [] if ended >= self.results.config.trials else [f"stopped: {self.results.folder.how_to_go_on()}"]
+
     def json(self) -> dict[str, Any]:
         config = self.results.config
         return {
             "name": self.results.name, "running": bool(self.active), "runners": self.runners(), "line": self.line(),
+            "events": self.events(),
             "objective": config.objective, "trials": config.trials, "epochs": config.epochs,
             "seconds": self.results.spent,
             "table": [asdict(trial) | {"state": self.states[trial.number]} for trial in self.results.trials],

@@ -26,6 +26,8 @@ SPACE = "base: {{data: {{dataset: digits}}, learning: {{batch_size: 64}}}}\npara
         (["search", "digits_smoke", "--device", "cuda:1"], ["auto, cpu or cuda", "cuda:1", "CUDA_VISIBLE_DEVICES"]),
         (["search", "digits_smoke", "--gpus-per-trial", "auto", "--address", "h:1"], ["auto", "cluster", "0.25"]),
         (["best", "nope"], ["no search 'nope'"]),
+        (["status"], ["NAME is missing: type ", "ffsnn status NAME. NAME: of the search; ", "ffsnn list shows"]),
+        (["rename", "x"], ["NEW is missing: type ", "ffsnn rename NAME NEW. NEW: its new name"]),
         (["search", "digits_smoke", "--objective", "accuracy,acuracy"], ["val_accuracy", "parameters", "'acuracy'"]),
         (["search", "digits_smoke", "--objective", "synops,accuracy,synops"], ["stands twice", "leave one out"]),
         (["search", "digits_smoke", "--objective", "accuracy:min"], ["larger it is", "val_accuracy:max"]),

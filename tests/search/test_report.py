@@ -175,6 +175,7 @@ def test_figures_show_the_trials_they_say(tmp_path):
     assert list(slice_.data[0].x) == [trial.sample["network.tau"] for trial in reached]
     assert list(slice_.data[1].x) == [trial.sample["network.tau"] for trial in lost]
     assert set(slice_.data[1].y) == {slice_.data[1].y[0]}
+    assert [whole(figures.history(results)), whole(slices(results, 3, ["network.T"])[0])] == [2, 1]
     drawn = parallel(results, 3, ["network.tau", "network.T"])
     assert sum(list(trace.x).count(None) for trace in drawn.data) == len(reached) == 4
     best = figures.best_by_epochs([results]).data[0]
@@ -185,6 +186,15 @@ def test_figures_show_the_trials_they_say(tmp_path):
 def whole(figure) -> float:
     """The distance of the ticks of an axis."""
     return figure.layout.xaxis.dtick
+
+
+def test_a_logarithmic_slice_has_a_few_ticks_in_full(tmp_path):
+    """Plotly's own were 3 4 5 6 7 8 9 0.1 2 3."""
+    (drawn,) = slices(Results(write(tmp_path, many(12))), 1, ["learning.theta"])
+    axis, low, high = drawn.layout.xaxis, min(drawn.data[0].x), max(drawn.data[0].x)
+    assert 2 <= len(axis.tickvals) <= 5
+    assert [float(text) for text in axis.ticktext] == list(axis.tickvals)
+    assert all(0.9 * low <= value <= 1.1 * high for value in axis.tickvals)
 
 
 def test_history_shows_the_part_where_trials_differ(tmp_path):
@@ -199,6 +209,13 @@ def test_history_shows_the_part_where_trials_differ(tmp_path):
     assert (list(below.x), list(failed.x)) == ([10], [11])
     assert low < below.y[0] == failed.y[0] < 0.9
     assert "10.00%" in below.text[0]
+
+
+def test_the_history_speaks_of_failures_where_there_are_some(tmp_path):
+    for name, trials in (("whole", many(12)), ("failing", (*many(12), FAILED))):
+        write(tmp_path, trials, name)
+        said = section(written(tmp_path, name)[1], "Optimisation history")
+        assert ("the 1 that failed" in said, "that failed" in said) == (name == "failing",) * 2
 
 
 def test_choices_that_died_early_are_drawn_as_lost(tmp_path):

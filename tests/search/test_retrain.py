@@ -18,6 +18,7 @@ import search
 from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from search.config import SearchConfig
+from search.retrain import named
 from search.retrain.folder import planned
 from search.store.ends import End
 from search.store.folder import SearchFolder
@@ -163,12 +164,21 @@ def test_what_it_prints_works_where_it_is_pasted(retrained, tmp_path):
 
     labelled = run(["sh", "-c", shell])
     assert labelled.returncode == 0, labelled.stderr
-    np.save(tmp_path / "images.npy", images.numpy().astype(float))
+    np.save(tmp_path / "images.npy", images.numpy())  # bytes, as files of images have them
     labels = run([sys.executable, "-c", "\n".join(["import numpy; images = numpy.load('images.npy')", *python[:1],
                                                    f"print(*{python[1].partition('  #')[0]})"])])  # fmt: skip
     assert labels.returncode == 0, labels.stderr
     assert labels.stdout.split()[0] == labelled.stdout.split("\t")[1]
     assert {path.name for path in tmp_path.iterdir()} == {"image.png", "images.npy"}  # no store of its own
+
+
+@pytest.mark.slow
+def test_a_champion_is_found_although_its_searchs_folder_was_renamed(copy):
+    mlruns, said = copy / "mlruns", list[str]()
+    SearchFolder.open(mlruns, "done").path.rename(mlruns / "searches" / "renamed")
+    with named.network(lambda: mlruns, "renamed", say=said.append) as path:
+        assert (path / "best.safetensors").is_file()
+    assert said == ["renamed: its champion, models:/done@champion"]
 
 
 @pytest.mark.slow

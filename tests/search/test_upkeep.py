@@ -68,7 +68,13 @@ def test_one_that_runs_says_which_process(home):
         assert (it.state, it.by) == ("running", folder.runner())
         assert it.since is not None
         assert abs(time.time() - it.since) < 60
-        assert Status(folder).json()["running"]
+        told, said = Status(folder).json(), Status(folder).next()
+        assert told["running"]
+        assert len(told["events"]) == 4
+        assert all(re.fullmatch(r"[\d.]+ \w+ ago: trial \d \w+ \(\w+\) after \d epochs?, [\d.]+%", it)
+                   for it in told["events"])  # fmt: skip
+        assert said[:4] == told["events"]
+        assert said[4].startswith("running: ")
     assert [it.state for it in listed(home / "mlruns")] == ["finished", "stopped"]
 
 
@@ -90,7 +96,17 @@ def test_the_state_of_each_trial(home):
     assert not told["running"]
     shown = within("status", "done", home=home).stdout
     assert re.search(r"4/4 trials, 0 running, 3 at full length, 1 pruned, best [\d.]+% \(trial \d\)", shown)
-    assert "0/4 trials" in within("status", "other", home=home).stdout
+    stopped = within("status", "other", home=home).stdout
+    assert "0/4 trials" in stopped
+    assert re.search("stopped: go on with: .*search --resume other", stopped)
+
+
+def test_a_search_that_is_named_where_a_file_is_meant(home):
+    best_file = str(home / "mlruns" / "searches" / "done" / "best.yaml")
+    for name in ("done", best_file):
+        assert re.search("no configuration .*: .*ffsnn best done writes", refused("train", name, home=home))
+    said = refused("search", "done", home=home)
+    assert re.search("'done' is a search, not a space: .*search --resume done .*, .*search --like done ", said)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +157,8 @@ def test_no_other_process_is_stopped_in_its_place(home, monkeypatch):
 # --- rename and delete ---
 
 
-def test_a_renamed_search_is_renamed_everywhere(home):
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_renamed_search_is_renamed_everywhere(home, by_hand):
     mlruns = home / "mlruns"
     prepare(mlruns, "done", None)
     client, _ = open_store(mlruns)
@@ -150,7 +167,9 @@ def test_a_renamed_search_is_renamed_everywhere(home):
     tags = {"ffsnn.retrain_of": "done", "ffsnn.search_id": parent.data.tags["ffsnn.search_id"]}
     retrained = client.create_run("1", tags=tags | {"mlflow.runName": "done/0001 seed 1"}).info.run_id
     identity, expected = SearchFolder.open(mlruns, "done").id, best.from_mlflow(store_uri(mlruns), "done", 4, print)
-    renamed = ffsnn("rename", "done", "better", home=home)
+    if by_hand:
+        (mlruns / "searches" / "done").rename(mlruns / "searches" / "better")
+    renamed = ffsnn(*(["sync", "better"] if by_hand else ["rename", "done", "better"]), home=home)
     assert renamed.returncode == 0, renamed.stderr
     folder = SearchFolder.open(mlruns, "better")
     assert (folder.id, folder.config.name, folder.is_settled) == (identity, "better", True)
@@ -162,7 +181,8 @@ def test_a_renamed_search_is_renamed_everywhere(home):
     assert [model.name for model in client.search_registered_models()] == ["better"]
     assert "mlflow.sharedViewState.done" not in client.get_experiment("1").tags
     assert len(open_study(folder).trials) == 4
-    assert "it is better now" in refused("best", "done", home=home)
+    for command in ("best", "show", "compare"):
+        assert "it is better now" in refused(command, "done", home=home)
 
 
 def test_what_cannot_be_renamed(home):

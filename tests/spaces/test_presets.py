@@ -23,6 +23,11 @@ def test_a_file_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize("name", ["mnis", "mnist.yaml", "there/is/none"])
 def test_what_is_not_there(name):
     with pytest.raises(
-        ConfigError, match=r"there is no configuration .*: give a YAML file, or one of mnist, mnist_best, "
+        ConfigError, match=r"there is no configuration .*: .*give a YAML file, or one of mnist, mnist_b"
     ):
         presets.load(name)
+
+
+def test_a_mistyped_one_is_told_the_nearest():
+    with pytest.raises(ConfigError, match=r"'mnst': did you mean mnist\?"):
+        presets.load("mnst")
