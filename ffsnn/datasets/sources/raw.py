@@ -48,7 +48,8 @@ class Raw:
 
 
 def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
-    """An array of images or features and its labels; channels come last in the array, and first in what is kept.
+    """An array of images or features and its labels; channels come first in what is kept, and last in the array, but
+    where they can only be the second of its dimensions (1 or 3 there, no such number in the last).
 
     Raises:
         DataError: their numbers or dimensions do not fit.
@@ -65,6 +66,9 @@ def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
         raise DataError(f"{path} must hold a label for each of {len(x):,} recordings, but there are {len(y):,} labels")
     if x.ndim == 2:
         return (1, 1, x.shape[1]), Part(x, y)
-    x = x[..., None] if x.ndim == 3 else x
+    if x.ndim == 3:
+        x = x[..., None]
+    elif x.shape[1] in (1, 3) and x.shape[3] > 4:
+        x = np.moveaxis(x, 1, -1)
     height, width, channels = x.shape[1:]
     return (channels, height, width), Part(np.moveaxis(x, -1, 1).reshape(len(x), -1), y)
