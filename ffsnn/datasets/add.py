@@ -57,7 +57,8 @@ def add(
         raise DataError(f"a data set's name must have letters, digits and '_' alone, but got {name!r}")
     with reading_from(data_dir):
         if name in DATASETS or own_file(name).exists():
-            raise DataError(f"there is a data set {name!r} already: choose another name, or ffsnn data remove {name}")
+            mend = "" if DATASETS.ships(name) else f", or ffsnn data remove {name}"
+            raise DataError(f"there is a data set {name!r} already: choose another name{mend}")
     return add_raw(name, read(source, options or Options()), source, test_share, data_dir)
 
 

@@ -401,6 +401,10 @@ def test_names_that_are_taken_or_none(tmp_path: Path) -> None:
         add("my set", npz(tmp_path))
     with pytest.raises(ConfigError, match=r"must be 'mnist', .* or 'mine', but got 'mime': did you mean 'mine'"):
         RunConfig.parse({"data": {"dataset": "mime"}})
+    with pytest.raises(ConfigError, match="but got 'xyz': add one of your own with ffsnn data add NAME SOURCE"):
+        RunConfig.parse({"data": {"dataset": "xyz"}})
+    with pytest.raises(ConfigError, match="'mnist' ships with ffsnn: only your own are removed"):
+        remove("mnist")
     remove("mine")
     with pytest.raises(ConfigError, match="there is no data set 'mine'"):
         remove("mine")
