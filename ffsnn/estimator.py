@@ -66,13 +66,16 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
         self.device = device
 
     def fit(self, X: Any, y: Any) -> "FFSNNClassifier":
-        """Train on samples (N, features), (N, height, width) or (N, height, width, channels) with labels (N,).
+        """Train on samples (N, features), (N, height, width), (N, height, width, channels) or (N, 3, height, width),
+        with labels (N,).
 
         Raises:
             ValueError: scikit-learn's rules for inputs, or a rule of a configuration (ConfigError), in one line.
             DivergedError: a loss is not finite.
         """
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric", ensure_min_samples=2)
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must be a share between 0 and 1, but got {self.validation}")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

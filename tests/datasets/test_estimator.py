@@ -72,6 +72,12 @@ def test_every_field_of_learning_is_taken() -> None:
     assert model.score(x[900:1200].reshape(-1, 8, 8), y[900:1200]) > 0.7
 
 
+@pytest.mark.parametrize("share", [0, 1.5])
+def test_a_share_of_validation_that_is_none(share: float) -> None:
+    with pytest.raises(ValueError, match="validation must be a share between 0 and 1, but got"):
+        FFSNNClassifier(validation=share).fit(np.eye(4), [0, 1, 0, 1])
+
+
 def test_a_field_that_does_not_exist_is_refused_and_what_fit_decides_is_not() -> None:
     x, y = load_iris(return_X_y=True)
     with pytest.raises(ConfigError, match="netwrok"):
