@@ -98,6 +98,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """
 
         def register(name: str, **facts: Any) -> Callable[[F], F]:
+            if not isinstance(name, str):
+                raise ValueError(f"a {self.kind} needs a name: @register('mine'), but got {name!r}")
+
             def add(function: F) -> F:
                 self.add(name, part(function, **facts, **({"name": name} if named else {})))
                 return function

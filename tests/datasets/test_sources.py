@@ -249,7 +249,7 @@ def test_tonic_by_name(tmp_path: Path) -> None:
         shd(folder / f"shd_{part}.h5")
         (folder / f"shd_{part}.h5.zip").touch()  # tonic looks whether it is there
     card = add("mine", "tonic:SHD")
-    assert (card.kind, card.shape, card.train) == ("events", (1, 1, 700), (3, 3))
+    assert (card.kind, card.shape, card.train, card.names) == ("events", (1, 1, 700), (3, 3), ("zero", "null"))
     with pytest.raises(ConfigError, match="tonic has no data set 'SHE'"):
         add("other", "tonic:SHE")
 

@@ -67,6 +67,7 @@ def test_a_file_is_imported_once_and_registers_its_parts(file: Path, tmp_path: P
     [
         ("x = 1 / 0\n", r"mine.py, line 3: ZeroDivisionError: division by zero$"),
         ("def f(:\n", r"mine.py, line 3: invalid syntax$"),
+        ("@goodness.register\ndef g(r): return r.amax(1)\n", r"line 3: a goodness needs a name: @register\('mine'\)"),
         ("raise SystemExit(3)\n", r"mine.py, line 3: SystemExit: 3$"),
         ("goodness.register('mean')(lambda r: r.mean(1))\n", r"a goodness 'mean' already, which ships with ffsnn"),
         ("goodness.register('g')(lambda r: r)\n", r"the goodness 'g' must give \(B,\) of rates .*, but gave \(4, 6\)$"),

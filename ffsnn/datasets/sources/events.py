@@ -33,7 +33,7 @@ def read_h5(paths: list[Path], options: Options) -> Raw:
                 times, units = file["spikes/times"][:], file["spikes/units"][:]
                 labels = [int(label) for label in file["labels"][:]]
                 if "extra/keys" in file:
-                    names = tuple(it.decode() if isinstance(it, bytes) else str(it) for it in file["extra/keys"][:])
+                    names = _texts(file["extra/keys"][:])
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{path} must be HDF5 with spikes/times, spikes/units and labels ({error})") from error
         if not len(times) == len(units) == len(labels):
@@ -43,6 +43,10 @@ def read_h5(paths: list[Path], options: Options) -> Raw:
         inputs = max([inputs, *(1 + int(u.max()) for _, u in held if len(u))])
         parts.append(Part(held, labels))
     return Raw("events", (1, 1, inputs), parts[0], parts[1] if len(parts) > 1 else None, names)
+
+
+def _texts(names: Any) -> tuple[str, ...]:
+    return tuple(it.decode() if isinstance(it, bytes) else str(it) for it in names)
 
 
 def _microseconds(seconds: Any, path: Path) -> Array:
@@ -66,11 +70,14 @@ def read_tonic(name: str, options: Options) -> Raw:
     if kind is None:
         raise DataError(f"tonic has no data set {name!r}: see its documentation for the names")
     parts, sensor = [], kind.sensor_size
+    names: tuple[str, ...] = ()
     root = str(cache_folder() / "tonic")
     try:
         for train in ({"split": "train"}, {"split": "test"}) if name == "SSC" else ({"train": True}, {"train": False}):
             held, labels = [], []
-            for events, label in kind(save_to=root, **train):
+            there = kind(save_to=root, **train)
+            names = _texts(getattr(there, "classes", ()))
+            for events, label in there:
                 unit = np.asarray(events["x"], np.int64)
                 if "y" in events.dtype.names:
                     unit = unit + sensor[0] * np.asarray(events["y"], np.int64)
@@ -83,4 +90,4 @@ def read_tonic(name: str, options: Options) -> Raw:
     except Exception as error:  # whatever a download raises
         said = " ".join(str(error).split())[:200]
         raise DataError(f"tonic cannot give {name} ({said}): is there a network? or name files of your own") from error
-    return Raw("events", (sensor[2], sensor[1], sensor[0]), parts[0], parts[1])
+    return Raw("events", (sensor[2], sensor[1], sensor[0]), parts[0], parts[1], names or None)
