@@ -21,7 +21,7 @@ from ffsnn.datasets.folder import Folder, reading_from
 from ffsnn.datasets.own import Card, Tensors, own_file, write
 from ffsnn.datasets.scale import Scale
 from ffsnn.datasets.sources import arrays, events, folders, published, recordings, series
-from ffsnn.datasets.sources.raw import Array, Options, Raw, images
+from ffsnn.datasets.sources.raw import Array, Options, Raw, array_of, images
 from ffsnn.parts.registry import DATASETS
 from ffsnn.validation import ConfigError
 
@@ -71,7 +71,7 @@ def keep_arrays(data: Sequence[Any], data_dir: Folder = None) -> str:
     """
     if len(data) not in (2, 4):
         raise DataError(f"data must be (x, y) or (x, y, x_test, y_test), but has {len(data)} parts")
-    x, y, *held_out = (np.asarray(it) for it in data)
+    x, y, *held_out = (array_of(it) for it in data)
     (shape, train), test = images(x, y.ravel().tolist(), "x"), None
     if held_out:
         tested, test = images(held_out[0], held_out[1].ravel().tolist(), "x_test")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.own import Kind
@@ -45,6 +46,11 @@ class Raw:
     test: Part | None = None  # None: it has none of its own
     names: tuple[str, ...] | None = None  # of the classes, where labels are their numbers
     remarks: list[str] = field(default_factory=list)
+
+
+def array_of(values: Any) -> Array:
+    """An array of what a person gives: an array, a list, or a tensor on any device."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
