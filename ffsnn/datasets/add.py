@@ -161,6 +161,9 @@ def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, da
     for part, y_N in zip(("train", "test"), labels, strict=True):
         tensors[f"{part}.y"] = torch.from_numpy(y_N)
     counts = [tuple(np.bincount(y_N, minlength=len(names)).tolist()) for y_N in labels]
+    if unseen := [name for name, count in zip(names, counts[1], strict=True) if not count]:
+        mend = "" if raw.test is not None else ": take a larger --test-share, or more recordings of it"
+        remarks.append(f"the class {unseen[0]!r} has no recording in the test{mend}")
     longest = max((int(it.max()) for key, it in tensors.items() if key.endswith(".time") and len(it)), default=0)
     card = Card(name, raw.kind, raw.shape, names, counts[0], counts[1], source, tuple(remarks), longest / 1000)
     return write(card, tensors, data_dir)

@@ -152,6 +152,15 @@ def test_without_test_files_a_share_is_drawn_by_a_fixed_seed_and_said(tmp_path: 
     assert sum(add("three", npz(tmp_path), test_share=0.5).test) == 6
 
 
+def test_a_class_that_the_test_has_none_of_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY, y=LABELS)
+    card = add("mine", str(tmp_path / "a.npz"), test_share=0.1)
+    assert card.test == (1, 0, 0)
+    assert "the class '1' has no recording in the test: take a larger --test-share, or more recordings of it" in (
+        card.remarks
+    )
+
+
 def test_labels_that_are_not_0_to_c_are_mapped_and_said(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=GREY, y=np.array([7, 3, 40])[LABELS])
     card = add("mine", str(tmp_path / "a.npz"))
