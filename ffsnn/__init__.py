@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from ffsnn import layer as layers
     from ffsnn.estimator import FFSNNClassifier, fit
     from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
     from ffsnn.parts.own import trust, use
     from ffsnn.training.run_folder import load
 
 __all__ = [
-    "FFSNNClassifier", "encoders", "fit", "goodness", "load", "losses", "negatives", "predictions", "surrogates",
-    "trust", "use",
+    "FFSNNClassifier", "encoders", "fit", "goodness", "layers", "load", "losses", "negatives", "predictions",
+    "surrogates", "trust", "use",
 ]  # fmt: skip
 ELSEWHERE = {
     "FFSNNClassifier": "ffsnn.estimator", "fit": "ffsnn.estimator", "load": "ffsnn.training.run_folder",
@@ -37,6 +38,8 @@ ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("ffsnn")
+    if name == "layers":
+        return import_module("ffsnn.layer")
     if name in ELSEWHERE:
         return getattr(import_module(ELSEWHERE[name]), name)
     if name == "search":

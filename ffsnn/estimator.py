@@ -24,7 +24,7 @@ from ffsnn.datasets import data
 from ffsnn.datasets.folder import reading_from
 from ffsnn.datasets.own import Card, write
 from ffsnn.datasets.scale import Scale
-from ffsnn.datasets.sources.raw import images
+from ffsnn.datasets.sources.raw import array_of, images
 from ffsnn.hardware.device import resolve_device
 from ffsnn.network import Network
 from ffsnn.parts import own
@@ -66,13 +66,17 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
         self.device = device
 
     def fit(self, X: Any, y: Any) -> "FFSNNClassifier":
-        """Train on samples (N, features), (N, height, width) or (N, height, width, channels) with labels (N,).
+        """Train on samples (N, features), (N, height, width), (N, height, width, channels) or (N, 3, height, width),
+        with labels (N,).
 
         Raises:
             ValueError: scikit-learn's rules for inputs, or a rule of a configuration (ConfigError), in one line.
             DivergedError: a loss is not finite.
         """
+        X, y = (array_of(it) if isinstance(it, torch.Tensor) else it for it in (X, y))
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric", ensure_min_samples=2)
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must be a share between 0 and 1, but got {self.validation}")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -115,6 +119,7 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
     def _scores(self, X: Any) -> Array:
         """The network's scores of the labels, (N, classes)."""
         check_is_fitted(self, "network_")
+        X = array_of(X) if isinstance(X, torch.Tensor) else X
         X = validate_data(self, X, allow_nd=True, dtype="numeric", reset=False)
         _, part = images(X, np.zeros(len(X)).tolist(), "X")
         x = torch.from_numpy(np.ascontiguousarray(self._scale.bytes(part.x)))

@@ -10,15 +10,21 @@
 file search.py or spaces.py of one's own is in the way: `import ffsnn_search as search`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.api import Search, load, run
+    from search.execution import schedulers
+    from search.study import samplers
 
-__all__ = ["Search", "load", "run"]
+__all__ = ["Search", "load", "run", "samplers", "schedulers"]
+ELSEWHERE = {"samplers": "search.study.samplers", "schedulers": "search.execution.schedulers"}  # registries of parts
 
 
 def __getattr__(name: str) -> Any:
+    if name in ELSEWHERE:
+        return import_module(ELSEWHERE[name])
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -13,7 +13,7 @@ from search.config import SearchConfig, difference, name_from
 from search.display.sentences import remark
 from search.hints import command
 from search.registries import SCHEDULERS
-from search.settings import LOCAL, find_home, setting
+from search.settings import LOCAL, find_home, own_files, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
 from spaces.space import Space, names
@@ -141,12 +141,13 @@ def _with_parts(config: SearchConfig) -> SearchConfig:
 def use_parts(
     files: Iterable[str | Path] | None, trust: bool = False, home: Path | None = None, *searches: str | None
 ) -> None:
-    """Import files of one's own parts and, where they are trusted, the copies in the folders of searches.
+    """Import files of one's own parts, also those that `ffsnn.toml` names, and, where they are trusted, the copies in
+    the folders of searches.
 
     Raises:
         ConfigError: as `ffsnn.use`.
     """
-    for file in files or ():
+    for file in (*own_files(), *(files or ())):
         if not own.use(file).parts:
             remark(f"{file} registers no part, so nothing of it can be named")
     for name in searches:

@@ -5,6 +5,7 @@
     storage = "postgresql://me@db/ffsnn"      # of the study
     tracking_uri = "http://10.0.0.4:5000"     # of the MLflow server
     data_dir = "/data"
+    use = ["my_parts.py"]                     # files of one's own parts, which every command then knows
 
 A password lives in memory alone: what is written or shown has gone through `without_password` or `redacted`.
 """
@@ -16,6 +17,7 @@ import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ffsnn.validation import ConfigError
 from search.names import PLACES_FILE, SEARCHES
@@ -25,6 +27,7 @@ ENVIRONMENT = {
     "tracking_uri": "MLFLOW_TRACKING_URI", "data_dir": "FFSNN_DATA",
 }  # fmt: skip
 FOLDERS = ("home", "data_dir")
+USE = "use"  # the one key of the file that is no place
 LOCAL = "local"  # said of a place: not where it was, but here
 _PASSWORD = re.compile(r"(\w://[^\s:/@'\"]*):[^\s'\"]*@")
 _IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s'\"]*")
@@ -100,20 +103,41 @@ def find_home(home: str | Path | None = None) -> Path:
     return mlruns
 
 
-def _from_file() -> dict[str, str]:
-    """Read the nearest `ffsnn.toml`; folders in it are relative to it."""
+def own_files() -> list[Path]:
+    """Files of one's own parts that the nearest `ffsnn.toml` names, by paths relative to it.
+
+    Raises:
+        ConfigError: it cannot be read, or names them in no list.
+    """
+    file, said = _read_file()
+    named = said.get(USE, [])
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        raise ConfigError(f'{USE} in {file} must be a list of Python files, such as ["my_parts.py"], but is {named!r}')
+    return [file.parent / Path(each).expanduser() for each in named] if file else []
+
+
+def _read_file() -> tuple[Path | None, dict[str, Any]]:
+    """The nearest `ffsnn.toml`, and what stands in it."""
     here = Path.cwd()
     file = next((file for folder in (here, *here.parents) if (file := folder / PLACES_FILE).is_file()), None)
     if file is None:
-        return {}
+        return None, {}
     try:
-        said = tomllib.loads(file.read_text())
+        return file, tomllib.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read as TOML ({redacted(str(error))})") from error
+
+
+def _from_file() -> dict[str, str]:
+    """Places in the nearest `ffsnn.toml`; folders in it are relative to it."""
+    file, said = _read_file()
+    if file is None:
+        return {}
+    said.pop(USE, None)
     for name, value in said.items():
         if name not in ENVIRONMENT:
             near = difflib.get_close_matches(name, ENVIRONMENT, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"it may have {', '.join(ENVIRONMENT)}"
+            hint = f"did you mean {near[0]}?" if near else f"it may have {', '.join(ENVIRONMENT)}, {USE}"
             raise ConfigError(f"{file} has {name!r}, which is no place: {hint}")
         if not isinstance(value, str):
             raise ConfigError(f"{name} in {file} must be a text in quotes, but is {value!r}")

@@ -20,9 +20,10 @@ from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import Folder, reading_from
 from ffsnn.datasets.own import Card, Tensors, own_file, write
 from ffsnn.datasets.scale import Scale
-from ffsnn.datasets.sources import arrays, events, folders, published, series
-from ffsnn.datasets.sources.raw import Array, Options, Raw, images
+from ffsnn.datasets.sources import arrays, events, folders, published, recordings, series
+from ffsnn.datasets.sources.raw import Array, Options, Raw, array_of, images
 from ffsnn.parts.registry import DATASETS
+from ffsnn.validation import ConfigError
 
 TEST_SHARE, SEED = 0.2, 0  # of the recordings, where a source has no test of its own; of that draw
 NAMED: dict[str, Callable[[str, Options], Raw]] = {  # before a colon
@@ -56,7 +57,8 @@ def add(
         raise DataError(f"a data set's name must have letters, digits and '_' alone, but got {name!r}")
     with reading_from(data_dir):
         if name in DATASETS or own_file(name).exists():
-            raise DataError(f"there is a data set {name!r} already: choose another name, or ffsnn data remove {name}")
+            mend = "" if DATASETS.ships(name) else f", or ffsnn data remove {name}"
+            raise DataError(f"there is a data set {name!r} already: choose another name{mend}")
     return add_raw(name, read(source, options or Options()), source, test_share, data_dir)
 
 
@@ -69,7 +71,7 @@ def keep_arrays(data: Sequence[Any], data_dir: Folder = None) -> str:
     """
     if len(data) not in (2, 4):
         raise DataError(f"data must be (x, y) or (x, y, x_test, y_test), but has {len(data)} parts")
-    x, y, *held_out = (np.asarray(it) for it in data)
+    x, y, *held_out = (array_of(it) for it in data)
     (shape, train), test = images(x, y.ravel().tolist(), "x"), None
     if held_out:
         tested, test = images(held_out[0], held_out[1].ravel().tolist(), "x_test")
@@ -91,22 +93,48 @@ def read(source: str, options: Options) -> Raw:
     Raises:
         DataError: it is not there, or of no known kind.
     """
+    try:
+        return _read(source, options)
+    except ConfigError:
+        raise
+    except Exception as error:  # a damaged file makes its library raise errors of ten kinds and more
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"cannot read {source}: {reason}") from error
+
+
+def _read(source: str, options: Options) -> Raw:
     kind, colon, rest = source.partition(":")
     if colon and kind in NAMED:
+        _check_options(options, pictures=kind == "torchvision", table=False, source=source)
         return NAMED[kind](rest, options)
     paths = [Path(source)] if Path(source).exists() else [Path(part.strip()) for part in source.split(",")]
     if missing := [path for path in paths if not path.exists()]:
         raise DataError(f"{missing[0]} is not there: name a folder, a file, or {', '.join(NAMED)} with a colon")
     first, endings = paths[0], [it for it in paths[0].suffixes if it != ".gz"]
-    if events.is_bin_folder(first):
-        return events.read_bin(first, options)
-    if arrays.has_idx(first) or "-idx" in first.name:
+    ending = endings[-1] if endings else ""
+    is_events, is_idx = recordings.is_folder(first), arrays.has_idx(first) or "-idx" in first.name
+    folder_of_pictures = first.is_dir() and not is_events and not is_idx
+    table = ending in (".csv", ".parquet")
+    _check_options(options, folder_of_pictures or ending == ".parquet", table and first.is_file(), source)
+    if is_events:
+        return recordings.read(first, options)
+    if is_idx:
         return arrays.read_idx(paths, options)
     if first.is_dir():
         return folders.read(first, options)
-    if reader := BY_ENDING.get(endings[-1] if endings else ""):
+    if reader := BY_ENDING.get(ending):
         return reader(paths, options)
     raise DataError(f"{first} is of no known kind: a folder with a sub-folder a class, IDX, {', '.join(BY_ENDING)} are")
+
+
+def _check_options(options: Options, pictures: bool, table: bool, source: str) -> None:
+    if not pictures and (options.side is not None or options.grey):
+        option = "--grey" if options.side is None else "--side"
+        raise DataError(
+            f"{option} is for pictures (PNG, JPEG, parquet, torchvision), but {source} holds none: leave it out"
+        )
+    if not table and options.labels is not None:
+        raise DataError(f"--labels names a column of a table (CSV, parquet), but {source} is none: leave it out")
 
 
 def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, data_dir: Folder = None) -> Card:
@@ -133,6 +161,9 @@ def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, da
     for part, y_N in zip(("train", "test"), labels, strict=True):
         tensors[f"{part}.y"] = torch.from_numpy(y_N)
     counts = [tuple(np.bincount(y_N, minlength=len(names)).tolist()) for y_N in labels]
+    if unseen := [name for name, count in zip(names, counts[1], strict=True) if not count]:
+        mend = "" if raw.test is not None else ": take a larger --test-share, or more recordings of it"
+        remarks.append(f"the class {unseen[0]!r} has no recording in the test{mend}")
     longest = max((int(it.max()) for key, it in tensors.items() if key.endswith(".time") and len(it)), default=0)
     card = Card(name, raw.kind, raw.shape, names, counts[0], counts[1], source, tuple(remarks), longest / 1000)
     return write(card, tensors, data_dir)
@@ -146,7 +177,9 @@ def _labelled(raw: Raw, remarks: list[str]) -> tuple[Array, Array | None, tuple[
             raise DataError(f"labels must be names or whole numbers, but one is {label!r}")
     there = _in_order({*found})
     if raw.test and (unknown := {*raw.test.y} - {*there}):
-        raise DataError(f"the class {_in_order(unknown)[0]!r} has test recordings, but none for training")
+        first = _in_order(unknown)[0]
+        shown = raw.names[first] if raw.names is not None and isinstance(first, int) else first
+        raise DataError(f"the class {shown!r} has test recordings, but none for training")
     place = {label: number for number, label in enumerate(there)}
     whole = [int(label) if not isinstance(label, str) else label for label in there]
     if raw.names is not None and all(isinstance(it, int) and it < len(raw.names) for it in whole):

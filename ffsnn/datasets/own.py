@@ -26,6 +26,7 @@ from ffsnn import atomic
 from ffsnn.datasets.dataset import Dataset, DatasetFacts, Images, Recordings
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import Folder, cache_folder
+from ffsnn.parts.registry import DATASETS
 
 Kind = Literal["images", "series", "events"]
 Tensors = dict[str, torch.Tensor]
@@ -33,6 +34,7 @@ Tensors = dict[str, torch.Tensor]
 FORMAT = 1
 OWN, SUFFIX, HEADER = "own", ".safetensors", "ffsnn"
 PARTS = ("train", "test")
+ADDED = "add one of your own with ffsnn data add NAME SOURCE"
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,8 @@ def remove(name: str, data_dir: Folder = None) -> Path:
     try:
         os.unlink(file)
     except FileNotFoundError:
+        if DATASETS.ships(name):
+            raise DataError(f"the data set {name!r} ships with ffsnn: only your own are removed") from None
         known = ", ".join(found(data_dir)) or "none is there"
         raise DataError(f"there is no data set {name!r} in {file.parent} ({known})") from None
     return file

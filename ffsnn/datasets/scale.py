@@ -23,16 +23,19 @@ class Scale:
     def of(cls, train: Array, each: bool) -> "Scale":
         """The scale for training values (N, F).
 
-        Bytes, and whole numbers that could be, stay as they are, and shares of 0..1 become 0..255, but where inputs
-        measure different things (`each`) and are no bytes: there each one has its own range.
+        Bytes, and numbers that could be, stay as they are, and shares of 0..1 become 0..255, but where inputs measure
+        different things (`each`) and are no bytes: there each one has its own range. Numbers that would leave the
+        upper half of the bytes empty are no bytes: so are scikit-learn's digits, of 0..16.
         """
         if train.dtype == np.uint8:
             return cls(0.0, 255.0)
         if each:
             return cls(train.min(0).astype(np.float64), train.max(0).astype(np.float64))
         low, high = float(train.min()), float(train.max())
-        if low >= 0 and high <= 1 and train.dtype.kind == "f":
+        if low >= 0 and high <= 1:
             return cls(0.0, 1.0)
+        if low >= 0 and high < 128:
+            return cls(0.0, high)
         return cls(0.0, 255.0) if low >= 0 and high <= 255 else cls(low, high)
 
     @property

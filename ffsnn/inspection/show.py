@@ -103,7 +103,10 @@ def predict(
     facts = config.data.facts
     network = load(checkpoint)
     if facts.temporal:
-        raise ConfigError(f"{checkpoint} was trained on recordings over time, which files of images are not")
+        raise ConfigError(
+            f"predict must be given a network of images, but {checkpoint} was trained on recordings over time: see how "
+            "it does with ffsnn show"
+        )
     files = [(name, 255 - x if invert else x) for name, x in _read(images, facts.shape, say)]
     _warn_of_inverted([x for _, x in files], config, invert, say)
     return (answer for name, x in files for answer in _answers(network, name, x, threshold))

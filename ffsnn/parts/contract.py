@@ -31,7 +31,7 @@ def broken(parts: Registry[Any], name: str) -> str | None:
     except Exception as error:  # whatever the part may raise
         last = traceback.extract_tb(error.__traceback__)[-1]
         said = " ".join(str(error).split())
-        wrong = f"fails on small tensors, at {last.filename}, line {last.lineno}: {type(error).__name__}: {said}"
+        wrong = f"fails when it is tried out, at {last.filename}, line {last.lineno}: {type(error).__name__}: {said}"
     return f"the {parts.kind} {name!r} {wrong}" if wrong else None
 
 

@@ -40,7 +40,7 @@ class Registry(Mapping[str, T], Generic[T]):
         kind: what a part is called in messages.
         homes: the modules that register the parts of the project.
         others: a module whose `found()` gives parts that are there without being registered, by name. A name may mean
-            something elsewhere then, so that the model of the field has to check it.
+            something elsewhere then, so that the model of the field has to check it. `ADDED` says how one adds them.
         retired: names that old configurations may have; they can be read, and no more.
 
     Attributes:
@@ -98,6 +98,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """
 
         def register(name: str, **facts: Any) -> Callable[[F], F]:
+            if not isinstance(name, str):
+                raise ValueError(f"a {self.kind} needs a name: @register('mine'), but got {name!r}")
+
             def add(function: F) -> F:
                 self.add(name, part(function, **facts, **({"name": name} if named else {})))
                 return function
@@ -116,7 +119,8 @@ class Registry(Mapping[str, T], Generic[T]):
             *others, last = map(repr, self)
             known = f"{', '.join(others)} or {last}" if others else last
             near = difflib.get_close_matches(name, self, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else "parts of your own come with --use FILE"
+            added = import_module(self.others).ADDED if self.others else "parts of your own come with --use FILE"
+            mend = f"did you mean {near[0]!r}?" if near else added
             raise ValueError(f"must be {known}, but got {name!r}: {mend}")
         return name
 

@@ -81,16 +81,23 @@ def show(
         except ValueError as error:
             raise ConfigError(f"the data set {error}") from None
         dataset = DATASETS[name]
-        console.print(_line(name, dataset.facts))
-        if isinstance(dataset, OwnDataset):
-            console.print(f"from {dataset.card.source}; sha256 {dataset.checksum[:12]}")
-            for remark in dataset.card.remarks:
+        card = dataset.card if isinstance(dataset, OwnDataset) else None
+        console.print(_line(name, dataset.facts, sum(card.test) if card else None))
+        if card:
+            console.print(f"from {card.source}; sha256 {dataset.checksum[:12]}")
+            for remark in card.remarks:
                 console.print(remark)
+            if card.kind == "events":
+                console.print(f"the longest recording takes {card.milliseconds:,.0f} ms, which is the default window")
         file = out or Path(f"{name}.png")
-        counts = save_samples(dataset, file, folder)
+        try:
+            counts = save_samples(dataset, file, folder)
+        except OSError as error:
+            raise ConfigError(f"cannot write {file}: {error.strerror or error}; choose another with --out") from error
         width = max(map(len, counts))
-        for label, count in counts.items():
-            console.print(f"  {label:{width}}  {count:7,} for training")
+        for number, (label, count) in enumerate(counts.items()):
+            tested = f"  {card.test[number]:7,} for test" if card else ""
+            console.print(f"  {label:{width}}  {count:7,} for training{tested}")
         console.print(f"written: {file}")
 
 

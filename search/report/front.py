@@ -1,5 +1,7 @@
 """What a report says of several objectives: the front as a picture and a table, and hypervolume over trials."""
 
+from itertools import accumulate
+
 import plotly.graph_objects as go
 
 from ffsnn.fields import short
@@ -146,11 +148,14 @@ def _about(trial: TrialResult, results: Results) -> str:
 
 
 def _course(results: Results, box: Box) -> go.Figure:
-    """The hypervolume after each trial with a result."""
+    """The hypervolume after each trial with a result, over the epochs that the trials up to there have trained."""
     trials = results.reached(1)
     figure = go.Figure()
     figure.add_scatter(
-        x=[trial.number for trial in trials], y=box.course([trial.last for trial in trials]), mode="lines",
-        line={"shape": "hv", "width": 2, "color": figures.BLUE}, hovertemplate="trial %{x}: %{y:.4f}<extra></extra>",
+        x=list(accumulate(trial.epochs for trial in trials)), y=box.course([trial.last for trial in trials]),
+        mode="lines", line={"shape": "hv", "width": 2, "color": figures.BLUE},
+        customdata=[trial.number for trial in trials],
+        hovertemplate="%{x} epochs, up to trial %{customdata}: %{y:.4f}<extra></extra>",
     )  # fmt: skip
-    return figures.themed(figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume, share of the box"), 300)
+    figure.update_layout(xaxis_title="epochs trained by all trials so far", yaxis_title="hypervolume, share of the box")
+    return figures.themed(figure, 300)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import ffsnn
 from ffsnn import FFSNNClassifier
+from ffsnn.datasets.add import keep_arrays
 from ffsnn.parts import own
 from ffsnn.validation import ConfigError
 
@@ -70,6 +72,20 @@ def test_every_field_of_learning_is_taken() -> None:
     config = {"network": {"widths": [60, 40], "T": 4}, "learning": learning}
     model = FFSNNClassifier(config, device="cpu").fit(x[:900].reshape(-1, 8, 8), y[:900])
     assert model.score(x[900:1200].reshape(-1, 8, 8), y[900:1200]) > 0.7
+
+
+def test_tensors_are_taken_gradients_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFSNN_DATA", str(tmp_path))
+    x, y = torch.eye(12).repeat(2, 1).requires_grad_(), torch.arange(24) % 2
+    model = ffsnn.fit({"network": {"widths": [8]}, "learning": {"epochs": 1}}, x, y)
+    assert model.predict(x).shape == (24,)
+    assert keep_arrays((x, y)) == keep_arrays((x.detach().numpy(), y.numpy()))
+
+
+@pytest.mark.parametrize("share", [0, 1.5])
+def test_a_share_of_validation_that_is_none(share: float) -> None:
+    with pytest.raises(ValueError, match="validation must be a share between 0 and 1, but got"):
+        FFSNNClassifier(validation=share).fit(np.eye(4), [0, 1, 0, 1])
 
 
 def test_a_field_that_does_not_exist_is_refused_and_what_fit_decides_is_not() -> None:

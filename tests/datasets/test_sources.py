@@ -3,9 +3,13 @@
 import csv
 import gzip
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -105,6 +109,20 @@ def test_colour_is_kept_channel_after_channel_or_made_grey(tmp_path: Path) -> No
     assert add("small", folder, Options(side=3)).shape == (3, 3, 3)
 
 
+@pytest.mark.parametrize("top", [1, 16, True], ids=["ones", "sixteens", "bools"])
+def test_images_of_another_range_are_brought_to_bytes(top: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=(GREY > 99).astype(type(top)) * top, y=LABELS)
+    add("mine", str(tmp_path / "a.npz"))
+    assert all_of("mine") == wanted((GREY > 99).astype(np.uint8) * 255)
+
+
+def test_channels_may_come_first(tmp_path: Path) -> None:
+    wide = np.repeat(COLOUR, 2, axis=2)  # 5x8
+    np.savez(tmp_path / "a.npz", x=wide.transpose(0, 3, 1, 2), y=LABELS)
+    assert add("mine", str(tmp_path / "a.npz")).shape == (3, 5, 8)
+    assert all_of("mine") == wanted(wide.transpose(0, 3, 1, 2))
+
+
 def test_training_and_test_folders_and_class_names(tmp_path: Path) -> None:
     class_folders(tmp_path / "pictures" / "train", GREY)
     class_folders(tmp_path / "pictures" / "test", GREY[::-1].copy())
@@ -132,6 +150,15 @@ def test_without_test_files_a_share_is_drawn_by_a_fixed_seed_and_said(tmp_path: 
     assert sum(cards[0].test) == 2
     assert "2 of 12 recordings are the test's, drawn by a fixed seed" in cards[0].remarks
     assert sum(add("three", npz(tmp_path), test_share=0.5).test) == 6
+
+
+def test_a_class_that_the_test_has_none_of_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY, y=LABELS)
+    card = add("mine", str(tmp_path / "a.npz"), test_share=0.1)
+    assert card.test == (1, 0, 0)
+    assert "the class '1' has no recording in the test: take a larger --test-share, or more recordings of it" in (
+        card.remarks
+    )
 
 
 def test_labels_that_are_not_0_to_c_are_mapped_and_said(tmp_path: Path) -> None:
@@ -190,6 +217,31 @@ def test_event_cameras(tmp_path: Path) -> None:
     assert int((train.binned(5, 2.0).x > 0).sum(2)[0].sum()) == 2  # events at 0 and 1 ms
 
 
+def test_folders_of_events_in_hdf5_and_aedat4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = np.array([(9000, 1, 2, True), (9500, 3, 0, False)], [("t", "u8"), ("x", "u2"), ("y", "u2"), ("on", "?")])
+    for name in [f"{kind}/{number}" for kind in ("off", "on") for number in range(3)]:
+        for place, ending in ((tmp_path / "h5", ".h5"), (tmp_path / "aedat4", ".aedat4")):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / f"{name}{ending}").touch()
+        with h5py.File(tmp_path / "h5" / f"{name}.h5", "w") as file:
+            for key, column in zip("xypt", ("x", "y", "on", "t"), strict=True):
+                file[f"events/{key}"] = events[column]
+    decoder = SimpleNamespace(
+        Decoder=lambda path: iter([{"frame": None}, {"events": events[:1]}, {"events": events[1:]}])
+    )
+    monkeypatch.setitem(sys.modules, "aedat", decoder)
+    for kind in ("h5", "aedat4"):
+        card = add(kind, str(tmp_path / kind))
+        assert (card.shape, card.names, card.train, card.milliseconds) == ((2, 3, 4), ("off", "on"), (2, 3), 0.5)
+        kept = DATASETS[kind].train(None)
+        assert isinstance(kept, Events)
+        assert kept.time.view(-1, 2)[0].tolist() == [0, 500]
+        assert kept.unit.view(-1, 2)[0].tolist() == [(3 + 2) * 4 + 1, 3]
+    (tmp_path / "h5" / "on" / "0.h5").write_bytes(b"no")
+    with pytest.raises(ConfigError, match=r"on/0.h5 must be HDF5 with x, y, p and t"):
+        add("other", str(tmp_path / "h5"))
+
+
 def test_the_cochlea(tmp_path: Path) -> None:
     card = add("spoken", f"{shd(tmp_path / 'train.h5')},{shd(tmp_path / 'test.h5')}")
     assert (card.kind, card.shape, card.names) == ("events", (1, 1, 700), ("zero", "null"))
@@ -206,7 +258,7 @@ def test_tonic_by_name(tmp_path: Path) -> None:
         shd(folder / f"shd_{part}.h5")
         (folder / f"shd_{part}.h5.zip").touch()  # tonic looks whether it is there
     card = add("mine", "tonic:SHD")
-    assert (card.kind, card.shape, card.train) == ("events", (1, 1, 700), (3, 3))
+    assert (card.kind, card.shape, card.train, card.names) == ("events", (1, 1, 700), (3, 3), ("zero", "null"))
     with pytest.raises(ConfigError, match="tonic has no data set 'SHE'"):
         add("other", "tonic:SHE")
 
@@ -221,6 +273,24 @@ def test_torchvision_by_name(tmp_path: Path) -> None:
     assert (card.train, card.names) == ((4, 4, 4), ("0 - zero", "1 - one", "2 - two"))
     with pytest.raises(ConfigError, match="torchvision has no data set 'CIFAR11'"):
         add("other", "torchvision:CIFAR11")
+
+
+def test_a_torchvision_set_without_a_test_has_none_of_its_training_images_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plain:
+        classes = ("ant", "bee", "cat")
+
+        def __init__(self, root: str, download: bool = False) -> None:
+            self.held = [(Image.fromarray(image), label) for image, label in zip(GREY, LABELS, strict=True)]
+
+        def __iter__(self) -> Any:
+            return iter(self.held)
+
+    monkeypatch.setattr("torchvision.datasets.EuroSAT", Plain)
+    card = add("mine", "torchvision:EuroSAT", test_share=0.25)
+    assert (sum(card.train), sum(card.test)) == (9, 3)
+    assert all_of("mine") == wanted(GREY)
 
 
 def test_emnist_is_turned_upright(tmp_path: Path) -> None:
@@ -257,6 +327,12 @@ def two_sizes(path: Path) -> str:
     return str(folder)
 
 
+def unknown_class(path: Path) -> str:
+    class_folders(path / "pictures" / "train", GREY)
+    class_folders(path / "pictures" / "test", GREY, ("ant", "bee", "dog"))
+    return str(path / "pictures")
+
+
 def saved(**arrays: np.ndarray) -> Callable[[Path], str]:
     def save(path: Path) -> str:
         np.savez(path / "a.npz", **arrays)
@@ -286,6 +362,16 @@ def text(name: str, content: str) -> Callable[[Path], str]:
         (saved(x=GREY, y=LABELS + 0.5), "labels must be names or whole numbers, but one is"),
         (saved(x=GREY), "must hold x_train and y_train, or x and y, but holds x"),
         (saved(x=np.zeros(12), y=LABELS), r"must hold \(N, features\), .* but holds 12"),
+        (saved(x_train=GREY, y_train=LABELS, x_test=GREY), "x_test and y_test, or neither of them, but has no y_test"),
+        (unknown_class, "the class 'dog' has test recordings, but none for training"),
+        (saved(x=GREY, y=LABELS, lengths=[5] * 11), "lengths must be a whole number for each of 12 recordings"),
+        (saved(x=GREY, y=LABELS, lengths=[5] * 11 + [0]), "lengths must be 1 to 5, .* but one is 0"),
+        (text("a.npz", "no"), "cannot read .*a.npz: "),
+        (text("a.parquet", "no"), "cannot read .*a.parquet: "),
+        (text("a.csv", ""), "must hold rows of numbers, but holds none"),
+        (text("a.csv", "label;a\n1;2\n"), "must have columns with commas between them, but .* is 'label;a'"),
+        (lambda path: class_folders(path / "test", GREY).parent.as_posix(), "has test/ but no train/ beside it"),
+        (lambda path: "torchvision:CIFAR10/nix", "torchvision's CIFAR10 has no splits, but got 'nix'"),
         (text("a.csv", "label,a\n1,2\n0,x\n"), "line 3: could not convert string to float: 'x'"),
         (text("a.csv", "label,a\n1,2,3\n"), "line 2: 2 columns must be there, but 3 are"),
         (text("a.ts", "@data\n1,2:3:a\n"), "line 2: channels of numbers, alike in length"),
@@ -302,6 +388,19 @@ def test_what_is_refused(source: Callable[[Path], str], message: str, tmp_path: 
     assert not found()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(side=4), "--side is for pictures .* but .*a.npz holds none"),
+        (Options(grey=True), "--grey is for pictures"),
+        (Options(labels="kind"), "--labels names a column of a table .* but .*a.npz is none"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(options: Options, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        add("mine", npz(tmp_path), options)
+
+
 def test_names_that_are_taken_or_none(tmp_path: Path) -> None:
     add("mine", npz(tmp_path))
     for name in ("mine", "mnist"):
@@ -311,6 +410,10 @@ def test_names_that_are_taken_or_none(tmp_path: Path) -> None:
         add("my set", npz(tmp_path))
     with pytest.raises(ConfigError, match=r"must be 'mnist', .* or 'mine', but got 'mime': did you mean 'mine'"):
         RunConfig.parse({"data": {"dataset": "mime"}})
+    with pytest.raises(ConfigError, match="but got 'xyz': add one of your own with ffsnn data add NAME SOURCE"):
+        RunConfig.parse({"data": {"dataset": "xyz"}})
+    with pytest.raises(ConfigError, match="'mnist' ships with ffsnn: only your own are removed"):
+        remove("mnist")
     remove("mine")
     with pytest.raises(ConfigError, match="there is no data set 'mine'"):
         remove("mine")

@@ -67,6 +67,7 @@ def test_a_file_is_imported_once_and_registers_its_parts(file: Path, tmp_path: P
     [
         ("x = 1 / 0\n", r"mine.py, line 3: ZeroDivisionError: division by zero$"),
         ("def f(:\n", r"mine.py, line 3: invalid syntax$"),
+        ("@goodness.register\ndef g(r): return r.amax(1)\n", r"line 3: a goodness needs a name: @register\('mine'\)"),
         ("raise SystemExit(3)\n", r"mine.py, line 3: SystemExit: 3$"),
         ("goodness.register('mean')(lambda r: r.mean(1))\n", r"a goodness 'mean' already, which ships with ffsnn"),
         ("goodness.register('g')(lambda r: r)\n", r"the goodness 'g' must give \(B,\) of rates .*, but gave \(4, 6\)$"),
@@ -75,7 +76,7 @@ def test_a_file_is_imported_once_and_registers_its_parts(file: Path, tmp_path: P
         ("goodness.register('g')(lambda r: (r > 0.5) * 1.0 @ torch.ones(6))\n", "the goodness 'g' has no gradient"),
         ("goodness.register('g')(lambda r: r.norm(dim=1).sqrt())\n", "'g' has a gradient that is not finite"),
         ("goodness.register('g')(lambda r: 0 * r.mean(1))\n", "the goodness 'g' has a gradient of 0 everywhere"),
-        ("goodness.register('g')(lambda r: r.nonesuch)\n", "'g' fails on small tensors, at .*mine.py, line 3"),
+        ("goodness.register('g')(lambda r: r.nonesuch)\n", "'g' fails when it is tried out, at .*mine.py, line 3"),
         ("losses.register('l')(lambda p, n, a, t: n - p)\n", r"the loss 'l' must give a scalar, .*, but gave \(3,\)$"),
         ("encoders.register('e')(lambda x, T, g: x)\n", r"'e' must give \(T, B, F\) = \(8, 4, 6\) .*\(4, 6\)$"),
         ("encoders.register('e')(lambda x, T, g: x.expand(T, -1, -1))\n", "'e' must give torch.uint8, but"),

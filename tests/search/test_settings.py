@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ffsnn.parts import own
+from ffsnn.parts.registry import GOODNESS
 from ffsnn.validation import ConfigError, parse
 from search import settings
 from search.config import SearchConfig
-from search.settings import find_home, redacted, setting, without_password
+from search.resolve import use_parts
+from search.settings import find_home, own_files, redacted, setting, without_password
 from search.store.folder import SearchFolder
 from spaces.space import Space
 from tests.search.conftest import refused
@@ -38,6 +41,26 @@ def test_an_option_goes_before_the_environment_and_that_before_the_file(nowhere,
     monkeypatch.setenv("FFSNN_STORAGE", "postgresql://environment/d")
     assert setting("storage") == "postgresql://environment/d"
     assert setting("storage", "postgresql://option/d") == "postgresql://option/d"
+
+
+def test_files_of_parts_that_it_names_are_relative_to_it(nowhere, monkeypatch):
+    assert own_files() == []
+    (nowhere / "ffsnn.toml").write_text('use = ["parts/mine.py"]\n')
+    (nowhere / "parts").mkdir()
+    (nowhere / "parts" / "mine.py").write_text(
+        "from ffsnn import goodness, layers\nfrom search import objectives, samplers, schedulers\n"
+        "goodness.register('largest')(lambda rate_BF: rate_BF.amax(1))\n"
+    )
+    monkeypatch.chdir(nowhere / "parts")
+    assert own_files() == [nowhere / "parts" / "mine.py"]
+    assert setting("storage") is None
+    use_parts(None)
+    (file,) = own.used()
+    assert file.parts == [(GOODNESS, "largest")]
+    own.forget(file)
+    (nowhere / "ffsnn.toml").write_text("use = 'mine.py'\n")
+    with pytest.raises(ConfigError, match=r"use in .* must be a list of Python files, .* but is .mine.py"):
+        own_files()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from search.names import TAG_PARETO, TAG_TRIAL
+from search.pareto.front import Box
+from search.report.front import _course
 from search.store.folder import SearchFolder
 from search.store.results import Results
 from search.study.reconcile import reconcile
@@ -68,6 +70,14 @@ def test_a_lost_study_is_rebuilt_with_all_that_was_measured(home: Path) -> None:
     study, unfinished = reconcile(folder, folder.config, print)
     assert [(trial.state, trial.values, told_values(trial), trial.constraints) for trial in study.trials] == before
     assert unfinished == []
+
+
+def test_hypervolume_is_drawn_over_the_epochs_that_were_spent(home: Path) -> None:
+    results = Results(SearchFolder.open(home / "mlruns", "whole"))
+    ended = results.reached(1)
+    (line,) = _course(results, Box.around(results.config.goals, [it.last for it in ended])).data
+    assert line.x[-1] == sum(it.epochs for it in ended)
+    assert list(line.y) == sorted(line.y)
 
 
 def test_best_prints_the_front_and_writes_a_file_each(home: Path) -> None:

@@ -29,6 +29,8 @@ def read_npz(path: Path, options: Options) -> Raw:
             break
     else:
         raise DataError(f"{path} must hold x_train and y_train, or x and y, but holds {', '.join(held) or 'nothing'}")
+    if len(missing := {"x_test", "y_test"} - held.keys()) == 1:
+        raise DataError(f"{path} must hold x_test and y_test, or neither of them, but has no {missing.pop()}")
     lengths = held.get("lengths")
     if lengths is not None or (held[names[0]].ndim == 3 and "time" in held):
         from ffsnn.datasets.sources.series import of_array
@@ -80,7 +82,9 @@ def read_csv(path: Path, options: Options) -> Raw:
     """
     text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8-sig")
     header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
-    if all(_is_number(cell) for cell in header):
+    if len(header) == 1:
+        raise DataError(f"{path} must have columns with commas between them, but its first line is {header[0]!r}")
+    if header and all(_is_number(cell) for cell in header):
         header, rows = [str(number) for number in range(len(header))], [header, *rows]
     if not rows:
         raise DataError(f"{path} must hold rows of numbers, but holds none")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.own import Kind
@@ -47,8 +48,14 @@ class Raw:
     remarks: list[str] = field(default_factory=list)
 
 
+def array_of(values: Any) -> Array:
+    """An array of what a person gives: an array, a list, or a tensor on any device."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+
+
 def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
-    """An array of images or features and its labels; channels come last in the array, and first in what is kept.
+    """An array of images or features and its labels; channels come first in what is kept, and last in the array, but
+    where they can only be the second of its dimensions (1 or 3 there, no such number in the last).
 
     Raises:
         DataError: their numbers or dimensions do not fit.
@@ -65,6 +72,9 @@ def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
         raise DataError(f"{path} must hold a label for each of {len(x):,} recordings, but there are {len(y):,} labels")
     if x.ndim == 2:
         return (1, 1, x.shape[1]), Part(x, y)
-    x = x[..., None] if x.ndim == 3 else x
+    if x.ndim == 3:
+        x = x[..., None]
+    elif x.shape[1] in (1, 3) and x.shape[3] > 4:
+        x = np.moveaxis(x, 1, -1)
     height, width, channels = x.shape[1:]
     return (channels, height, width), Part(np.moveaxis(x, -1, 1).reshape(len(x), -1), y)

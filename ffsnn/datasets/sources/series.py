@@ -30,8 +30,21 @@ def of_array(held: Mapping[str, Array], names: Sequence[str], path: Path) -> Raw
             if x.ndim != 3:
                 raise DataError(f"{path}: {x_name} must be (N, time, channels), but has {x.ndim} dimensions")
             lengths = held.get(length, held.get("lengths", np.full(len(x), x.shape[1])))
-            parts.append(Part([row[:n] for row, n in zip(x, lengths, strict=True)], held[y_name].ravel().tolist()))
+            _check_lengths(np.asarray(lengths), x, f"{path}: {length if length in held else 'lengths'}")
+            y = held[y_name].ravel().tolist()
+            if len(y) != len(x):
+                raise DataError(
+                    f"{path} must hold a label for each of {len(x):,} recordings, but {y_name} has {len(y):,}"
+                )
+            parts.append(Part([row[:n] for row, n in zip(x, lengths, strict=True)], y))
     return _series(parts, path)
+
+
+def _check_lengths(lengths: Array, x: Array, whose: str) -> None:
+    if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
+        raise DataError(f"{whose} must be a whole number for each of {len(x):,} recordings, but is {lengths.shape}")
+    if wrong := [int(n) for n in lengths if not 1 <= n <= x.shape[1]]:
+        raise DataError(f"{whose} must be 1 to {x.shape[1]}, the moments there are, but one is {wrong[0]}")
 
 
 def read_ts(path: Path, options: Options) -> Raw:
