@@ -2,7 +2,8 @@
 
 The space and the data are those of the recorded surface `mnist` (`benchmarks.surfaces`), so that what is found here
 can be held against `ffsnn simulate mnist`. Each search is one of mlruns/ (`equal-SAMPLER-SEED`), and goes on where it
-was stopped. Epochs count in the order in which the study was told of them: at a rung or at a trial's end.
+was stopped; what it found stays in benchmarks/results/equal_epochs.json, and is not searched for again. Epochs count in
+the order in which the study was told of them: at a rung or at a trial's end.
 
     python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # 20 minutes on two cores
 """
@@ -23,6 +24,7 @@ from search import api
 from search.simulation.measures import mean
 
 ENOUGH = {("forecast", "promotion"): 100, ("tpe", "asha"): 70, ("random", "none"): 10}  # trials for 250 epochs
+FILE = RESULTS / "equal_epochs.json"
 REPORTED = 7  # the journal's operation by which a value is reported
 
 
@@ -46,27 +48,34 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=200, help="epochs, over all trials")
     asked = parser.parse_args()
-    budgets = [asked.budget // 2, asked.budget]
-    table = Table(title="Best validation accuracy at full length, %", title_justify="left")
-    for column in ("", *(f"after {budget} epochs" for budget in budgets), *map(str, range(asked.seeds))):
-        table.add_column(column, justify="right")
-    found = {}
-    for (sampler, scheduler), trials in ENOUGH.items():
-        settings = {"sampler": sampler, "scheduler": scheduler, "trials": trials, "cold": True}
-        searches = [
-            api.run(space("mnist"), name=f"equal-{sampler}-{seed}", seed=seed, **settings)
-            for seed in range(asked.seeds)
-        ]
-        values = 100 * np.array([
-            [best_after(it.folder.study_file, budget, it.config.epochs) for budget in budgets] for it in searches
-        ])  # fmt: skip
-        center, half = mean(values)
-        cells = [f"{one:.2f} +- {other:.2f}" for one, other in zip(center, half, strict=True)]
-        table.add_row(f"{sampler} + {scheduler}", *cells, *(f"{value:.2f}" for value in values[:, -1]))
-        found[f"{sampler} + {scheduler}"] = values.round(2).tolist()
-    Console().print(table)
-    RESULTS.mkdir(exist_ok=True)
-    atomic.write(RESULTS / "equal_epochs.json", json.dumps({"budgets": budgets, "found": found}, indent=2) + "\n")
+    budgets = [str(asked.budget // 2), str(asked.budget)]
+    found: dict[str, dict[str, float]] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for seed in range(asked.seeds):
+        for (sampler, scheduler), trials in ENOUGH.items():
+            name = f"{sampler} + {scheduler}, seed {seed}"
+            if not set(budgets) <= found.get(name, {}).keys():
+                done = api.run(
+                    space("mnist"), name=f"equal-{sampler}-{seed}", seed=seed, sampler=sampler, scheduler=scheduler,
+                    trials=trials, cold=True,
+                )  # fmt: skip
+                told = {it: best_after(done.folder.study_file, int(it), done.config.epochs) for it in budgets}
+                found[name] = found.get(name, {}) | {it: round(100 * value, 2) for it, value in told.items()}
+                RESULTS.mkdir(exist_ok=True)
+                atomic.write(FILE, json.dumps(found, indent=1) + "\n")
+    Console().print(table(found, budgets, asked.seeds))
+
+
+def table(found: dict[str, dict[str, float]], budgets: list[str], seeds: int) -> Table:
+    """A row a pair: mean and half of its 95 % interval after each budget, and each seed's after the last."""
+    shown = Table(title="Best validation accuracy at full length, %", title_justify="left")
+    for column in ("", *(f"after {budget} epochs" for budget in budgets), *map(str, range(seeds))):
+        shown.add_column(column, justify="right")
+    for sampler, scheduler in ENOUGH:
+        pair = f"{sampler} + {scheduler}"
+        values = np.array([[found[f"{pair}, seed {seed}"][it] for it in budgets] for seed in range(seeds)])
+        cells = [f"{one:.2f} +- {other:.2f}" for one, other in zip(*mean(values), strict=True)]
+        shown.add_row(pair, *cells, *(f"{value:.2f}" for value in values[:, -1]))
+    return shown
 
 
 if __name__ == "__main__":
