@@ -11,7 +11,7 @@ from spaces import presets
 def test_every_preset_is_valid(name):
     config = presets.load(name)
     assert config == RunConfig.load(presets.PRESETS / f"{name}.yaml")
-    assert set(config.network.widths) <= {500, 60}
+    assert len(presets.published(name).test) == len(presets.published(name).seeds) >= 3
 
 
 def test_a_file_is_taken_as_it_is(tmp_path):
@@ -23,7 +23,7 @@ def test_a_file_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize("name", ["mnis", "mnist.yaml", "there/is/none"])
 def test_what_is_not_there(name):
     with pytest.raises(
-        ConfigError, match=r"there is no configuration .*: .*give a YAML file, or one of mnist, mnist_b"
+        ConfigError, match=r"there is no configuration .*: .*give a YAML file, or one of .*mnist, mnist_b"
     ):
         presets.load(name)
 
