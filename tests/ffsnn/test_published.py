@@ -58,13 +58,12 @@ def test_every_published_preset_stands_in_the_documentation():
     text = (ROOT / "docs" / "results.md").read_text()
     for name in json.loads((presets.PRESETS / presets.PUBLISHED).read_text()):
         found = presets.published(name)
-        assert found.config.data.dataset == "mnist"
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert f"**{100 * found.mean:.2f} %** ({', '.join(f'{100 * it:.2f}' for it in found.test)})" in row
 
 
 def test_what_cannot_be_reproduced_is_said(tmp_path):
-    with pytest.raises(ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of mnist, mnist_b"):
+    with pytest.raises(ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_b"):
         presets.published("mine")
     with pytest.raises(ConfigError, match=r"mnist_best was published with 3 seeds, but got --seeds 4"):
         reproduce(presets.published("mnist_best"), 4, tmp_path, None, Console())
