@@ -20,7 +20,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 FFSNN = [sys.executable, "-c", "from search.cli import main; main()"]
 # What the documentation has every node's Ray started with.
-RAY = dict(re.findall(r"^export (\w+)=(\S+)", (ROOT / "deploy" / "ray.env").read_text(), re.MULTILINE))
+RAY = dict(re.findall(r"^export (\w+)=(\S+)", (ROOT / "examples" / "cluster" / "ray.env").read_text(), re.MULTILINE))
 
 
 def missing() -> str:

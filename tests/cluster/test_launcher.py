@@ -1,4 +1,4 @@
-"""`ray up deploy/ray-cluster.yaml` and what the documentation does next, on hosts that are reached by ssh alone.
+"""`ray up examples/cluster/ray-cluster.yaml` and what the documentation does next, on hosts that are reached by ssh alone.
 
 Each host has its own address, processes, home and Ray; its .venv is linked to this one rather than installed.
 """
@@ -20,7 +20,7 @@ from tests.cluster.hosts import ROOT, Host, hosts
 from tests.faults.reader import broken_promises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
-LAUNCHER = yaml.safe_load((ROOT / "deploy" / "ray-cluster.yaml").read_text())
+LAUNCHER = yaml.safe_load((ROOT / "examples" / "cluster" / "ray-cluster.yaml").read_text())
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 RAY = str(Path(sys.executable).with_name("ray"))
 OPTIONS = ("PermitRootLogin=yes", "StrictModes=no", "UsePAM=no", "PidFile=none", "MaxSessions=50", "MaxStartups=50")
@@ -43,7 +43,7 @@ class Launched:
         """As one would who has logged in there."""
         trust = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
         ssh = ["ssh", "-i", str(self.key), *trust, f"root@{self.hosts[0].address}"]
-        there = f". ffsnn/deploy/ray.env; export PATH=~/ffsnn-venv/bin:$PATH; cd ffsnn; PYTHONPATH=. {command}"
+        there = f". ffsnn/examples/cluster/ray.env; export PATH=~/ffsnn-venv/bin:$PATH; cd ffsnn; PYTHONPATH=. {command}"
         return subprocess.run([*ssh, there], capture_output=True, text=True, timeout=200)
 
     def running(self, host: Host) -> set[str]:
