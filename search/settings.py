@@ -107,10 +107,12 @@ def own_files() -> list[Path]:
     """Files of one's own parts that the nearest `ffsnn.toml` names, by paths relative to it.
 
     Raises:
-        ConfigError: it cannot be read, or names them in no list.
+        ConfigError: it cannot be read, names them in no list, or is another user's: their code would run.
     """
     file, said = _read_file()
     named = said.get(USE, [])
+    if file and named and file.stat().st_uid not in (os.getuid(), 0):
+        raise ConfigError(f"{file} is another user's, and {USE} in it would run their code: give --use instead")
     if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
         raise ConfigError(f'{USE} in {file} must be a list of Python files, such as ["my_parts.py"], but is {named!r}')
     return [file.parent / Path(each).expanduser() for each in named] if file else []

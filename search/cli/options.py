@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from ffsnn.validation import ConfigError
 from search.cli import completion
+from search.cli.suggestions import OF_A_SEARCH
 from search.config import SearchConfig
 from search.display.sentences import SentenceConsole
 
@@ -51,7 +52,7 @@ SetFields = Annotated[
         help="set a field of the configuration, which is searched no more; may be given several times",
     ),
 ]  # fmt: skip
-Name = Annotated[str, typer.Argument(help="of the search", autocompletion=completion.searches)]
+Name = Annotated[str, typer.Argument(help=OF_A_SEARCH, autocompletion=completion.searches)]
 TrainedNetwork = Annotated[
     str,
     typer.Argument(

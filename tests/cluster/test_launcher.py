@@ -1,4 +1,4 @@
-"""`ray up examples/cluster/ray-cluster.yaml` and what the documentation does next, on hosts that are reached by ssh alone.
+"""`ray up examples/cluster/ray-cluster.yaml` and what the documentation does next, on hosts reached by ssh alone.
 
 Each host has its own address, processes, home and Ray; its .venv is linked to this one rather than installed.
 """
@@ -43,7 +43,9 @@ class Launched:
         """As one would who has logged in there."""
         trust = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
         ssh = ["ssh", "-i", str(self.key), *trust, f"root@{self.hosts[0].address}"]
-        there = f". ffsnn/examples/cluster/ray.env; export PATH=~/ffsnn-venv/bin:$PATH; cd ffsnn; PYTHONPATH=. {command}"
+        there = (
+            f". ffsnn/examples/cluster/ray.env; export PATH=~/ffsnn-venv/bin:$PATH; cd ffsnn; PYTHONPATH=. {command}"
+        )
         return subprocess.run([*ssh, there], capture_output=True, text=True, timeout=200)
 
     def running(self, host: Host) -> set[str]:

@@ -146,7 +146,7 @@ def test_of_trials_at_once_none_is_suggested_twice(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_suggestion_takes_one_thread_beside_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two, on two cores that train, one took 3 s in place of 0.02."""
+    """With two, on two busy cores, one took 0.8 s in place of 0.03."""
     threads, fit = list[int](), GaussianProcess.fit
 
     def watched(*given: Any) -> GaussianProcess:

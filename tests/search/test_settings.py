@@ -61,6 +61,12 @@ def test_files_of_parts_that_it_names_are_relative_to_it(nowhere, monkeypatch):
     (nowhere / "ffsnn.toml").write_text("use = 'mine.py'\n")
     with pytest.raises(ConfigError, match=r"use in .* must be a list of Python files, .* but is .mine.py"):
         own_files()
+    (nowhere / "ffsnn.toml").write_text('use = ["mine.py"]')
+    if os.getuid() == 0:  # whose own files are anyone's
+        os.chown(nowhere / "ffsnn.toml", 4321, -1)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    with pytest.raises(ConfigError, match=r"is another user's, and use in it would run their code: give --use instead"):
+        own_files()
 
 
 @pytest.mark.parametrize(
