@@ -6,14 +6,14 @@
 
 Each seed is a search of its own (`surface-NAME-SEED` in mlruns/) that draws at random and stops nothing; the second
 trains the points of the first. The same command goes on where it was stopped; a seed that
-search/simulation/surfaces/NAME.npz has is not trained again.
+search/forecast/surfaces/NAME.npz has is not trained again.
 """
 
 import argparse
 import sys
 
 from search import api
-from search.simulation.surface import SHIPPED, Surface
+from search.forecast.surface import SHIPPED, Surface
 from spaces.space import Space
 
 SEEDS, EPOCHS = (0, 1), 27

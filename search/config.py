@@ -74,7 +74,10 @@ class SearchConfig(Config):
     )
     patience: float = Field(30.0, gt=0, description="minutes that a trial may take for its first epoch")
     warm_start: tuple[str, ...] = Field((), description="earlier searches, whose best points are tried first")
-    cold: bool = Field(False, description="try neither the space's points nor the shipped presets first")
+    cold: bool = Field(
+        False, description="begin with nothing: neither the space's points, nor the shipped presets, nor experience"
+    )
+    experience: tuple[str, ...] = Field((), description="recorded surfaces that the sampler has learnt from before")
     veto: bool = Field(True, description="end a trial whose network is dead after a tenth of its first epoch")
     first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
     parts: dict[str, str] = Field({}, description="files of one's own parts that it needs, with the sha256 of each")
@@ -94,6 +97,21 @@ class SearchConfig(Config):
         if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
             raise ValueError(f"must be names of searches, such as 'first,second', but got {names!r}")
         return tuple(dict.fromkeys(stripped for name in listed if (stripped := name.strip())))
+
+    @field_validator("experience", mode="before")
+    @classmethod
+    def _are_surfaces(cls, names: Any) -> Any:
+        """`"digits, mnist"` as `("digits", "mnist")`, and `none` as ()."""
+        if not isinstance(names, str):
+            return names
+        return () if names == "none" else tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+
+    @model_validator(mode="after")
+    def _sampler_has_experience(self) -> Self:
+        if self.experience and not SAMPLERS[self.sampler].priors:
+            able = [name for name, part in SAMPLERS.items() if part.priors]
+            raise ValueError(f"experience needs a sampler that takes it ({', '.join(able)}), but got {self.sampler}")
+        return self
 
     @field_validator("limit")
     @classmethod

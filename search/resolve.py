@@ -11,8 +11,9 @@ from ffsnn.parts import own
 from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig, difference, name_from
 from search.display.sentences import remark
+from search.forecast.surface import Surface
 from search.hints import command
-from search.registries import SCHEDULERS
+from search.registries import SAMPLERS, SCHEDULERS
 from search.settings import LOCAL, find_home, own_files, setting
 from search.store.folder import SearchFolder, free_name
 from spaces.fixing import fixed
@@ -67,6 +68,8 @@ def _alike(
     settings: dict[str, Any] = {key: getattr(old, key) for key in COPIED if getattr(old, key) is not None}
     settings |= {"warm_start": () if asked.get("cold") else (old.name,)}
     settings |= {key: value for key, value in asked.items() if value is not None}
+    if not {"sampler", "cold", "experience"} & {key for key, value in asked.items() if value is not None}:
+        settings["experience"] = old.experience
     return _requested(home, old.space, name or free_name(home, old.name), None, settings, fields, old.space_name)
 
 
@@ -94,13 +97,32 @@ def _requested(
     }  # fmt: skip
     fresh |= {key: value for key in ("objective", "limit") if (value := getattr(loaded.budget, key))}
     if not SearchFolder.exists(home, name):
-        config = _with_parts(parse(SearchConfig, fresh | changes))
+        config = _with_parts(parse(SearchConfig, fresh | _experience(changes) | changes))
         config.space.try_out(config.base)  # which has other epochs than the space's own
+        _is_recorded(config)
         _can_be_kept(config)
         return config, False
     old = SearchFolder.open(home, name).config
     new = _with_parts(parse(SearchConfig, old.model_dump(mode="json") | fresh | changes))
     return _going_on(home, old, new), True
+
+
+def _experience(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded surfaces that a new search begins with, where it is not asked for any: all that are shipped."""
+    sampler = SAMPLERS.get(changes.get("sampler", SearchConfig.model_fields["sampler"].default))
+    takes = sampler is not None and sampler.priors and not changes.get("cold")
+    return {"experience": tuple(Surface.shipped()) if takes else ()}
+
+
+def _is_recorded(config: SearchConfig) -> None:
+    """Make sure that a search's experience is of surfaces that are there.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    shipped = Surface.shipped()
+    if unknown := [name for name in config.experience if name not in shipped]:
+        raise ConfigError(f"experience must be none, or of {', '.join(shipped)}, but got {unknown[0]!r}")
 
 
 def _can_be_kept(config: SearchConfig) -> None:

@@ -67,6 +67,7 @@ def search(
     seed: Annotated[int | None, field("seed", WHAT)] = None,
     warm_start: Annotated[str | None, field("warm_start", WHAT, "NAME[,NAME...]")] = None,
     cold: Annotated[bool | None, field("cold", WHAT)] = None,
+    experience: Annotated[str | None, field("experience", WHAT, "NAME[,NAME...]|none")] = None,
     trials: Annotated[int | None, field("trials", SPENT)] = None,
     epochs: Annotated[int | None, field("epochs", SPENT)] = None,
     time_budget: Annotated[float | None, field("time_budget", SPENT)] = None,

@@ -30,6 +30,11 @@ def simulate(
     spend: Annotated[
         int | None, typer.Option(help="epochs of a search, over all trials (default: as many as its trials take)")
     ] = None,
+    experience: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[,NAME...]|none", help="recorded surfaces that forecast has learnt from before "
+                     "(default: those of other data sets)"),
+    ] = None,
     grace_epochs: Annotated[int | None, typer.Option(help="the first rung (default: the surface's)")] = None,
     reduction_factor: Annotated[
         int | None, typer.Option(help="one in so many goes on to the next rung (default: the surface's)")
@@ -86,7 +91,7 @@ def simulate(
         objective=objective or DEFAULT, trials=min(trials, len(found.samples)), slots=slots, spend=spend,
         stop_at=max(round(0.01 * len(found.samples)), 1) - 1 if stop_when_found else None,
         budget={name: value for name, value in budget.items() if value is not None},
-        reference=tuple(reference or ()),
+        reference=tuple(reference or ()), experience=experience,
     )  # fmt: skip
     if several and stop_when_found:
         raise ConfigError("--stop-when-found needs one objective: end searches of several with --spend EPOCHS")

@@ -11,11 +11,11 @@ from pathlib import Path
 from ffsnn.parts import own
 from ffsnn.validation import parse
 from search.config import SearchConfig
+from search.forecast.surface import Surface
 from search.pareto.goals import Goals
 from search.registries import SAMPLERS, SCHEDULERS
 from search.simulation.measures import Course
 from search.simulation.recorded import Answers
-from search.simulation.surface import Surface
 from search.simulation.virtual import simulate
 from search.simulation.yardsticks import yardstick
 from search.store.folder import SearchFolder
@@ -32,6 +32,7 @@ class Plan:
     stop_at: int | None = None  # `search.simulation.virtual.simulate`
     budget: dict[str, int] | None = None  # fields of the space's budget in place of its own
     reference: tuple[str, ...] = ()  # of the hypervolume (`search.simulation.box.Box`)
+    experience: str | None = None  # surfaces, or none; None: the shipped ones of other data sets, for fairness
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,19 @@ def config_of(surface: Surface, pair: tuple[str, str], plan: Plan, seed: int) ->
     space = surface.space
     if plan.budget:
         space = space.model_copy(update={"budget": space.budget.model_copy(update=plan.budget)})
+    experience = of_other_data(surface) if plan.experience is None else plan.experience
     return parse(SearchConfig, {
         "name": "simulated", "space": space, "objective": plan.objective, "sampler": pair[0], "scheduler": pair[1],
         "trials": plan.trials, "epochs": surface.epochs, "seed": seed, "concurrency": plan.slots, "device": "cpu",
+        "experience": experience if (sampler := SAMPLERS.get(pair[0])) and sampler.priors else (),
     })  # fmt: skip
+
+
+@cache
+def of_other_data(surface: Surface) -> tuple[str, ...]:
+    """The shipped surfaces that were recorded on other data sets than a surface."""
+    data = surface.space.base.data.dataset
+    return tuple(name for name in Surface.shipped() if Surface.load(name).space.base.data.dataset != data)
 
 
 def pairs_of(samplers: str, schedulers: str, several: bool) -> tuple[list[tuple[str, str]], list[str]]:

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from ffsnn.config import RunConfig
 from ffsnn.training.epoch_metrics import EpochMetrics
+from search.forecast.surface import Surface
 from search.objectives import Objective
 from search.pareto.goals import Goals
-from search.simulation.surface import Surface
 from search.store.ends import End, Failure
 from search.store.trial_folder import Holder, TrialFolder
 from search.store.trials_folder import TrialsFolder

@@ -14,6 +14,7 @@ from ffsnn.training.epoch_metrics import SINGLE_PRECISION
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.forecast.told import told_values, write_values
 from search.pareto.goals import Goals, Values
 from search.registries import SCHEDULERS
 from search.store.ends import End, State
@@ -22,7 +23,6 @@ from search.store.trial_folder import TrialFolder
 from search.study import optuna_private
 from search.study.sampling import distribution, record
 from search.study.study_store import Say, StudyStore, Unreadable, study_store
-from search.study.told import told_values, write_values
 from spaces.space import Space
 
 OPTUNA_STATE: dict[State, TrialState] = {

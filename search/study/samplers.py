@@ -32,7 +32,7 @@ class Sampler:
 
     make: Make
     looks_at: int | None = None  # trials, because its time grows with them (`search.study.subset`); None: at all
-    priors: bool = False  # it takes a space's beliefs into account
+    priors: bool = False  # it takes a space's beliefs into account, and begins with the experience of recorded surfaces
     several: bool = False  # it takes several objectives, and limits by Optuna's constraints
     conditions: bool = True  # it models parameters that only some trials have; otherwise these are drawn at random
 
@@ -42,10 +42,10 @@ register = SAMPLERS.decorator(Sampler)
 
 @register("forecast", priors=True, several=True)
 def forecast(seed: int, config: "SearchConfig") -> "BaseSampler":
-    """A Gaussian process over what all trials are expected to reach at full length (`search.study.forecast`)."""
-    from search.study.forecast import ForecastSampler
+    """A Gaussian process over what all trials are expected to reach at full length (`search.forecast.sampler`)."""
+    from search.forecast.sampler import ForecastSampler
 
-    return ForecastSampler(seed, config.space, config.goals, config.epochs)
+    return ForecastSampler(seed, config.space, config.goals, config.epochs, config.experience)
 
 
 @register("tpe", looks_at=300, several=True)

@@ -1,4 +1,4 @@
-"""What a search tries first: points that its space names, the shipped presets, the best of earlier searches.
+"""What a search begins with: points that its space names, the shipped presets, the best of earlier searches.
 
 Points are handed on, not their values: an accuracy on other data says nothing on these, but what was good there often
 is good here, and the sampler learns from the new trials as from any others.
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.forecast.surface import Surface
 from search.store.folder import SearchFolder
 from spaces import presets
 from spaces.parameter import Sample
@@ -41,6 +42,10 @@ def starts(home: Path, config: SearchConfig) -> tuple[list[Sample], list[str]]:
         dropped = f"; {outside} better or equal ones lie outside this space" if outside else ""
         names = ", ".join(config.warm_start)
         said.append(f"warm start: the best {before} points of {names} are tried first{dropped}")
+    if config.experience:
+        count = sum(len(Surface.load(name).samples) for name in config.experience)
+        names = ", ".join(config.experience)
+        said.append(f"begins with what {count:,} recorded configurations of {names} taught (--experience none)")
     return found, said
 
 

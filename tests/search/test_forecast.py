@@ -12,13 +12,13 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from search.config import SearchConfig
+from search.forecast import sampler as forecast
+from search.forecast.beliefs import Beliefs
+from search.forecast.encoding import Encoding
+from search.forecast.final_values import final_costs, normal_scores
+from search.forecast.gaussian_process import GaussianProcess
+from search.forecast.sampler import best_and_some, log_improvement
 from search.objectives import OBJECTIVES
-from search.study import forecast
-from search.study.encoding import Encoding
-from search.study.final_values import final_costs, normal_scores
-from search.study.forecast import best_and_some, log_improvement
-from search.study.gaussian_process import GaussianProcess
-from search.study.prior import Beliefs
 from search.study.samplers import build
 from search.study.sampling import draw, record
 from spaces.space import Space

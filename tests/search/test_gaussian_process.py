@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from search.study.gaussian_process import JITTER, GaussianProcess
+from search.forecast.gaussian_process import JITTER, GaussianProcess
 
 
 def made(count: int, dimensions: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ def test_it_finds_which_dimensions_matter() -> None:
 
 
 def test_the_gradient_is_that_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    from search.study import gaussian_process
+    from search.forecast import gaussian_process
 
     seen = {}
 

@@ -9,10 +9,10 @@ import pytest
 
 from search import api
 from search.execution.session import Session
+from search.forecast.surface import Surface
 from search.names import EPOCH, NUMBER, REST_FILE
 from search.simulation.experiment import Plan, config_of
 from search.simulation.recorded import Answers, RecordedFolder
-from search.simulation.surface import Surface
 from search.simulation.virtual import SimulatedSearcher, Slots, TuneTrial
 from tests.faults.reader import broken_promises
 

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from search.forecast.told import told_values
 from search.names import TAG_PARETO, TAG_TRIAL
 from search.pareto.front import Box
 from search.report.front import _course
 from search.store.folder import SearchFolder
 from search.store.results import Results
 from search.study.reconcile import reconcile
-from search.study.told import told_values
 from search.tracking.store import store_uri
 from tests.search.conftest import ffsnn, refused, started, within
 

@@ -7,6 +7,7 @@ import pytest
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.forecast.surface import Surface
 from search.objectives import Objective
 from search.pareto.goals import Limit
 from search.registries import OBJECTIVES
@@ -15,7 +16,6 @@ from search.simulation.experiment import Plan, config_of, pairs_of, run
 from search.simulation.measures import course_of_fronts, ratio
 from search.simulation.page import document
 from search.simulation.recorded import Answers
-from search.simulation.surface import Surface
 from search.simulation.virtual import Step
 from search.simulation.yardsticks import yardstick
 

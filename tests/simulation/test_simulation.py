@@ -7,11 +7,11 @@ import pytest
 
 from ffsnn.validation import ConfigError
 from search import api
+from search.forecast.surface import Surface, ensure_same_space
 from search.pareto.goals import Goals
 from search.registries import SAMPLERS, SCHEDULERS
 from search.simulation.experiment import Plan, config_of, run
 from search.simulation.recorded import Answers
-from search.simulation.surface import Surface, ensure_same_space
 from search.simulation.virtual import simulate
 from search.store.folder import SearchFolder
 from spaces.space import Space

@@ -1,15 +1,17 @@
 """The sampler `forecast`: it learns from every trial, also from those that rest, were stopped or still run.
 
-Each trial counts with the value that it is expected to reach at full length (`search.study.final_values`), by its rank.
-A Gaussian process is fitted to these over all parameters at once, those with conditions too, and of many candidates
-the one with the largest expected improvement (Jones et al. 1998) is suggested. Of several objectives each has a process
-of its own, and the improvement is that of the front's hypervolume (`search.pareto.improvement`). A share of the points
-is drawn at random, so that no model keeps a search from the rest of its space.
+Each trial counts with the value that it is expected to reach at full length (`search.forecast.final_values`), by its
+rank. A Gaussian process is fitted to these over all parameters at once, those with conditions too, and of many
+candidates the one with the largest expected improvement (Jones et al. 1998) is suggested. Its mean is what recorded
+surfaces say of the same configurations, as far as the search's own trials bear that out (`search.forecast.experience`).
+Of several objectives each has a process of its own, and the improvement is that of the front's hypervolume
+(`search.pareto.improvement`). A share of the points is drawn at random, so that no model keeps a search from the rest
+of its space.
 
 A suggestion is a function of the space, of a seed and of the study: nothing is remembered from trial to trial.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -22,18 +24,19 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from scipy.special import log_ndtr
 
+from search.forecast.beliefs import WEIGHT, Beliefs
+from search.forecast.encoding import Array, Encoding
+from search.forecast.experience import Experience, Forecast
+from search.forecast.final_values import final_costs, normal_scores
+from search.forecast.told import told_values
 from search.pareto import improvement
 from search.pareto.goals import Goals, Values
 from search.pareto.vectors import dominated
-from search.study.encoding import Array, Encoding
-from search.study.final_values import final_costs, normal_scores
-from search.study.gaussian_process import GaussianProcess
-from search.study.prior import WEIGHT, Beliefs
-from search.study.told import told_values
 from spaces.parameter import Choice, Sample
 from spaces.space import Space
 
 BEGINNING = 8  # trials with a value before a model is fitted
+OPENING = 16  # candidates for each of these first trials, where there is experience to choose by
 RANDOM_SHARE = 0.25  # of the later points
 FRESH, NEAR, PARENTS = 1000, 800, 5  # candidates: at random, near the best trials; how many of these
 LOOKS_AT = 150  # trials that the model is fitted to, whose time grows with their cube; as many pending ones
@@ -50,13 +53,15 @@ class ForecastSampler(BaseSampler):
         space: that is searched.
         goals: that the study's values are of.
         epochs: of a trial at full length.
+        experience: names of recorded surfaces that it begins with.
     """
 
-    def __init__(self, seed: int, space: Space, goals: Goals, epochs: int) -> None:
+    def __init__(self, seed: int, space: Space, goals: Goals, epochs: int, experience: Sequence[str] = ()) -> None:
         self.generator = np.random.default_rng(seed)
         self.goals, self.epochs = goals, epochs
         self.encoding = Encoding(space)
         self.beliefs = Beliefs(self.encoding)
+        self.experience = [Experience(experience, space, objective) for objective in goals.objectives]
         self.is_choice = np.array([isinstance(axis.parameter, Choice) for axis in self.encoding.axes.values()])
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -81,24 +86,34 @@ class ForecastSampler(BaseSampler):
             pending: samples of those that have none yet.
         """
         if len(told) < BEGINNING:
-            first: Array = self.beliefs.draw(self.generator, 1)[0]
-            return first
+            return self._first()
         if self.generator.random() < RANDOM_SHARE:
             return self.generator.random(len(self.encoding.axes))
         costs = self._costs([values for _, values in told])
         scores = normal_scores(costs)
         kept = best_and_some(costs[:, 0] if costs.shape[1] == 1 else dominated(costs).sum(1), LOOKS_AT)
-        points = self.encoding.points(self.encoding.places([told[at][0] for at in kept]))
-        models = [GaussianProcess.fit(points, column) for column in scores[kept].T]
+        places = self.encoding.places([told[at][0] for at in kept])
+        models = [Forecast.fit(it, places, column) for it, column in zip(self.experience, scores[kept].T, strict=True)]
         if pending:
-            awaited = self.encoding.points(self.encoding.places(pending))
+            awaited = self.encoding.places(pending)
             models = [model.believing(awaited) for model in models]
         parents, gain = self._improvement(scores)
         candidates = self._candidates(self.encoding.places([told[at][0] for at in parents]))
-        shown = self.encoding.points(candidates)
-        predicted = np.array([model.predict(shown) for model in models])  # (objectives, 2, candidates)
+        predicted = np.array([model.predict(candidates) for model in models])  # (objectives, 2, candidates)
         gains = gain(predicted[:, 0].T, predicted[:, 1].T) + WEIGHT / len(told) * self.beliefs.log_density(candidates)
         best: Array = candidates[int(gains.argmax())]
+        return best
+
+    def _first(self) -> Array:
+        """Where a trial lies before there is a model: of places drawn by beliefs, the one that experience expects most
+        of; of several objectives, by one that is drawn."""
+        known = [it for it in self.experience if it.surfaces]
+        if not known:
+            first: Array = self.beliefs.draw(self.generator, 1)[0]
+            return first
+        drawn = self.beliefs.draw(self.generator, OPENING)
+        by = known[int(self.generator.integers(len(known)))]
+        best: Array = drawn[int(by.scores(drawn).mean(1).argmin())]
         return best
 
     def _costs(self, told: list[dict[int, Values]]) -> Array:

@@ -25,9 +25,9 @@ from ffsnn.fields import short
 from ffsnn.training.dead_layers import AT_LEAST
 from ffsnn.training.epoch_metrics import EpochMetrics
 from ffsnn.validation import ConfigError
+from search.forecast.encoding import Encoding
 from search.objectives import Objective
 from search.store.folder import SearchFolder
-from search.study.encoding import Encoding
 from spaces.parameter import Sample
 from spaces.space import Space
 

@@ -7,7 +7,7 @@ each of its values, and what does not exist in a sample, because its condition d
 Legend: N samples, P parameters, D columns of a point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -42,8 +42,12 @@ class Axis:
         """Where a value lies, from 0 to 1."""
         if isinstance(self.parameter, Choice):
             return (self.parameter.choice.index(value) + 0.5) / len(self.parameter.choice)
+        return float(self.within(value))
+
+    def within(self, numbers: Any) -> Any:
+        """Where numbers lie within the range; beyond its ends below 0 or above 1."""
         low, high = self.bounds
-        return float(((np.log(value) if self.log else value) - low) / (high - low))
+        return ((np.log(numbers) if self.log else numbers) - low) / (high - low)
 
     def values(self, places: Array) -> npt.NDArray[Any]:
         """The values at places; of a choice, which it is."""
@@ -87,23 +91,40 @@ class Encoding:
             for sample in samples
         ]).reshape(len(samples), len(self.axes))  # fmt: skip
 
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """The columns of a point that each parameter has."""
+        each = (axis.parameter for axis in self.axes.values())
+        widths = [len(it.choice) if isinstance(it, Choice) else 1 for it in each]
+        ends = np.cumsum(widths).tolist()
+        return {path: slice(end - width, end) for path, width, end in zip(self.axes, widths, ends, strict=True)}
+
+    def values(self, places: Array) -> dict[str, npt.NDArray[Any]]:
+        """Values at places, (N,) each; of a choice, which it is."""
+        return {path: axis.values(places[:, n]) for n, (path, axis) in enumerate(self.axes.items())}
+
+    def present(self, values: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which samples have each parameter, because its condition holds, (N,) each."""
+        found: dict[str, npt.NDArray[np.bool_]] = {}
+        for path, axis in self.axes.items():
+            found[path] = np.ones(len(values[path]), bool)
+            for other, wanted in axis.parameter.when.items():
+                found[path] &= found[other] & self.axes[other].matches(values[other], wanted)
+        return found
+
     def points(self, places: Array) -> Array:
         """Points of places, (N, D)."""
-        values = {path: axis.values(places[:, n]) for n, (path, axis) in enumerate(self.axes.items())}
-        active: dict[str, npt.NDArray[np.bool_]] = {}
+        values = self.values(places)
+        present = self.present(values)
         columns = []
         for n, (path, axis) in enumerate(self.axes.items()):
-            active[path] = np.ones(len(places), bool)
-            for other, wanted in axis.parameter.when.items():
-                active[path] &= active[other] & self.axes[other].matches(values[other], wanted)
             if isinstance(axis.parameter, Choice):
                 shown = np.eye(len(axis.parameter.choice))[values[path]]
             elif isinstance(axis.parameter, Int):  # the same for all places in a number's cell
-                low, high = axis.bounds
-                shown = (((np.log(values[path]) if axis.log else values[path]) - low) / (high - low))[:, None]
+                shown = axis.within(values[path])[:, None]
             else:
                 shown = places[:, n : n + 1]
-            columns.append(np.where(active[path][:, None], shown, ABSENT))
+            columns.append(np.where(present[path][:, None], shown, ABSENT))
         return np.concatenate(columns, axis=1)
 
     def sample(self, places: Array) -> Sample:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from search.study.encoding import Axis, Encoding
+from search.forecast.encoding import Axis, Encoding
 from spaces.parameter import Choice
 
 Array = npt.NDArray[np.float64]

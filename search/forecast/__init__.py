@@ -1,0 +1,1 @@
+"""The sampler forecast: its model of configurations, and the recorded surfaces that it has learnt from."""
