@@ -1,17 +1,19 @@
-"""Real searches at equal epochs: today's default, the one before, and random search, with five seeds each.
+"""Real searches at equal epochs: today's default, with experience and without, the one before, and random search.
 
 The space and the data are those of the recorded surface `mnist` (`benchmarks.surfaces`), so that what is found here
-can be held against `ffsnn simulate mnist`. Each search is one of mlruns/ (`equal-SAMPLER-SEED`), and goes on where it
-was stopped; what it found stays in benchmarks/results/equal_epochs.json, and is not searched for again. Epochs count in
-the order in which the study was told of them: at a rung or at a trial's end.
+can be held against `ffsnn simulate mnist`; experience is of other data sets alone, as there. Each search is one of
+mlruns/ (`equal-PAIR-SEED`, pairs by their number), and goes on where it was stopped; what it found stays in
+benchmarks/results/equal_epochs.json, and is not searched for again. Epochs count in the order in which the study was
+told of them: at a rung or at a trial's end.
 
-    python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # 20 minutes on two cores
+    python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # a quarter of an hour on two cores
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -23,7 +25,12 @@ from ffsnn import atomic
 from search import api
 from search.simulation.measures import mean
 
-ENOUGH = {("forecast", "promotion"): 100, ("tpe", "asha"): 70, ("random", "none"): 10}  # trials for 250 epochs
+PAIRS: dict[str, dict[str, Any]] = {  # settings of each; trials for 250 epochs
+    "forecast + promotion": {"trials": 100, "experience": "digits,fashion_mnist"},
+    "the same without experience": {"trials": 100, "experience": "none"},
+    "tpe + asha": {"trials": 70, "sampler": "tpe", "scheduler": "asha"},
+    "random + none": {"trials": 10, "sampler": "random", "scheduler": "none"},
+}
 FILE = RESULTS / "equal_epochs.json"
 REPORTED = 7  # the journal's operation by which a value is reported
 
@@ -51,13 +58,10 @@ def main() -> None:
     budgets = [str(asked.budget // 2), str(asked.budget)]
     found: dict[str, dict[str, float]] = json.loads(FILE.read_text()) if FILE.exists() else {}
     for seed in range(asked.seeds):
-        for (sampler, scheduler), trials in ENOUGH.items():
-            name = f"{sampler} + {scheduler}, seed {seed}"
+        for number, (pair, settings) in enumerate(PAIRS.items()):
+            name = f"{pair}, seed {seed}"
             if not set(budgets) <= found.get(name, {}).keys():
-                done = api.run(
-                    space("mnist"), name=f"equal-{sampler}-{seed}", seed=seed, sampler=sampler, scheduler=scheduler,
-                    trials=trials, cold=True,
-                )  # fmt: skip
+                done = api.run(space("mnist"), name=f"equal-{number}-{seed}", seed=seed, cold=True, **settings)
                 told = {it: best_after(done.folder.study_file, int(it), done.config.epochs) for it in budgets}
                 found[name] = found.get(name, {}) | {it: round(100 * value, 2) for it, value in told.items()}
                 RESULTS.mkdir(exist_ok=True)
@@ -70,8 +74,7 @@ def table(found: dict[str, dict[str, float]], budgets: list[str], seeds: int) ->
     shown = Table(title="Best validation accuracy at full length, %", title_justify="left")
     for column in ("", *(f"after {budget} epochs" for budget in budgets), *map(str, range(seeds))):
         shown.add_column(column, justify="right")
-    for sampler, scheduler in ENOUGH:
-        pair = f"{sampler} + {scheduler}"
+    for pair in PAIRS:
         values = np.array([[found[f"{pair}, seed {seed}"][it] for it in budgets] for seed in range(seeds)])
         cells = [f"{one:.2f} +- {other:.2f}" for one, other in zip(*mean(values), strict=True)]
         shown.add_row(pair, *cells, *(f"{value:.2f}" for value in values[:, -1]))

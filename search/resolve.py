@@ -99,7 +99,7 @@ def _requested(
     if not SearchFolder.exists(home, name):
         config = _with_parts(parse(SearchConfig, fresh | _experience(changes) | changes))
         config.space.try_out(config.base)  # which has other epochs than the space's own
-        _is_recorded(config)
+        Surface.refuse_unknown(config.experience)
         _can_be_kept(config)
         return config, False
     old = SearchFolder.open(home, name).config
@@ -112,17 +112,6 @@ def _experience(changes: Mapping[str, Any]) -> dict[str, Any]:
     sampler = SAMPLERS.get(changes.get("sampler", SearchConfig.model_fields["sampler"].default))
     takes = sampler is not None and sampler.priors and not changes.get("cold")
     return {"experience": tuple(Surface.shipped()) if takes else ()}
-
-
-def _is_recorded(config: SearchConfig) -> None:
-    """Make sure that a search's experience is of surfaces that are there.
-
-    Raises:
-        ConfigError: one is not.
-    """
-    shipped = Surface.shipped()
-    if unknown := [name for name in config.experience if name not in shipped]:
-        raise ConfigError(f"experience must be none, or of {', '.join(shipped)}, but got {unknown[0]!r}")
 
 
 def _can_be_kept(config: SearchConfig) -> None:

@@ -133,6 +133,17 @@ class Surface:
         return sorted(file.stem for file in SHIPPED.glob("*.npz"))
 
     @classmethod
+    def refuse_unknown(cls, experience: Sequence[str]) -> None:
+        """Make sure that a search's experience is of shipped surfaces.
+
+        Raises:
+            ConfigError: one is not.
+        """
+        shipped = cls.shipped()
+        if unknown := [name for name in experience if name not in shipped]:
+            raise ConfigError(f"experience must be none, or of {', '.join(shipped)}, but got {unknown[0]!r}")
+
+    @classmethod
     def load(cls, name: str | Path) -> "Surface":
         """Read a file, or a surface that is shipped by its name.
 

@@ -134,11 +134,13 @@ def config_of(surface: Surface, pair: tuple[str, str], plan: Plan, seed: int) ->
     if plan.budget:
         space = space.model_copy(update={"budget": space.budget.model_copy(update=plan.budget)})
     experience = of_other_data(surface) if plan.experience is None else plan.experience
-    return parse(SearchConfig, {
+    config = parse(SearchConfig, {
         "name": "simulated", "space": space, "objective": plan.objective, "sampler": pair[0], "scheduler": pair[1],
         "trials": plan.trials, "epochs": surface.epochs, "seed": seed, "concurrency": plan.slots, "device": "cpu",
         "experience": experience if (sampler := SAMPLERS.get(pair[0])) and sampler.priors else (),
     })  # fmt: skip
+    Surface.refuse_unknown(config.experience)
+    return config
 
 
 @cache

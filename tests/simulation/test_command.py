@@ -33,6 +33,7 @@ def test_it_prints_a_table_and_writes_a_page(home: Path, tmp_path: Path) -> None
         (("nonesuch",), "there is no surface or search 'nonesuch'"),
         (("digits", "--sampler", "smac"), "but got 'smac': parts of your own come with --use FILE"),
         (("digits", "--scheduler", "hyperband"), "scheduler: must be"),
+        (("digits", "--experience", "cifar"), "experience must be none, or of digits, fashion_mnist, mnist, but got"),
         (("digits", "--seeds", "0"), "--seeds must be at least 1"),
     ],
 )
