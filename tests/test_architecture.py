@@ -26,14 +26,8 @@ PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "she
 # The search folder is the one truth. Each of these would keep a second one.
 FORBIDDEN_IN_SEARCH = {"OptunaSearch", "MLflowLoggerCallback", "Tuner.restore"}
 NAMELESS = {"util", "utils", "helper", "helpers", "manager"}
-FLOORS = (
-    "pareto",
-    "store",
-    "forecast",
-    "study",
-    "cluster",
-    "execution",
-)  # of search/: each imports from those before it
+# Folders of search/: each imports from those before it.
+FLOORS = ("pareto", "store", "forecast", "study", "cluster", "execution")
 TOP = {"search.api", "search.launch", "search.preflight", "search.progress", "search.resolve"}  # no floor imports these
 PRIVATE = {"ray": "search/cluster/ray_private.py", "optuna": "search/study/optuna_private.py"}
 CROWD = 15  # Python files of a folder at most

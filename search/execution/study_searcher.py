@@ -9,7 +9,7 @@ from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
-from search.study import samplers, sampling
+from search.study import optuna_private, samplers, sampling
 from search.study.reconcile import reconcile, report_progress, report_to_study
 from spaces.parameter import Sample
 
@@ -44,7 +44,7 @@ class StudySearcher(FolderSearcher):
         if self.asked >= self.search.trials:
             return None
         self.asked += 1
-        return self.study.ask().number
+        return optuna_private.new_trial(self.study)
 
     def prepared(self, number: int) -> TrialFolder:
         """A trial's folder, with the configuration that the sampler suggests if it has none yet.

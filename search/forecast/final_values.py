@@ -18,20 +18,23 @@ Array = npt.NDArray[np.float64]
 NEAREST = 1e-3  # to 0 and 1, of a share: beyond it a validation set tells nothing
 
 
-def final_costs(curves: Sequence[Mapping[int, float]], epochs: int, objective: Objective) -> Array:
+def final_costs(
+    curves: Sequence[Mapping[int, Sequence[float]]], epochs: int, objective: Objective, at: int = 0
+) -> Array:  # fmt: skip
     """The expected cost of each trial at full length, the less the better, (trials,).
 
     Args:
-        curves: the values of each trial by epoch, of one at least.
+        curves: the values of each trial by epoch, of one at least, for each objective.
         epochs: of a trial at full length.
-        objective: that the values are of; a share is taken as its log odds, in which gains are alike everywhere.
+        objective: that is asked for; a share is taken as its log odds, in which gains are alike everywhere.
+        at: which of the values is the objective's.
     """
     told = np.fromiter(map(len, curves), int, len(curves))
     columns = np.fromiter(chain.from_iterable(curves), int) - 1
     columns = np.minimum(columns, epochs - 1)  # what diverged in its last epoch has one more
     table = np.full((len(curves), epochs), np.nan)
     table[np.repeat(np.arange(len(curves)), told), columns] = np.fromiter(
-        chain.from_iterable(curve.values() for curve in curves), float
+        (values[at] for curve in curves for values in curve.values()), float
     )
     trained = table != objective.worst  # what diverged fell to it, which is no gain of others
     if objective.is_share:

@@ -28,7 +28,7 @@ from search.forecast.beliefs import WEIGHT, Beliefs
 from search.forecast.encoding import Array, Encoding
 from search.forecast.experience import Experience, Forecast
 from search.forecast.final_values import final_costs, normal_scores
-from search.forecast.told import told_values
+from search.forecast.told import told_of
 from search.pareto import improvement
 from search.pareto.goals import Goals, Values
 from search.pareto.vectors import dominated
@@ -69,10 +69,10 @@ class ForecastSampler(BaseSampler):
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        known = [(it, told_values(it)) for it in study.get_trials(deepcopy=False) if it.params]
-        told = [(it.params, values) for it, values in known if values]
-        untold = (it.params for it, values in reversed(known) if not values and not it.state.is_finished())
-        pending = [*islice(untold, LOOKS_AT)][::-1]
+        known = told_of(study)
+        told = [it for _, it in known if all(it)]
+        running = (it for trial, it in reversed(known) if not trial.state.is_finished())
+        pending = [*islice((sample for sample, values in running if sample and not values), LOOKS_AT)][::-1]
         return dict(self.encoding.sample(self._places(told, pending)))
 
     def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
@@ -122,8 +122,7 @@ class ForecastSampler(BaseSampler):
         Trials that break a limit come behind all others by every objective, by how far.
         """
         costs = np.stack([
-            final_costs([{epoch: values[at] for epoch, values in it.items()} for it in told], self.epochs, objective)
-            for at, objective in enumerate(self.goals.objectives)
+            final_costs(told, self.epochs, objective, at) for at, objective in enumerate(self.goals.objectives)
         ], 1)  # fmt: skip
         if self.goals.limits:
             broken = np.array([self.goals.standing(it[max(it)]).violation for it in told])[:, None]

@@ -1,10 +1,12 @@
-"""What a study knows of a trial's epochs.
+"""What a study knows of its trials' epochs.
 
 One objective is reported to Optuna as an intermediate value. With several Optuna refuses that, so that all that is
 measured stands in an attribute of the trial, where samplers of our own find it.
 """
 
 from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -12,6 +14,9 @@ from optuna.trial import FrozenTrial
 from search.pareto.goals import Values
 
 VALUES = "values"  # all that is measured, an entry an epoch
+Told = tuple[dict[str, Any], dict[int, Values]]  # a trial's parameters, and what was measured of it by epoch
+
+_ended: WeakKeyDictionary[optuna.Study, dict[int, Told]] = WeakKeyDictionary()  # by number; Optuna lets none change
 
 
 def told_values(trial: FrozenTrial) -> dict[int, Values]:
@@ -19,6 +24,18 @@ def told_values(trial: FrozenTrial) -> dict[int, Values]:
     if (told := trial.user_attrs.get(VALUES)) is not None:
         return {epoch: tuple(values) for epoch, values in enumerate(told, 1)}
     return {epoch: (value,) for epoch, value in trial.intermediate_values.items()}
+
+
+def told_of(study: optuna.Study) -> list[tuple[FrozenTrial, Told]]:
+    """All trials of a study, by their number; what has ended is read once."""
+    ended, found = _ended.setdefault(study, {}), []
+    for trial in study.get_trials(deepcopy=False):
+        if (told := ended.get(trial.number)) is None:
+            told = trial.params, told_values(trial)
+            if trial.state.is_finished():
+                ended[trial.number] = told
+        found.append((trial, told))
+    return found
 
 
 def write_values(live: optuna.trial.Trial, values: Mapping[int, Values]) -> None:

@@ -76,7 +76,7 @@ def report_to_study(study: optuna.Study, trial: TrialFolder, goals: Goals) -> No
     """Report a trial that has ended, each epoch's value at its epoch; nothing where the study knows already."""
     end = trial.end()
     assert end is not None
-    frozen = study.get_trials(deepcopy=False)[trial.number]
+    frozen = optuna_private.trial_of(study, trial.number)
     if frozen.state.is_finished():
         return
     values = study_values(trial, end, goals)
@@ -92,7 +92,7 @@ def report_to_study(study: optuna.Study, trial: TrialFolder, goals: Goals) -> No
 def report_progress(study: optuna.Study, trial: TrialFolder, goals: Goals, epochs: int | None = None) -> None:
     """Report the values of a trial that goes on, of its first epochs or of all: samplers learn from these too."""
     values = dict(enumerate(goals.values(trial)[:epochs], 1))
-    _tell(study, study.get_trials(deepcopy=False)[trial.number], values, goals)
+    _tell(study, optuna_private.trial_of(study, trial.number), values, goals)
 
 
 def _tell(study: optuna.Study, frozen: FrozenTrial, values: dict[int, Values], goals: Goals) -> optuna.trial.Trial:
@@ -216,7 +216,7 @@ def _add_lost(folder: SearchFolder, space: Space, study: optuna.Study, store: St
     for trial in folder.trials():
         known = len(study.get_trials(deepcopy=False))
         for _ in range(known, trial.number):
-            study.ask()  # one that has no folder yet
+            optuna_private.new_trial(study)  # one that has no folder yet
         if trial.number >= known:
             sample = space.read(trial.config())
             distributions = {path: distribution(space.parameters[path]) for path in sample}

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from threadpoolctl import ThreadpoolController
 
-from search.study.optuna_private import live_trial
+from search.study.optuna_private import live_trial, trial_of
 from spaces.parameter import AnyParameter, Float, Int, Sample
 from spaces.space import Space
 
@@ -39,7 +39,7 @@ def _linear_algebra() -> ThreadpoolController:
 
 
 def _drawn(space: Space, study: optuna.Study, sampler: BaseSampler, number: int) -> Sample:
-    trial = study.get_trials(deepcopy=False)[number]
+    trial = trial_of(study, number)
     sampler.before_trial(study, trial)
     together = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
     sample: Sample = {}
@@ -70,7 +70,7 @@ class _Given(BaseSampler):
 def record(space: Space, study: optuna.Study, number: int, sample: Sample) -> None:
     """Give a trial of the study the parameters of a sample; those that it has stay."""
     study.sampler = _Given(sample)
-    suggest(space, live_trial(study, study.get_trials(deepcopy=False)[number]))
+    suggest(space, live_trial(study, trial_of(study, number)))
 
 
 def suggest(space: Space, trial: optuna.Trial) -> Sample:

@@ -18,6 +18,7 @@ from search.forecast.encoding import Encoding
 from search.forecast.final_values import final_costs, normal_scores
 from search.forecast.gaussian_process import GaussianProcess
 from search.forecast.sampler import best_and_some, log_improvement
+from search.forecast.told import told_of, told_values
 from search.objectives import OBJECTIVES
 from search.study.samplers import build
 from search.study.sampling import draw, record
@@ -71,16 +72,16 @@ def test_what_does_not_exist_in_a_sample_is_marked() -> None:
 
 def test_a_stopped_trial_is_expected_to_gain_what_others_gained() -> None:
     odds = [{1: 0.0, 2: 1.0, 3: 3.0}, {1: 0.5, 2: 2.5}, {1: -1.0}]  # log odds: gains of 1.5, then 2
-    curves = [{epoch: 1 / (1 + math.exp(-value)) for epoch, value in curve.items()} for curve in odds]
+    curves = [{epoch: (1 / (1 + math.exp(-value)),) for epoch, value in curve.items()} for curve in odds]
     assert np.allclose(final_costs(curves, 3, ACCURACY), [-3.0, -4.5, -2.5])
-    fell = [*curves, {1: 0.7, 2: 0.0}]  # and diverged: no gain that others are to expect
+    fell = [*curves, {1: (0.7,), 2: (0.0,)}]  # and diverged: no gain that others are to expect
     assert np.allclose(final_costs(fell, 3, ACCURACY)[:3], [-3.0, -4.5, -2.5])
-    energies = [{1: 5.0, 2: 4.0}, {1: 7.0}]
-    assert np.allclose(final_costs(energies, 3, ENERGY), [4.0, 6.0])
+    several = [{1: (0.5, 5.0), 2: (0.9, 4.0)}, {1: (0.1, 7.0)}]
+    assert np.allclose(final_costs(several, 3, ENERGY, 1), [4.0, 6.0])
 
 
 def test_what_came_to_the_same_epoch_keeps_its_order_and_the_worst_is_the_worst() -> None:
-    curves = [{1: 0.5}, {1: 0.9, 2: 0.95}, {1: 0.2}, {1: 0.3, 2: 0.0}, {1: 0.0}]
+    curves = [{1: (0.5,)}, {1: (0.9,), 2: (0.95,)}, {1: (0.2,)}, {1: (0.3,), 2: (0.0,)}, {1: (0.0,)}]
     costs = final_costs(curves, 9, ACCURACY)
     assert costs[0] < costs[2] < costs[4]
     scores = normal_scores(costs)
@@ -175,3 +176,18 @@ def test_a_prior_draws_the_first_points_and_fades() -> None:
     uniform = np.random.default_rng(1).random((20_000, 6))
     assert np.exp(beliefs.log_density(uniform)).mean() == pytest.approx(1.0, abs=0.05)
     assert np.allclose(Beliefs(Encoding(SPACE)).log_density(uniform), 0)
+
+
+def test_what_a_study_tells_is_what_it_has_also_when_trials_go_on_and_end() -> None:
+    study = optuna.create_study(direction="maximize")
+    for number in range(4):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        trial.report(0.1 * number, 1)
+        if number % 2:
+            study.tell(trial, 0.5)
+        for _ in range(2):
+            known = told_of(study)
+            assert [it for it, _ in known] == study.get_trials(deepcopy=False)
+            assert [told for _, told in known] == [(it.params, told_values(it)) for it in study.trials]
+    optuna.Trial(study, study.trials[0]._trial_id).report(0.7, 2)
+    assert told_of(study)[0][1][1] == {1: (0.0,), 2: (0.7,)}

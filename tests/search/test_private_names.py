@@ -2,6 +2,7 @@
 
 import warnings
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -98,3 +99,14 @@ def test_an_optuna_without_them_takes_the_public_way(told: list[str]) -> None:
     assert samplers.seen_by("tpe", Study()).__class__ is Study  # type: ignore[arg-type]
     assert "samplers look at all trials" in told[0]
     assert isinstance(samplers.seen_by("tpe", study), StudySubset)
+
+
+def test_one_trial_is_read_and_made_the_public_way_too(told: list[str]) -> None:
+    study = optuna.create_study()
+    public = SimpleNamespace(ask=study.ask, get_trials=study.get_trials)
+    assert [optuna_private.new_trial(it) for it in (study, public, study)] == [0, 1, 2]
+    for it in (study, public):
+        assert optuna_private.trial_of(it, 1).number == 1
+    assert told == [
+        f"Optuna {optuna.__version__} has no _study_id: one trial is read with all others, and a long search slows down"
+    ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from ffsnn.validation import ConfigError
@@ -142,3 +143,17 @@ def test_recordings_of_the_same_points_are_joined(recorded: tuple[Path, Surface]
     for other, wrong in ((surface, "has seed 3 already"), (shorter, "have 9 epochs, those to be joined 3")):
         with pytest.raises(ConfigError, match=wrong):
             surface.joined(other)
+
+
+def test_no_trial_reads_all_others(recorded: tuple[Path, Surface], monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    storage = optuna.storages.InMemoryStorage
+    read = storage.get_all_trials
+    monkeypatch.setattr(storage, "get_all_trials", lambda *args, **given: reads.append(1) or read(*args, **given))
+    surface = recorded[1]
+    trials = len(surface.samples)
+    for sampler, most in (("random", 0), ("forecast", trials)):
+        reads.clear()
+        config = config_of(surface, (sampler, "promotion"), Plan("val_accuracy", trials), seed=0)
+        simulate(Answers(surface, config.goals), config)
+        assert len(reads) <= most + 1  # and one as it begins
