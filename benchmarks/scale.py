@@ -32,7 +32,9 @@ from ffsnn.validation import parse
 from search.config import SearchConfig
 from search.execution.session import Session
 from search.execution.study_searcher import StudySearcher
+from search.forecast.surface import Surface
 from search.names import EPOCH, NUMBER
+from search.registries import SAMPLERS
 from search.simulation.virtual import Slots, TuneTrial
 from search.store.ends import End
 from search.store.folder import SearchFolder
@@ -125,6 +127,7 @@ def run(sampler: str, trials: int, nodes: int, seconds: float, say: Any) -> list
         space = Space.parse(NO_LENGTH | {"parameters": PARAMETERS})
         config = parse(SearchConfig, {
             "name": "scale", "space": space, "trials": trials, "epochs": EPOCHS, "sampler": sampler, "device": "cpu",
+            "experience": Surface.shipped() if SAMPLERS[sampler].priors else (),
         })  # fmt: skip
         folder = FormulaFolder(Path(home))
         study = JournalStore(folder, config.goals.directions).opened(say)

@@ -29,7 +29,12 @@ from search.registries import OBJECTIVES
 from spaces.parameter import Choice, as_text
 from spaces.space import Space
 
-RECORDED = {"val_accuracy"}  # objectives that surfaces are asked for
+RECORDED = {
+    "val_accuracy",
+    "nanojoules_per_sample",
+    "synaptic_operations_per_sample",
+    "spikes_per_sample",
+}  # objectives
 LEARNT_FROM = 300  # configurations of each surface; a suggestion's time grows with them
 BELIEVED, STEADY = 0.7, 4.0  # weight of all surfaces before the first trial; trials that weigh as much as this belief
 
@@ -91,8 +96,8 @@ class Forecast:
 def _learnt(name: str, objective: str) -> tuple[Encoding, GaussianProcess]:
     """The process of a shipped surface, once a process."""
     surface, goal = Surface.load(name), OBJECTIVES[objective]
-    final = surface.values(goal)[:LEARNT_FROM, :, -1].mean(1)
-    scores = normal_scores(np.array([[goal.cost(value)] for value in final]))[:, 0]
+    costs = [goal.cost(value) for value in surface.final(goal, LEARNT_FROM).mean(1)]
+    scores = normal_scores(np.array(costs))
     return surface.encoding, GaussianProcess.fit(surface.points[:LEARNT_FROM], scores)
 
 

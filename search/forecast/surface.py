@@ -93,17 +93,23 @@ class Surface:
         return self.histories[index, seed]
 
     def _history(self, index: int, seed: int) -> list[EpochMetrics]:
-        layers = len(self.config(index).network.widths)
-        deepest = (self.curves.shape[3] - len(SCALARS)) // len(BY_LAYER)
         epochs = []
-        for number, row in enumerate(self.curves[index, seed].tolist(), 1):
-            if math.isnan(row[0]):
+        for number in range(1, self.epochs + 1):
+            if (epoch := self._epoch(index, seed, number)) is None:
                 break
-            told: dict[str, Any] = dict(zip(SCALARS, row, strict=False))
-            for name, at in zip(BY_LAYER, range(len(SCALARS), len(row), deepest), strict=True):
-                told[name] = tuple(row[at : at + layers])
-            epochs.append(EpochMetrics(epoch=number, **told))
+            epochs.append(epoch)
         return epochs
+
+    def _epoch(self, index: int, seed: int, number: int) -> EpochMetrics | None:
+        """One epoch; None: it had diverged before."""
+        row = self.curves[index, seed, number - 1].tolist()
+        if math.isnan(row[0]):
+            return None
+        told: dict[str, Any] = dict(zip(SCALARS, row, strict=False))
+        deepest = (len(row) - len(SCALARS)) // len(BY_LAYER)
+        for name, at in zip(BY_LAYER, range(len(SCALARS), len(row), deepest), strict=True):
+            told[name] = tuple(value for value in row[at : at + deepest] if not math.isnan(value))
+        return EpochMetrics(epoch=number, **told)
 
     def values(self, objective: Objective) -> npt.NDArray[np.float64]:
         """The objective by configuration, seed and epoch, (C, S, E); its worst value where there is none."""
@@ -113,6 +119,14 @@ class Surface:
             for seed in range(len(self.seeds)):
                 told = [objective.value(epoch, config) for epoch in self.history(index, seed)]
                 found[index, seed, : len(told)] = told
+        return found
+
+    def final(self, objective: Objective, number: int) -> npt.NDArray[np.float64]:
+        """The objective of the first configurations after their last epoch, by configuration and seed, (number, S)."""
+        found = np.full((min(number, len(self.samples)), len(self.seeds)), objective.worst)
+        for index, seed in np.ndindex(found.shape):
+            if (last := self._epoch(index, seed, self.epochs)) is not None:
+                found[index, seed] = objective.value(last, partial(self.config, index))
         return found
 
     def save(self, path: Path) -> None:
