@@ -97,7 +97,9 @@ def _requested(
     }  # fmt: skip
     fresh |= {key: value for key in ("objective", "limit") if (value := getattr(loaded.budget, key))}
     if not SearchFolder.exists(home, name):
-        config = _with_parts(parse(SearchConfig, fresh | _experience(changes) | changes))
+        sampler = str(changes.get("sampler") or SearchConfig.model_fields["sampler"].default)
+        fresh["experience"] = usual_experience(sampler, bool(changes.get("cold")))
+        config = _with_parts(parse(SearchConfig, fresh | changes))
         config.space.try_out(config.base)  # which has other epochs than the space's own
         Surface.refuse_unknown(config.experience)
         _can_be_kept(config)
@@ -107,11 +109,11 @@ def _requested(
     return _going_on(home, old, new), True
 
 
-def _experience(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded surfaces that a new search begins with, where it is not asked for any: all that are shipped."""
-    sampler = SAMPLERS.get(changes.get("sampler", SearchConfig.model_fields["sampler"].default))
-    takes = sampler is not None and sampler.priors and not changes.get("cold")
-    return {"experience": tuple(Surface.shipped()) if takes else ()}
+def usual_experience(sampler: str, cold: bool) -> tuple[str, ...]:
+    """The recorded surfaces that a search begins with if none are asked for: all that are shipped, where its sampler
+    takes any."""
+    part = SAMPLERS.get(sampler)
+    return tuple(Surface.shipped()) if part is not None and part.priors and not cold else ()
 
 
 def _can_be_kept(config: SearchConfig) -> None:

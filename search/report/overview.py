@@ -15,6 +15,7 @@ from search.config import SearchConfig
 from search.objectives import Objective
 from search.registries import SCHEDULERS
 from search.report.document import Block, Code, Section, Table, Text
+from search.resolve import usual_experience
 from search.store.results import Results, TrialResult
 from spaces.parameter import AnyParameter, Choice, Float, Value
 from spaces.space import SPACES, Space
@@ -43,6 +44,8 @@ def section(results: Results) -> Section:
         "versions": ", ".join(f"{name} {version}" for name, version in tree["versions"].items()),
         "tracking": without_secrets(config.tracking_uri) if config.tracking_uri else "the store in mlruns/",
     }
+    if config.experience:
+        rows["experience"] = f"recorded configurations of {', '.join(config.experience)}"
     if config.first:
         earlier = f", the best ones of {', '.join(config.warm_start)} among them" if config.warm_start else ""
         rows["tried first"] = f"{len(config.first)} points{earlier}"
@@ -95,6 +98,8 @@ def command(config: SearchConfig) -> str:
         words += ["--limit", limit]
     if config.cold:
         words.append("--cold")
+    if config.experience != usual_experience(config.sampler, config.cold):
+        words += ["--experience", ",".join(config.experience) or "none"]
     if config.warm_start:
         words += ["--warm-start", ",".join(config.warm_start)]
     return shlex.join(words)

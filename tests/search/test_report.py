@@ -13,6 +13,7 @@ import yaml
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.forecast.surface import Surface
 from search.report import at_one_epoch, figures
 from search.report.comparison import common_epoch
 from search.report.document import Code, Document, Section, Table, Text, markdown
@@ -359,7 +360,9 @@ def test_the_command_and_the_space_search_the_same():
         "ffsnn search digits_smoke --trials 3 --epochs 2 --seed 4 --sampler gp --concurrency 1 --data-dir '/a b'"
     )
     own = config.model_copy(update={"space_name": "mine", "concurrency": None, "data_dir": None, "sampler": "forecast"})
-    assert command(own) == "ffsnn search space.yaml --trials 3 --epochs 2 --seed 4"
+    assert command(own) == "ffsnn search space.yaml --trials 3 --epochs 2 --seed 4 --experience none"
+    learnt = own.model_copy(update={"experience": tuple(Surface.shipped())})
+    assert command(learnt) == "ffsnn search space.yaml --trials 3 --epochs 2 --seed 4"
     for space in (SPACE, ONE, Space.load("mnist")):
         assert Space.parse(yaml.safe_load(space_yaml(space))) == space
 
