@@ -209,7 +209,8 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", default=["forecast", "random"])
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    console, found = Console(highlight=False, width=120), {}
+    console, file = Console(highlight=False, width=120), RESULTS / "scale.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
     for sampler in asked.samplers:
         found[sampler] = rows = run(sampler, asked.trials, asked.nodes, asked.seconds, console.print)
         table = Table(title=f"{sampler}, {asked.nodes} nodes of {SLOTS_A_NODE} slots", title_justify="left")
@@ -218,8 +219,8 @@ def main() -> None:
         for row in rows:
             table.add_row(*(f"{value:,.2f}" if value % 1 else f"{value:,.0f}" for value in row.values()))
         console.print(table)
-    RESULTS.mkdir(exist_ok=True)
-    atomic.write(RESULTS / "scale.json", json.dumps(found, indent=2) + "\n")
+        RESULTS.mkdir(exist_ok=True)
+        atomic.write(file, json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
