@@ -5,6 +5,7 @@ measured stands in an attribute of the trial, where samplers of our own find it.
 """
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from search.pareto.goals import Values
 VALUES = "values"  # all that is measured, an entry an epoch
 Told = tuple[dict[str, Any], dict[int, Values]]  # a trial's parameters, and what was measured of it by epoch
 
-_ended: WeakKeyDictionary[optuna.Study, dict[int, Told]] = WeakKeyDictionary()  # by number; Optuna lets none change
+_read: WeakKeyDictionary[optuna.Study, list[tuple[FrozenTrial, Told]]] = WeakKeyDictionary()  # as last read
 
 
 def told_values(trial: FrozenTrial) -> dict[int, Values]:
@@ -27,14 +28,13 @@ def told_values(trial: FrozenTrial) -> dict[int, Values]:
 
 
 def told_of(study: optuna.Study) -> list[tuple[FrozenTrial, Told]]:
-    """All trials of a study, by their number; what has ended is read once."""
-    ended, found = _ended.setdefault(study, {}), []
-    for trial in study.get_trials(deepcopy=False):
-        if (told := ended.get(trial.number)) is None:
-            told = trial.params, told_values(trial)
-            if trial.state.is_finished():
-                ended[trial.number] = told
-        found.append((trial, told))
+    """All trials of a study, by their number. One that did not change since the last call is not read again: a storage
+    gives another object for one that did."""
+    trials, before = study.get_trials(deepcopy=False), _read.get(study, [])
+    _read[study] = found = [
+        known if known and known[0] is trial else (trial, (trial.params, told_values(trial)))
+        for trial, known in zip_longest(trials, before[: len(trials)])
+    ]
     return found
 
 
