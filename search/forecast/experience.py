@@ -3,7 +3,8 @@
 A surface has hundreds of configurations of one data set at full length (`search.forecast.surface`). A Gaussian process
 is fitted to the ranks of their values, and is asked for a configuration of any space by the fields that the surface
 varied. A field that the space leaves alone counts as its base has it, a number beyond the recorded range as the range's
-end, a choice that was not recorded as the mean of those that were.
+end. Of choices of which one was not recorded nothing is said: each counts as the mean of those that were, so that none
+is preferred for being new, or for being known.
 
 How far a surface holds for another data set is not assumed: a weight is learnt from the search's own trials (as those
 of earlier tasks in Feurer et al. 2018, arXiv 1802.02219), and a surface that they contradict gets none.
@@ -128,8 +129,10 @@ class _Translation:
         """Places of a parameter's values on the surface, (N,); nan for what is none of its choices."""
         here, there = self.searched.axes[path].parameter, self.recorded.axes[path]
         if isinstance(here, Choice):
-            chosen: Array = np.array([_place(there, value) for value in here.choice])[values]
-            return chosen
+            places: Array = np.array([_place(there, value) for value in here.choice])
+            if np.isnan(places).any():
+                places[:] = np.nan
+            return places[values]
         if isinstance(there.parameter, Choice):
             return np.array([_place(there, value.item()) for value in values])
         with np.errstate(all="ignore"):  # numbers that have no logarithm are like none
