@@ -132,7 +132,8 @@ class _Translation:
             places: Array = np.array([_place(there, value) for value in here.choice])
             if np.isnan(places).any():
                 places[:] = np.nan
-            return places[values]
+            chosen: Array = places[values]
+            return chosen
         if isinstance(there.parameter, Choice):
             return np.array([_place(there, value.item()) for value in values])
         with np.errstate(all="ignore"):  # numbers that have no logarithm are like none
