@@ -6,7 +6,7 @@ mlruns/ (`equal-PAIR-SEED`, pairs by their number), and goes on where it was sto
 benchmarks/results/equal_epochs.json, and is not searched for again. Epochs count in the order in which the study was
 told of them: at a rung or at a trial's end.
 
-    python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # a quarter of an hour on two cores
+    python -m benchmarks.equal_epochs [--seeds 5] [--budget 200]           # 40 minutes on two cores beside other work
 """
 
 import argparse

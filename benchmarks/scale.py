@@ -212,8 +212,10 @@ def main() -> None:
     console, file = Console(highlight=False, width=120), RESULTS / "scale.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     for sampler in asked.samplers:
-        found[sampler] = rows = run(sampler, asked.trials, asked.nodes, asked.seconds, console.print)
-        table = Table(title=f"{sampler}, {asked.nodes} nodes of {SLOTS_A_NODE} slots", title_justify="left")
+        rows = run(sampler, asked.trials, asked.nodes, asked.seconds, console.print)
+        name = f"{sampler}, {asked.seconds:g} s an epoch"
+        found[name] = rows
+        table = Table(title=f"{name}, {asked.nodes} nodes of {SLOTS_A_NODE} slots", title_justify="left")
         for column in rows[0]:
             table.add_column(column, justify="right")
         for row in rows:

@@ -30,12 +30,9 @@ from search.registries import OBJECTIVES
 from spaces.parameter import Choice, as_text
 from spaces.space import Space
 
-RECORDED = {
-    "val_accuracy",
-    "nanojoules_per_sample",
-    "synaptic_operations_per_sample",
-    "spikes_per_sample",
-}  # objectives
+RECORDED = {  # objectives that surfaces are asked for
+    "val_accuracy", "nanojoules_per_sample", "synaptic_operations_per_sample", "spikes_per_sample",
+}  # fmt: skip
 LEARNT_FROM = 300  # configurations of each surface; a suggestion's time grows with them
 BELIEVED, STEADY = 0.7, 4.0  # weight of all surfaces before the first trial; trials that weigh as much as this belief
 
@@ -126,7 +123,7 @@ class _Translation:
         return points
 
     def _places(self, path: str, values: npt.NDArray[Any]) -> Array:
-        """Places of a parameter's values on the surface, (N,); nan for what is none of its choices."""
+        """Places of a parameter's values on the surface, (N,); nan where it has none like them."""
         here, there = self.searched.axes[path].parameter, self.recorded.axes[path]
         if isinstance(here, Choice):
             places: Array = np.array([_place(there, value) for value in here.choice])

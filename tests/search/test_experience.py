@@ -111,7 +111,7 @@ def test_a_new_search_begins_with_all_of_it_and_an_old_one_goes_on_as_it_was(tmp
     assert asked(cold=True, experience="digits, mnist") == ("digits", "mnist")
     with pytest.raises(ConfigError, match=r"experience must be none, or of digits, .*, but got 'cifar'"):
         asked(experience="digits,cifar")
-    with pytest.raises(ConfigError, match=r"experience needs a sampler that takes it \(forecast\), but got tpe"):
+    with pytest.raises(ConfigError, match=r"experience needs a sampler that takes it \(forecast\), but got sampler=tpe"):
         asked(experience="digits", sampler="tpe")
 
     before = requested(tmp_path, "digits_smoke", "old", None, {"experience": "none"})[0]
