@@ -110,7 +110,9 @@ class SearchConfig(Config):
     def _sampler_has_experience(self) -> Self:
         if self.experience and not SAMPLERS[self.sampler].priors:
             able = [name for name, part in SAMPLERS.items() if part.priors]
-            raise ValueError(f"experience needs a sampler that takes it ({', '.join(able)}), but got sampler={self.sampler}")
+            raise ValueError(
+                f"experience needs a sampler that takes it ({', '.join(able)}), but got sampler={self.sampler}"
+            )
         return self
 
     @field_validator("limit")

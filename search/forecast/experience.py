@@ -14,7 +14,7 @@ Legend: N configurations by their places in the space that is searched, (N, P), 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,19 @@ class Experience:
     """
 
     def __init__(self, names: Sequence[str], space: Space, objective: Objective) -> None:
-        self.encoding = Encoding(space)
-        names = names if objective.name in RECORDED else ()
-        self.surfaces = [_learnt(name, objective.name) for name in names]
-        self.translations = [_Translation(self.encoding, encoding) for encoding, _ in self.surfaces]
+        self.encoding, self.objective = Encoding(space), objective.name
+        self.names = tuple(names) if objective.name in RECORDED else ()
+
+    @cached_property
+    def translations(self) -> list["_Translation"]:
+        """The space's places as points of each surface."""
+        return [_Translation(self.encoding, _learnt(name, self.objective)[0]) for name in self.names]
 
     def scores(self, places: Array) -> Array:
-        """The score that each surface expects, as `normal_scores` are, the less the better, (N, S)."""
-        told = zip(self.translations, self.surfaces, strict=True)
-        expected = [process.mean(translation.points(places)) for translation, (_, process) in told]
+        """The score that each surface expects, as `normal_scores` are, the less the better, (N, S). The first call of a
+        process fits the surfaces' models: half a second."""
+        told = zip(self.names, self.translations, strict=True)
+        expected = [_learnt(name, self.objective)[1].mean(it.points(places)) for name, it in told]
         return np.array(expected).reshape(len(expected), len(places)).T
 
 

@@ -107,7 +107,7 @@ class ForecastSampler(BaseSampler):
     def _first(self) -> Array:
         """Where a trial lies before there is a model: of places drawn by beliefs, the one that experience expects most
         of; of several objectives, by one that is drawn."""
-        known = [it for it in self.experience if it.surfaces]
+        known = [it for it in self.experience if it.names]
         if not known:
             first: Array = self.beliefs.draw(self.generator, 1)[0]
             return first

@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from scipy.stats import spearmanr
 
 from ffsnn.validation import ConfigError
-from search.forecast.experience import Experience, Forecast
+from search.forecast.experience import Experience, Forecast, _learnt
 from search.forecast.final_values import normal_scores
 from search.forecast.surface import Surface
 from search.objectives import OBJECTIVES
 from search.resolve import requested
 from search.simulation.experiment import Plan, config_of, run
 from search.store.folder import SearchFolder
+from search.study.samplers import build
+from search.study.sampling import draw
 from spaces.space import Space
 
 ACCURACY = OBJECTIVES["val_accuracy"]
@@ -87,6 +90,17 @@ def test_a_surface_that_trials_contradict_is_not_believed() -> None:
     assert contradicted.max() < 0.01
 
 
+def test_nothing_is_fitted_until_a_point_is_drawn(tmp_path: Path) -> None:
+    _learnt.cache_clear()
+    config = requested(tmp_path, "digits_smoke", "new", None, {})[0]
+    sampler = build("forecast", config, 0)
+    assert _learnt.cache_info().currsize == 0  # it would take all cores, which a suggestion does not
+    study = optuna.create_study(direction="maximize")
+    study.ask()
+    config.space.apply(draw(config.space, study, sampler, 0))
+    assert _learnt.cache_info().currsize == len(ALL)
+
+
 def test_with_experience_a_search_finds_sooner() -> None:
     surface, found = Surface.load("fashion_mnist"), []
     for experience in (None, "none"):
@@ -111,7 +125,9 @@ def test_a_new_search_begins_with_all_of_it_and_an_old_one_goes_on_as_it_was(tmp
     assert asked(cold=True, experience="digits, mnist") == ("digits", "mnist")
     with pytest.raises(ConfigError, match=r"experience must be none, or of digits, .*, but got 'cifar'"):
         asked(experience="digits,cifar")
-    with pytest.raises(ConfigError, match=r"experience needs a sampler that takes it \(forecast\), but got sampler=tpe"):
+    with pytest.raises(
+        ConfigError, match=r"experience needs a sampler that takes it \(forecast\), but got sampler=tpe"
+    ):
         asked(experience="digits", sampler="tpe")
 
     before = requested(tmp_path, "digits_smoke", "old", None, {"experience": "none"})[0]
