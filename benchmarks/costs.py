@@ -120,7 +120,7 @@ def report_cost(ran: Ran) -> dict[str, float]:
 
 
 def growth(ran: Ran) -> dict[str, Any]:
-    """Part 3: the first hundred trials (from the first one's end on) and the last."""
+    """Part 3: the first hundred trials (from the first one's end on) and the last, and each tenth of all of them."""
     at, rss, cpu, spent = (ran.seen[name] for name in ("at", "rss", "cpu", "spent"))
     window = min(HUNDRED, len(at) // 3)
 
@@ -128,12 +128,14 @@ def growth(ran: Ran) -> dict[str, Any]:
         steps = [1000 * (after - before) for before, after in pairwise(times)]
         return statistics.mean(steps[:window]), statistics.mean(steps[-window:])
 
+    tenths = [round(it * (len(at) - 1) / 10) for it in range(11)]
     calls = {
         name: (1000 * statistics.mean(seconds[:window]), 1000 * statistics.mean(seconds[-window:]))
         for name, seconds in spent.items()
     }
     return {
         "trials": len(at), "window": window, "trial_ms": ms(at), "cpu_ms": ms(cpu),
+        "tenths_ms": [1000 * (at[end] - at[start]) / (end - start) for start, end in pairwise(tenths)],
         "rss_mib": (rss[window - 1] / 2**20, rss[-1] / 2**20), "after_last_trial_s": ran.seen["end"] - at[-1],
         "wall_s": ran.wall, "calls_ms": calls,
     }  # fmt: skip

@@ -76,9 +76,16 @@ def main() -> None:
     console = Console(highlight=False, width=120)
     stem = re.sub(r"[^a-z0-9]+", "-", machine(torch.device("cpu")).lower()).strip("-")
 
+    def result(part: str) -> Path:
+        return RESULTS / f"search-{part}-{stem}.json"
+
+    def before(part: str) -> dict[str, Any]:
+        """What an earlier run has measured here."""
+        return dict(json.loads(result(part).read_text())) if result(part).exists() else {}
+
     def keep(part: str, found: dict[str, Any]) -> None:
         RESULTS.mkdir(exist_ok=True)
-        file = RESULTS / f"search-{part}-{stem}.json"
+        file = result(part)
         atomic.write(file, json.dumps(found, indent=2) + "\n")
         console.print(f"written to {os.path.relpath(file)}\n")
 
@@ -104,7 +111,7 @@ def main() -> None:
             console.print(table_of(title, pairs(costs, names), *costs))
             keep("report", costs)
         if "3" in asked.parts:
-            found = {}
+            found = before("growth")
             for sampler in asked.samplers:
                 options = {"trials": asked.many, "epochs": 1, "sampler": sampler, "scheduler": "none"}
                 ran = run("ours", Path(scratch) / sampler, NO_LENGTH, **options)
@@ -115,6 +122,8 @@ def main() -> None:
                 )
                 window = one["window"]
                 console.print(table_of(title, growth_rows(one), f"first {window}", f"last {window}", "growth"))
+                tenths = "  ".join(f"{ms:.1f}" for ms in one["tenths_ms"])
+                console.print(f"ms a trial, by tenths of the search: {tenths}")
             keep("growth", found)
 
 

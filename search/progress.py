@@ -1,5 +1,6 @@
 """What a person watches while a search runs: a line for each trial that ends (`search.display` adds a table)."""
 
+import heapq
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from ffsnn.fields import short
 from search.config import SearchConfig
 from search.pareto import front
 from search.pareto.goals import Values
+from search.pareto.vectors import Standing
 from search.registries import SCHEDULERS
 from search.store.ends import End
 from search.store.trial_folder import TrialFolder
@@ -39,6 +41,20 @@ class Counts:
         self.done, self.running, self.resting = done, running, resting
         self.last: dict[int, Values] = {}  # all that is measured of each trial, after its last epoch
         self.epochs: dict[int, int] = {}  # of each trial
+        self.trained = 0  # epochs of all trials together
+        self.standings: dict[int, Standing] = {}  # of each trial that has a result
+        self.places: dict[int, front.Place] = {}  # the same, by which the best one is found
+        self.queue: list[front.Place] = []  # a heap of these places, and of those that they replaced
+
+    def told(self, number: int, epochs: int, values: Values) -> None:
+        """A trial has trained for so many epochs, and has these values after the last; none: they are not known."""
+        epochs = max(epochs, before := self.epochs.get(number, 0))
+        self.epochs[number], self.trained = epochs, self.trained + epochs - before
+        if not values:
+            return
+        self.last[number], self.standings[number] = values, self.goals.standing(values)
+        self.places[number] = place = front.place((number, epochs, values), self.config.epochs, self.goals)
+        heapq.heappush(self.queue, place)
 
     @property
     def ended(self) -> int:
@@ -55,15 +71,16 @@ class Counts:
         if self.done["failed"]:
             parts.append(f"{self.done['failed']} failed")
         if self.last and len(self.goals.objectives) > 1:
-            parts.append(front.said(self.goals, list(self.last.values())))
+            parts.append(front.said(self.goals, list(self.standings.values())))
         elif (best := self.best()) is not None:
             parts.append(f"best {self.goals.objectives[0].show(self.last[best][0])} ({self.noun} {best})")
         return ", ".join(parts)
 
     def best(self) -> int | None:
         """The number of the best trial so far; None: none has an epoch."""
-        there = [(number, self.epochs[number], values) for number, values in self.last.items()]
-        return there[front.ranking(there, self.config.epochs, self.goals)[0]][0] if there else None
+        while self.queue and self.queue[0] != self.places[self.queue[0][-1]]:
+            heapq.heappop(self.queue)
+        return self.queue[0][-1] if self.queue else None
 
 
 class ProgressDisplay(threading.Thread):
@@ -93,12 +110,12 @@ class ProgressDisplay(threading.Thread):
         self._stop_asked = threading.Event()
         for trial in folder.trials():
             if values := self.goals.values(trial):
-                self.epochs[trial.number], self.last[trial.number] = len(values), values[-1]
+                self.counts.told(trial.number, len(values), values[-1])
             if end := trial.end():
                 self._count(trial.number, end)
             elif SCHEDULERS[config.scheduler].rests and self.epochs.get(trial.number) in config.milestones:
                 self.resting.add(trial.number)
-        self.epochs_before = sum(self.epochs.values())
+        self.epochs_before = self.counts.trained
 
     def on_event(self, event: "TrialEvent") -> None:
         """A trial was handed out, has an epoch more, rests, or has ended."""
@@ -111,9 +128,7 @@ class ProgressDisplay(threading.Thread):
     def changed(self, event: "TrialEvent") -> bool:
         """Count an event; True if the trial has ended."""
         number = event.number
-        self.epochs[number] = max(event.epoch, self.epochs.get(number, 0))
-        if event.values:
-            self.last[number] = event.values
+        self.counts.told(number, event.epoch, event.values)
         if event.rests:
             self.running.discard(number)
             self.resting.add(number)
@@ -153,7 +168,7 @@ class ProgressDisplay(threading.Thread):
 
     def _left(self, ended: int) -> str:
         """An estimate from the pace of this session: epochs an ended trial took on average, for those to come."""
-        done = sum(self.epochs.values())
+        done = self.counts.trained
         pace = (done - self.epochs_before) / (time.monotonic() - self.started)
         known = ended + len(self.resting)  # few that rest go on
         if not known or pace <= 0:

@@ -215,4 +215,4 @@ def kept(display: ProgressDisplay) -> str:
         parts.append(f"{len(open_)} {goes} on: {names}" + (", ..." if len(open_) > LAST else ""))
     if (best := counts.best()) is not None:
         parts.append(f"best {display.shown(counts.last[best])} ({display.noun} {best})")
-    return f"kept from before: {sum(counts.epochs.values())} epochs; {', '.join(parts)}"
+    return f"kept from before: {counts.trained} epochs; {', '.join(parts)}"

@@ -43,8 +43,9 @@ def summary(folder: SearchFolder, console: Console) -> None:
     for line in best_tables(results, first, title, console):
         console.print(line)
     if several:
-        box = front.Box.around(goals, all_values)
-        console.print(f"hypervolume {box.share(all_values):.3f} of the box {box}")
+        standings = [goals.standing(values) for values in all_values]
+        box = front.Box.around(goals, standings)
+        console.print(f"hypervolume {box.share(standings):.3f} of the box {box}")
     scores = [trial.values[-1] for trial in ranked]
     console.print(
         f"all {len(scores)} at their last epoch: {goal.show(min(scores))} to {goal.show(max(scores))}, "

@@ -8,11 +8,12 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from search.cluster import ray_private
 from search.config import SearchConfig
+from search.execution.fifo import LiveFIFO
 from search.names import EPOCH, NUMBER
 from search.store.trials_folder import TrialsFolder
 
 
-class FolderASHA(AsyncHyperBandScheduler):
+class FolderASHA(LiveFIFO, AsyncHyperBandScheduler):
     """Asynchronous successive halving on epochs, filled with what earlier drivers of the search saw.
 
     Tune keys its rungs by its own trial ids, which a new driver draws anew; until a trial comes back its entries stand

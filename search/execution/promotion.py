@@ -10,15 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any
 
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from search.config import SearchConfig
+from search.execution.fifo import LiveFIFO
 from search.execution.rungs import FrontRung, Rung, Rungs
 from search.names import EPOCH, NUMBER
 from search.store.trials_folder import TrialsFolder
 
 
-class PausingScheduler(FIFOScheduler, ABC):
+class PausingScheduler(LiveFIFO, ABC):
     """A scheduler that has trials rest, and says which one goes on."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.pareto import vectors
+from search.pareto.layers import Order
 
 Place = tuple[Any, int]  # cost at a rung, the less the better, and the trial's number, which breaks ties
 
@@ -55,14 +55,12 @@ class FrontRung(Rung):
     The order is that of all that have come, in whichever sequence they came.
     """
 
-    order: Callable[[Sequence[Any]], list[int]] = vectors.order
-    ahead: Callable[[Sequence[Any]], list[int]] = vectors.ahead
-    ranked: list[int] = field(default_factory=list)  # numbers of all that came, best first
+    order: Order = field(default_factory=Order)
     at_rest: set[int] = field(default_factory=set)
 
     def arrive(self, number: int, cost: Any, resting: bool) -> None:
         self.cost[number] = cost
-        self.ranked.clear()
+        self.order.add(number, cost)
         if resting:
             self.at_rest.add(number)
 
@@ -70,18 +68,12 @@ class FrontRung(Rung):
         self.at_rest.remove(number)
 
     def best(self) -> tuple[int, int] | None:
-        if not self.at_rest:
-            return None
-        if not self.ranked:
-            numbers = sorted(self.cost)
-            self.ranked = [numbers[at] for at in self.order([self.cost[number] for number in numbers])]
-        return next((number, rank) for rank, number in enumerate(self.ranked) if number in self.at_rest)
+        return self.order.best_of(self.at_rest)
 
     def beyond(self, good: int) -> list[int]:
         if not self.at_rest or len(self.cost) <= good:
             return []
-        numbers = sorted(self.cost)
-        ahead = dict(zip(numbers, self.ahead([self.cost[number] for number in numbers]), strict=True))
+        ahead = self.order.ahead()
         return [number for number in sorted(self.at_rest) if ahead[number] >= good]
 
 

@@ -107,9 +107,9 @@ class Unscheduled(Scheduler):
     several = lengthens = True
 
     def build(self, config: "SearchConfig", folder: "TrialsFolder", on_stop: Callable[[int], None]) -> "TrialScheduler":
-        from ray.tune.schedulers import FIFOScheduler
+        from search.execution.fifo import LiveFIFO
 
-        return FIFOScheduler()  # type: ignore[no-untyped-call]
+        return LiveFIFO()  # type: ignore[no-untyped-call]
 
     def describe(self, config: "SearchConfig") -> str:
         return "none: every trial runs to its end"

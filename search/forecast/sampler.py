@@ -31,7 +31,7 @@ from search.forecast.final_values import final_costs, normal_scores
 from search.forecast.told import told_of
 from search.pareto import improvement
 from search.pareto.goals import Goals, Values
-from search.pareto.vectors import dominated
+from search.pareto.vectors import dominators
 from spaces.parameter import Choice, Sample
 from spaces.space import Space
 
@@ -91,7 +91,7 @@ class ForecastSampler(BaseSampler):
             return self.generator.random(len(self.encoding.axes))
         costs = self._costs([values for _, values in told])
         scores = normal_scores(costs)
-        kept = best_and_some(costs[:, 0] if costs.shape[1] == 1 else dominated(costs).sum(1), LOOKS_AT)
+        kept = best_and_some(costs[:, 0] if costs.shape[1] == 1 else dominators(costs).astype(float), LOOKS_AT)
         places = self.encoding.places([told[at][0] for at in kept])
         models = [Forecast.fit(it, places, column) for it, column in zip(self.experience, scores[kept].T, strict=True)]
         if pending:

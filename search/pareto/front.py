@@ -6,11 +6,16 @@ Each trial counts with its values after its last epoch, stopped early or not: th
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from search.objectives import Objective
 from search.pareto import vectors
 from search.pareto.goals import Goals, Values
 from search.pareto.hypervolume import hypervolume
+from search.pareto.vectors import Standing
+
+Entry = tuple[int, int, Values]  # a trial's number, its epochs (one at least), its values after the last
+Place = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -26,23 +31,21 @@ class Box:
     reference: tuple[float, ...]
 
     @classmethod
-    def around(cls, goals: Goals, values: Sequence[Values]) -> "Box":
-        costs = [it for it in (goals.standing(value).costs for value in values) if all(map(math.isfinite, it))]
+    def around(cls, goals: Goals, standings: Sequence[Standing]) -> "Box":
+        costs = [it.costs for it in standings if all(map(math.isfinite, it.costs))]
         sides = [_side(goals, at, [it[at] for it in costs] or [0.0]) for at in range(len(goals.objectives))]
         return cls(goals, tuple(low for low, _ in sides), tuple(high for _, high in sides))
 
-    def share(self, values: Sequence[Values]) -> float:
+    def share(self, standings: Sequence[Standing]) -> float:
         """The share of the box that results dominate; those that break a limit add nothing."""
-        standings = [self.goals.standing(value) for value in values]
         return hypervolume([self._scaled(standings[at].costs) for at in vectors.front(standings)], (1.0,) * self.sides)
 
-    def course(self, values: Sequence[Values]) -> list[float]:
+    def course(self, standings: Sequence[Standing]) -> list[float]:
         """The share after each result, in their order."""
         found: list[float] = []
-        front: list[Values] = []
-        for value in values:
-            standings = [self.goals.standing(it) for it in (*front, value)]
-            front = [(*front, value)[at] for at in vectors.front(standings)]
+        front: list[Standing] = []
+        for new in standings:
+            front = [(*front, new)[at] for at in vectors.front([*front, new])]
             found.append(self.share(front))
         return found
 
@@ -74,10 +77,10 @@ def _side(goals: Goals, at: int, seen: list[float]) -> tuple[float, float]:
     return low, max([cost for cost in limited if cost > low] or seen)
 
 
-def said(goals: Goals, values: Sequence[Values]) -> str:
+def said(goals: Goals, standings: Sequence[Standing]) -> str:
     """`front of 3, hypervolume 0.61`"""
-    points = len(vectors.front([goals.standing(it) for it in values]))
-    return f"front of {points}, hypervolume {Box.around(goals, values).share(values):.3f}"
+    front = [standings[at] for at in vectors.front(standings)]
+    return f"front of {len(front)}, hypervolume {Box.around(goals, standings).share(front):.3f}"
 
 
 def nearest(goals: Goals, values: Sequence[Values]) -> int | None:
@@ -86,23 +89,30 @@ def nearest(goals: Goals, values: Sequence[Values]) -> int | None:
     return broken.index(min(broken)) if broken and min(broken) > 0 else None
 
 
-def ranking(entries: Sequence[tuple[int, int, Values]], full: int, goals: Goals) -> list[int]:
+def ranking(entries: Sequence[Entry], full: int, goals: Goals) -> list[int]:
     """Indices of trials, the best first; those that break a limit come last.
 
     By one objective those at full length come before all others; by several each counts as the network that it is.
 
     Args:
-        entries: number, epochs and last values of each, at least one epoch.
+        entries: of the trials.
         full: epochs of a trial at full length.
         goals: by which they are compared.
     """
     if len(goals.objectives) > 1:
-        standings = [goals.standing(values) for _, _, values in entries]
         by_number = sorted(range(len(entries)), key=lambda at: entries[at][0])
-        return [by_number[at] for at in vectors.order([standings[at] for at in by_number])]
+        standings = [goals.standing(entries[at][-1]) for at in by_number]
+        return [by_number[at] for at in vectors.order(standings)]
+    return sorted(range(len(entries)), key=lambda at: place(entries[at], full, goals))
 
-    def place(at: int) -> tuple[float, bool, float, int]:
-        number, epochs, values = entries[at]
+
+def place(entry: Entry, full: int, goals: Goals) -> Place:
+    """A key whose least is the first of a `ranking`, whoever else is compared; its last item is the trial's number. By
+    one objective it sorts them all."""
+    number, epochs, values = entry
+    if len(goals.objectives) == 1:
         return goals.violation(values), epochs < full, goals.objectives[0].cost(values[0]), number
-
-    return sorted(range(len(entries)), key=place)
+    standing = goals.standing(values)
+    if standing.is_lost:
+        return math.inf, number
+    return standing.violation, () if standing.violation else standing.costs, number

@@ -29,19 +29,33 @@ class Standing(NamedTuple):
         return not all(map(math.isfinite, (self.violation, *self.costs)))
 
 
-def dominated(costs: Array) -> npt.NDArray[np.bool_]:
-    """Table, (N, N): true where the one of the row is dominated by the one of the column."""
-    no_worse = np.asarray((costs[None] <= costs[:, None]).all(2))
-    return no_worse & ~no_worse.T
+def dominators(costs: Array) -> npt.NDArray[np.int_]:
+    """Number of others that dominate each, (N,)."""
+    columns = np.ascontiguousarray(costs.T)
+    _, which, equal = np.unique(costs, axis=0, return_inverse=True, return_counts=True)
+    found: npt.NDArray[np.int_] = -equal[which.ravel()]
+    for at, one in enumerate(costs):
+        found[at] += np.count_nonzero(np.logical_and.reduce(columns <= one[:, None]))
+    return found
+
+
+def undominated(costs: Array) -> npt.NDArray[np.bool_]:
+    """True for those that no other one dominates, (N,): a look at all that are left for each point of the front."""
+    found, left = np.zeros(len(costs), bool), np.lexsort(costs.T[::-1])  # one can be dominated by earlier ones alone
+    while len(left):
+        first, others = costs[left[0]], costs[left]
+        found[left[(others == first).all(1)]] = True
+        left = left[~(others >= first).all(1)]
+    return found
 
 
 def fronts(costs: Array) -> list[npt.NDArray[np.int_]]:
     """Indices by non-dominated rank: the first front is dominated by no one."""
-    by, left, found = dominated(costs), np.ones(len(costs), bool), []
-    while left.any():
-        front = left & ~(by & left).any(1)
-        found.append(np.flatnonzero(front))
-        left &= ~front
+    left, found = np.arange(len(costs)), []
+    while len(left):
+        first = undominated(costs[left])
+        found.append(left[first])
+        left = left[~first]
     return found
 
 
@@ -80,24 +94,8 @@ def front(standings: Sequence[Standing]) -> list[int]:
     kept, _, _ = _apart(standings)
     if not kept:
         return []
-    first = [kept[at] for at in fronts(np.array([standings[at].costs for at in kept]))[0]]
+    first = [kept[at] for at in np.flatnonzero(undominated(np.array([standings[at].costs for at in kept])))]
     return sorted({standings[at].costs: at for at in reversed(first)}.values())
-
-
-def ahead(standings: Sequence[Standing]) -> list[int]:
-    """Number of others that are before each, and stay so whoever else comes: those that dominate it, and earlier ones
-    that are equal to it. A rank alone may become better, for the front before it may shrink."""
-    kept, broken, lost = _apart(standings)
-    found = [0] * len(standings)
-    if kept:
-        costs = np.array([standings[at].costs for at in kept])
-        same = (costs[None] == costs[:, None]).all(2)
-        counts = dominated(costs).sum(1) + np.tril(same, -1).sum(1)
-        for at, count in zip(kept, counts, strict=True):
-            found[at] = int(count)
-    for count, at in enumerate([*broken, *lost], len(kept)):
-        found[at] = count
-    return found
 
 
 def _apart(standings: Sequence[Standing]) -> tuple[list[int], list[int], list[int]]:

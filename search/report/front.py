@@ -25,13 +25,14 @@ def sections(results: Results) -> list[Section]:
     points = sorted(results.front(), key=lambda trial: goals.standing(trial.last).costs)
     if not points:
         return [Section("The front", [Text("No trial has a result that keeps all limits.")])]
-    box = Box.around(goals, [trial.last for trial in trials])
+    standings = [goals.standing(trial.last) for trial in trials]
+    box = Box.around(goals, standings)
     rows = tuple(
         (str(trial.number), *(it.show(value) for it, value in zip(goals.measured, trial.last, strict=True)),
          str(trial.epochs))
         for trial in points
     )  # fmt: skip
-    share = box.share([trial.last for trial in trials])
+    share = box.share(standings)
     return [Section("The front", [
         Figures((_picture(results),)),
         Table(("trial", *(it.title for it in goals.measured), "epochs"), rows),
@@ -152,7 +153,8 @@ def _course(results: Results, box: Box) -> go.Figure:
     trials = results.reached(1)
     figure = go.Figure()
     figure.add_scatter(
-        x=list(accumulate(trial.epochs for trial in trials)), y=box.course([trial.last for trial in trials]),
+        x=list(accumulate(trial.epochs for trial in trials)),
+        y=box.course([results.config.goals.standing(trial.last) for trial in trials]),
         mode="lines", line={"shape": "hv", "width": 2, "color": figures.BLUE},
         customdata=[trial.number for trial in trials],
         hovertemplate="%{x} epochs, up to trial %{customdata}: %{y:.4f}<extra></extra>",

@@ -104,7 +104,7 @@ def course_of_fronts(steps: Sequence[Step], seen: Array, counted: Array, whole: 
         if len(others) == len(front) and (np.all(others <= known[mine], 1) & np.any(others < known[mine], 1)).any():
             volumes[at] = volume  # it was not on the front, and is not now
             continue
-        front = np.flatnonzero(~vectors.dominated(known[: len(place)]).any(1))
+        front = np.flatnonzero(vectors.undominated(known[: len(place)]))
         volumes[at] = volume = share(worth[front])
     away = np.minimum.accumulate(1 - volumes / whole)
     return Course(np.array([step.seconds for step in steps]), volumes, away)

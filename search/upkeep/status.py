@@ -44,8 +44,8 @@ class Status:
         numbers = {state: {n for n, its in self.states.items() if its == state} for state in self.states.values()}
         done = {state: len(numbers.get(state, ())) for state in ("complete", "pruned", "failed")}
         counts = Counts(self.results.config, done, numbers.get("running", set()), numbers.get("resting", set()))
-        counts.last = {trial.number: trial.last for trial in self.results.trials if trial.epochs}
-        counts.epochs = {trial.number: trial.epochs for trial in self.results.trials}
+        for trial in self.results.trials:
+            counts.told(trial.number, trial.epochs, trial.last if trial.epochs else ())
         return f"{counts.said()}, {clock(self.results.spent)} spent"
 
     def runners(self) -> list[str]:

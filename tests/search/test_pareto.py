@@ -16,7 +16,9 @@ from search.pareto import vectors
 from search.pareto.front import Box, nearest, ranking
 from search.pareto.goals import Goals, Limit
 from search.pareto.hypervolume import hypervolume
+from search.pareto.layers import Order
 from search.pareto.vectors import Standing
+from search.progress import Counts
 from spaces.space import Space
 
 SPACE = Space.load("digits_smoke")
@@ -53,11 +55,55 @@ def test_the_front_is_what_no_other_dominates(standings: list[Standing]) -> None
     assert len(front) == len(expected)
 
 
+def come(standings: list[Standing], numbers: list[int]) -> Order:
+    """The order of results that came one after the other."""
+    order = Order()
+    for number, standing in zip(numbers, standings, strict=True):
+        order.add(number, standing)
+    return order
+
+
+@given(results, st.data())
+def test_results_that_come_one_by_one_are_in_the_order_of_all(standings: list[Standing], data: st.DataObject) -> None:
+    numbers = data.draw(st.permutations(range(len(standings))))
+    order = come(standings, numbers)
+    by_number = dict(zip(numbers, standings, strict=True))
+    ranked = vectors.order([by_number[number] for number in range(len(standings))])
+    some = data.draw(st.sets(st.sampled_from(numbers))) if numbers else set()
+    expected = next(((number, rank) for rank, number in enumerate(ranked) if number in some), None)
+    assert order.best_of(some) == expected
+    assert len(order) == len(standings)
+
+
 @given(results, results)
 def test_who_is_ahead_stays_ahead_whoever_else_comes(first: list[Standing], more: list[Standing]) -> None:
     rank = {at: place for place, at in enumerate(vectors.order([*first, *more]))}
-    for at, count in enumerate(vectors.ahead(first)):
-        assert rank[at] >= count
+    ahead = come(first, list(range(len(first)))).ahead()
+    for at, standing in enumerate(first):
+        before = [dominates(it, standing) or (it == standing and other < at) for other, it in enumerate(first)]
+        assert rank[at] >= ahead[at] >= sum(before)
+        assert ahead[at] == sum(before) or standing.violation  # equally far from a limit, the earlier one is ahead
+
+
+@given(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=10))
+def test_those_that_dominate_each_are_counted(points: list[tuple[float, float]]) -> None:
+    standings = [Standing(0.0, it) for it in points]
+    counts = [sum(dominates(other, it) for other in standings) for it in standings]
+    assert vectors.dominators(np.array(points)).tolist() == counts
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9), coordinates, coordinates), max_size=20), st.booleans())
+def test_the_best_so_far_is_the_first_of_all(came: list[tuple[int, int, float, float]], several: bool) -> None:
+    """Whatever a trial's later epochs do to it."""
+    config = parse(SearchConfig, {"name": "n", "space": SPACE.model_dump(mode="json"), "trials": 9, "epochs": 9,
+                                  "objective": "accuracy,synops" if several else "accuracy"})  # fmt: skip
+    counts = Counts(config, {"complete": 0, "pruned": 0, "failed": 0}, set(), set())
+    for number, epochs, *values in came:
+        counts.told(number, epochs, tuple(values) if several else (values[0],))
+        entries = [(it, counts.epochs[it], counts.last[it]) for it in counts.last]
+        assert counts.best() == entries[ranking(entries, 9, config.goals)[0]][0]
+        assert counts.trained == sum(counts.epochs.values())
+    assert came or counts.best() is None
 
 
 @given(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=10, unique=True))
@@ -126,7 +172,7 @@ def test_a_limit_outranks_every_objective() -> None:
 
 
 def test_the_box_goes_from_the_ideal_to_the_largest_cost() -> None:
-    values = [(0.5, 20.0), (0.75, 50.0), (0.25, 100.0)]
+    values = [TWO.standing(it) for it in [(0.5, 20.0), (0.75, 50.0), (0.25, 100.0)]]
     box = Box.around(TWO, values)
     assert str(box) == "from (100.00%, 0) to (0.00%, 100)"
     assert box.share(values) == pytest.approx(0.5 * 0.8 + 0.25 * 0.5)

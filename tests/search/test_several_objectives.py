@@ -75,7 +75,9 @@ def test_a_lost_study_is_rebuilt_with_all_that_was_measured(home: Path) -> None:
 def test_hypervolume_is_drawn_over_the_epochs_that_were_spent(home: Path) -> None:
     results = Results(SearchFolder.open(home / "mlruns", "whole"))
     ended = results.reached(1)
-    (line,) = _course(results, Box.around(results.config.goals, [it.last for it in ended])).data
+    (line,) = _course(
+        results, Box.around(results.config.goals, [results.config.goals.standing(it.last) for it in ended])
+    ).data
     assert line.x[-1] == sum(it.epochs for it in ended)
     assert list(line.y) == sorted(line.y)
 
