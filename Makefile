@@ -31,7 +31,7 @@ slow: $(READY) ## run the slow tests only, in three processes
 	@$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder --timeout=900 $(ARGS) || { rc=$$?; \
 		[ $$rc -eq 5 ] && echo "make slow: there are no slow tests"; }  # pytest's 5: nothing collected
 
-faults: $(READY) ## hit searches with each kind of fault that `make test` leaves out (half an hour)
+faults: $(READY) ## hit searches with each kind of fault that `make slow` leaves out (half an hour)
 	@$(BIN)/python -m pytest -m faults --timeout=900 $(ARGS)
 
 torture: $(READY) ## hit searches with N faults at random and count what is lost (about an hour for 100)
