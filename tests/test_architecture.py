@@ -1,9 +1,9 @@
 """The rules of the house, read from the source files without importing them.
 
-`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"), within `search` pareto <- store <- forecast <-
-study <- cluster <- execution, and no files in a circle; nothing is unpickled; Ray Tune executes but does not remember, and what is private
-of Ray and of Optuna is named in one file each; no file leads to another host, such as a package registry, or is named
-for being useful; no folder is crowded.
+`ffsnn` <- `spaces` <- `search` (an arrow is "is imported by"), within `search` pareto <- store <- forecast <- study <-
+cluster <- execution, and no files in a circle; nothing is unpickled; Ray Tune executes but does not remember, and what
+is private of Ray and of Optuna is named in one file each; no file leads to another host, such as a package registry, or
+is named for being useful; no folder is crowded.
 """
 
 import ast
