@@ -106,14 +106,11 @@ class ForecastSampler(BaseSampler):
 
     def _first(self) -> Array:
         """Where a trial lies before there is a model: of places drawn by beliefs, the one that experience expects most
-        of; of several objectives, by one that is drawn."""
+        of by all objectives together."""
         known = [it for it in self.experience if it.names]
-        if not known:
-            first: Array = self.beliefs.draw(self.generator, 1)[0]
-            return first
-        drawn = self.beliefs.draw(self.generator, OPENING)
-        by = known[int(self.generator.integers(len(known)))]
-        best: Array = drawn[int(by.scores(drawn).mean(1).argmin())]
+        drawn = self.beliefs.draw(self.generator, OPENING if known else 1)
+        expected = sum((it.scores(drawn).mean(1) for it in known), np.zeros(len(drawn)))
+        best: Array = drawn[int(expected.argmin())]
         return best
 
     def _costs(self, told: list[dict[int, Values]]) -> Array:
