@@ -38,7 +38,8 @@ def sections(results: Results) -> list[Section]:
         Table(("trial", *(it.title for it in goals.measured), "epochs"), rows),
         note(f"The {len(points)} of {len(trials)} trials that no other one dominates"
              f"{' among those that keep ' + ', '.join(map(str, goals.limits)) if goals.limits else ''}, each after its "
-             f"last epoch, those that were stopped early too. The picture has the first two objectives. As files:"),
+             f"last epoch, those that were stopped early too. The picture has the first two objectives; triangles lie "
+             f"beyond its edge. As files:"),
         Code(command("best", results.name, "--front")),
         Figures((_course(results, box),)),
         note(f"Hypervolume {share:.3f}: the share that the front dominates of the box {box}. The last corner is the "
@@ -113,7 +114,8 @@ def _early_exit(front: FrontResult) -> go.Figure:
 
 
 def _picture(results: Results) -> go.Figure:
-    """The first two objectives of each trial after its last epoch: the front on top, dominated ones grey."""
+    """The first two objectives of each trial after its last epoch: the front on top, dominated ones grey; those whose
+    first objective is far off, as triangles at the edge."""
     goals, trials = results.config.goals, results.reached(1)
     first, other = goals.objectives[:2]
     points = sorted(results.front(), key=lambda trial: other.cost(trial.last[1]))
@@ -123,14 +125,18 @@ def _picture(results: Results) -> go.Figure:
         ("break a limit", [trial for trial in rest if trial not in kept], "x-thin-open", figures.AMBER),
         ("dominated", kept, "circle", "#b8bfc8"), ("the front", points, "circle", figures.BLUE),
     ]  # fmt: skip
+    low, high = figures.interesting([trial.last[0] for trial in trials], first)
+    span = min(low, *(trial.last[0] for trial in points)), max(high, *(trial.last[0] for trial in points))
     figure = go.Figure()
     for name, group, symbol, color in groups:
+        inside = [span[0] <= trial.last[0] <= span[1] for trial in group]
         if group:
             figure.add_scatter(
-                x=[trial.last[1] for trial in group], y=[trial.last[0] for trial in group], name=name,
+                x=[trial.last[1] for trial in group], name=name,
+                y=[trial.last[0] if it else figures.edge(span, first) for trial, it in zip(group, inside, strict=True)],
                 mode="lines+markers" if group is points and len(goals.objectives) == 2 else "markers",
                 line={"shape": "hv", "width": 1.5},
-                marker={"symbol": symbol, "color": color, "size": 8},
+                marker={"symbol": [symbol if it else "triangle-down" for it in inside], "color": color, "size": 8},
                 customdata=[_about(trial, results) for trial in group], hovertemplate="%{customdata}<extra></extra>",
             )  # fmt: skip
     figure.update_layout(xaxis_title=other.title, yaxis_title=first.title, showlegend=True, hovermode="closest")
@@ -138,7 +144,7 @@ def _picture(results: Results) -> go.Figure:
     if min(seen) > 0 and max(seen) > 30 * min(seen):
         figure.update_xaxes(type="log")
     figure.update_xaxes(tickformat=".1%" if other.is_share else None)
-    return figures.scaled(figures.themed(figure, 440), first)
+    return figures.scaled(figures.themed(figure, 440), first).update_yaxes(range=span)
 
 
 def _about(trial: TrialResult, results: Results) -> str:
