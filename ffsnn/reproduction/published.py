@@ -1,4 +1,4 @@
-"""A preset's published test accuracy, reproduced: `ffsnn reproduce mnist_best`, which is `make reproduce`.
+"""A preset's published test accuracy, reproduced: `ffsnn reproduce mnist_2000`, which is `make reproduce`.
 
 The preset is trained anew with the published seeds, by the processes of the notes' table. Another machine may add up in
 another order, so figures need not be the same; they are reproduced if their mean lies where the mean of so many more
