@@ -64,7 +64,7 @@ def test_every_published_preset_stands_in_the_documentation():
 
 def test_what_cannot_be_reproduced_is_said(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_b"
+        ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_2"
     ):
         presets.published("mine")
     with pytest.raises(ConfigError, match=r"mnist_best was published with 3 seeds, but got --seeds 4"):
