@@ -48,7 +48,7 @@ def section(results: Results) -> Section:
         rows["experience"] = f"recorded configurations of {', '.join(config.experience)}"
     if config.first:
         earlier = f", the best ones of {', '.join(config.warm_start)} among them" if config.warm_start else ""
-        rows["tried first"] = f"{len(config.first)} points{earlier}"
+        rows["tried first"] = f"{len(config.first)} point{'s' * (len(config.first) != 1)}{earlier}"
     parameters = [(short(path), *_axis(parameter)) for path, parameter in config.space.parameters.items()]
     blocks: list[Block] = [
         Text(config.space.description) if config.space.description else Text(f"A search of {len(parameters)} axes."),

@@ -30,10 +30,11 @@ def starts(home: Path, config: SearchConfig) -> tuple[list[Sample], list[str]]:
         if config.space.points:
             took, outside = _taken(_named(config.space), config.space, found)
             dropped = f"; {outside} of them break a rule or lie outside of its ranges, and are left out" * bool(outside)
-            said.append(f"tried first: {took} points that the space names{dropped}")
+            said.append(f"tried first: {took} point{'s' * (took != 1)} that the space names{dropped}")
         took, _ = _taken(_presets(config.space), config.space, found)
         if took:
-            said.append(f"tried first: {took} presets that come with ffsnn (--cold: none)")
+            presets_come = "1 preset that comes" if took == 1 else f"{took} presets that come"
+            said.append(f"tried first: {presets_come} with ffsnn (--cold: none)")
     outside = before = 0
     for name in config.warm_start:
         took, more = _taken(_ranked(home, name, config.space), config.space, found, BEST)
