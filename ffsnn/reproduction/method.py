@@ -175,11 +175,14 @@ def layer_loss(group: Group, rates_2NH: torch.Tensor, y_N: torch.Tensor, last: b
 
 def train_layer(
     group: Group, weight_HF: torch.Tensor, rate_RF: torch.Tensor, y_N: torch.Tensor, number: int,
-    protocol: Protocol, noise: torch.Generator,
+    protocol: Protocol, noise: torch.Generator, optimiser: torch.optim.Optimizer | None = None,
 ) -> torch.Tensor:  # fmt: skip
-    """Train a layer in place on one batch (positives, then negatives); its rates (2N, H) in the last iteration."""
+    """Train a layer in place on one batch (positives, then negatives); its rates (2N, H) in the last iteration.
+
+    `optimiser`: of an earlier batch; None: a new one.
+    """
     weight_HF.requires_grad_()
-    optimiser = torch.optim.Adam([weight_HF], lr=protocol.lr)
+    optimiser = optimiser or torch.optim.Adam([weight_HF], lr=protocol.lr)
     rates = torch.empty(0)
     for _ in range(protocol.iterations):
         rates = stream_rates(group, *currents(weight_HF, rate_RF, number == 0, protocol.T, noise))
