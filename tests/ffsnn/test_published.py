@@ -67,5 +67,5 @@ def test_what_cannot_be_reproduced_is_said(tmp_path):
         ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_2"
     ):
         presets.published("mine")
-    with pytest.raises(ConfigError, match=r"mnist_best was published with 3 seeds, but got --seeds 4"):
-        reproduce(presets.published("mnist_best"), 4, tmp_path, None, Console())
+    with pytest.raises(ConfigError, match=r"mnist_best was published with 5 seeds, but got --seeds 6"):
+        reproduce(presets.published("mnist_best"), 6, tmp_path, None, Console())
