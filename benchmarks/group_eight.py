@@ -68,11 +68,11 @@ def measured(case: Case, seed: int, train: Images, test: Images) -> dict[str, fl
     group, noise = GROUPS[-1], generator(seed, "encoding")
     protocol = method.Protocol(iterations=case.iterations)
     weights = method.initial_weights(group, seed)
-    optimisers = [torch.optim.Adam([weight], lr=protocol.lr) for weight in weights]
+    learners = [method.Learner.of(weight, protocol) for weight in weights]
     for batch, labels in case.shown(train, seed):
         rate = method.positives_and_negatives(batch, labels)
-        for number, (weight, optimiser) in enumerate(zip(weights, optimisers, strict=True)):
-            rate = method.train_layer(group, weight, rate, batch.y, number, protocol, noise, optimiser)
+        for number, learner in enumerate(learners):
+            rate = method.train_layer(group, learner, rate, batch.y, number, protocol, noise)
     order = torch.randperm(len(train), generator=generator(seed, "order"))[: case.batches * NOTES.batch]
     hits = [method.hits(group, weights, images, protocol, noise) for images in (train[order[:LOOKED_AT]], test)]
     return {"train": share(hits[0]), "test": share(hits[1])}

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from spikingjelly.activation_based import functional
@@ -173,16 +173,24 @@ def layer_loss(group: Group, rates_2NH: torch.Tensor, y_N: torch.Tensor, last: b
     return formula_loss(group.formula, good_pos, good_neg, group.theta)
 
 
-def train_layer(
-    group: Group, weight_HF: torch.Tensor, rate_RF: torch.Tensor, y_N: torch.Tensor, number: int,
-    protocol: Protocol, noise: torch.Generator, optimiser: torch.optim.Optimizer | None = None,
-) -> torch.Tensor:  # fmt: skip
-    """Train a layer in place on one batch (positives, then negatives); its rates (2N, H) in the last iteration.
+class Learner(NamedTuple):
+    """A layer's weights with their optimiser, which the notes keep from batch to batch."""
 
-    `optimiser`: of an earlier batch; None: a new one.
-    """
+    weight_HF: torch.Tensor
+    optimiser: torch.optim.Optimizer
+
+    @classmethod
+    def of(cls, weight_HF: torch.Tensor, protocol: Protocol = NOTES) -> "Learner":
+        return cls(weight_HF, torch.optim.Adam([weight_HF], lr=protocol.lr))
+
+
+def train_layer(
+    group: Group, learner: Learner, rate_RF: torch.Tensor, y_N: torch.Tensor, number: int,
+    protocol: Protocol, noise: torch.Generator,
+) -> torch.Tensor:  # fmt: skip
+    """Train a layer in place on one batch (positives, then negatives); its rates (2N, H) in the last iteration."""
+    weight_HF, optimiser = learner
     weight_HF.requires_grad_()
-    optimiser = optimiser or torch.optim.Adam([weight_HF], lr=protocol.lr)
     rates = torch.empty(0)
     for _ in range(protocol.iterations):
         rates = stream_rates(group, *currents(weight_HF, rate_RF, number == 0, protocol.T, noise))
@@ -244,7 +252,7 @@ def run_group(group: Group, seed: int, images: Images, test: Images, protocol: P
     weights = initial_weights(group, seed)
     rate = positives_and_negatives(batch, seed)
     for number, weight in enumerate(weights):
-        rate = train_layer(group, weight, rate, batch.y, number, protocol, noise)
+        rate = train_layer(group, Learner.of(weight, protocol), rate, batch.y, number, protocol, noise)
     trained = share(hits(group, weights, batch, protocol, noise))
     tested = hits(group, weights, test, protocol, noise)
     return ReproductionResult(trained, share(tested[: protocol.batch]), share(tested))

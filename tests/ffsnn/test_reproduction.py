@@ -138,7 +138,7 @@ def test_training_and_prediction_do_what_a_literal_loop_does(group: m.Group, T: 
     rate = m.positives_and_negatives(batch, 3)
     h_pos, h_neg = (square(part) for part in rate.chunk(2))
     for number, (weight, literal) in enumerate(zip(weights, literals, strict=True)):
-        rate = m.train_layer(group, weight, rate, batch.y, number, protocol, noise())
+        rate = m.train_layer(group, m.Learner.of(weight, protocol), rate, batch.y, number, protocol, noise())
         optimiser = torch.optim.Adam(literal.parameters(), lr=protocol.lr)
         for _ in range(protocol.iterations):
             total_pos, total_neg = torch.zeros(2, 16, len(weight)).unbind()
