@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     __version__: str
     from ffsnn import layer as layers
     from ffsnn.estimator import FFSNNClassifier, fit
-    from ffsnn.parts import encoders, goodness, losses, negatives, predictions, surrogates
+    from ffsnn.parts import encoders, features, goodness, losses, negatives, predictions, surrogates
     from ffsnn.parts.own import trust, use
     from ffsnn.training.run_folder import load
 
 __all__ = [
-    "FFSNNClassifier", "encoders", "fit", "goodness", "layers", "load", "losses", "negatives", "predictions",
-    "surrogates", "trust", "use",
+    "FFSNNClassifier", "encoders", "features", "fit", "goodness", "layers", "load", "losses", "negatives",
+    "predictions", "surrogates", "trust", "use",
 ]  # fmt: skip
 ELSEWHERE = {
     "FFSNNClassifier": "ffsnn.estimator", "fit": "ffsnn.estimator", "load": "ffsnn.training.run_folder",

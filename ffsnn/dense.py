@@ -19,7 +19,7 @@ from ffsnn.layer import TILE, Input, LayerOutput, SteppedLayer, register
 from ffsnn.learned import LearnedNeurons
 from ffsnn.neuron import LIF, lif, lif_step
 from ffsnn.parts.losses import goodness_loss, readout_loss, with_rate_penalty
-from ffsnn.parts.registry import ENCODERS, GOODNESS, LOSSES, SURROGATES
+from ffsnn.parts.registry import ENCODERS, FEATURES, GOODNESS, LOSSES, SURROGATES
 from ffsnn.shapes import LayerShape
 from ffsnn.training.optimiser import SGD, Adam, Joint, Optimiser
 
@@ -131,7 +131,7 @@ class DenseLayer(SteppedLayer):
         local: loss_gradients.LossOf | None = None
         amplitude = self.network.label_amplitude
         if self.shares_images:
-            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, amplitude)
+            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, amplitude, self.shape.features)
         else:
             arriving = sparse_input.of_spikes(seen.x, copies, self.labels, y, amplitude)
         if true is not None and self.reads_out:
@@ -260,14 +260,16 @@ def shapes(config: RunConfig) -> list[LayerShape]:
     """Fully connected layers of `network.widths` neurons, the first one first."""
     facts, network, encoder = config.data.facts, config.network, ENCODERS[config.network.encoder]
     inputs = facts.inputs + (facts.classes if network.label == "appended" else 0)
+    features = FEATURES[network.features].count(facts.shape)
+    inputs += features
     found = []
     for number, width in enumerate(network.widths):
         constant = encoder.constant and (network.between == "rate" if number else not facts.temporal)
         varying = encoder.constant and number == 0 and facts.time == "series"
         labels = facts.classes if number == 0 or network.label_layers == "every" else 0
         inputs += labels if number else 0
-        found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, varying))
-        inputs = width
+        found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, features, varying))
+        inputs, features = width, 0
     return found
 
 

@@ -14,7 +14,7 @@ from ffsnn.config import RunConfig
 from ffsnn.labels import clear, share
 from ffsnn.layer import TILE, Input, Layer, LayerOutput
 from ffsnn.parts.predictions import Noise
-from ffsnn.parts.registry import ENCODERS, LAYERS, PREDICTIONS
+from ffsnn.parts.registry import ENCODERS, FEATURES, LAYERS, PREDICTIONS
 from ffsnn.randomness import generator
 from ffsnn.shapes import layer_shapes
 
@@ -30,7 +30,8 @@ class Network(nn.Module):
         facts, network, self.config = config.data.facts, config.network, config
         self.classes, self.T, self.seed = facts.classes, network.T, config.seed
         self.events = facts.time == "events"
-        self.encoder = ENCODERS[network.encoder].encode
+        self.encoder, self.shape = ENCODERS[network.encoder].encode, facts.shape
+        self.features = FEATURES[network.features].extract
         self.label_inputs = facts.classes if network.label_layers == "every" else 0  # of each later layer
         self.appended, self.between, self.prediction = network.label == "appended", network.between, network.prediction
         self.shapes = layer_shapes(config)
@@ -54,7 +55,8 @@ class Network(nn.Module):
         return max(1, lanes // self.classes)
 
     def encode(self, x: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
-        """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0.
+        """uint8 images (B, F) -> input (1, B, inputs) or spikes (T, B, inputs); the label's come first and are 0, the
+        features last.
 
         Of what was recorded over time, (B, T, F), each time step is encoded by itself: (T, B, inputs). Events are
         spikes as they are.
@@ -64,7 +66,10 @@ class Network(nn.Module):
             x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
             return x.transpose(0, 1).contiguous()
         x = x / torch.tensor(255, dtype=next(self.parameters()).dtype)
+        features = self.features(x, self.shape) if x.dim() == 2 else None
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
+        if features is not None and features.shape[1]:
+            x = torch.cat([x, features], 1)
         if x.dim() == 3:
             encoded = torch.cat([self.encoder(step, 1, noise) for step in x.unbind(1)])
         else:

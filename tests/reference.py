@@ -10,13 +10,16 @@ is encoded. Only Poisson spikes look at it.
 Legend: T time steps, B images, F inputs, H neurons, C classes.
 """
 
+import math
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch.nn.functional import cross_entropy, silu, softplus
 
 from ffsnn.config import LearningConfig, NetworkConfig
+from ffsnn.parts.features import CONTRAST
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -47,7 +50,7 @@ class Reference:
         self, weights: list[torch.Tensor], classes: int, network: NetworkConfig, learning: LearningConfig
     ) -> None:
         self.weights = [weight.detach().clone().requires_grad_() for weight in weights]
-        self.classes, self.network, self.learning = classes, network, learning
+        self.classes, self.network, self.learning, self.shape = classes, network, learning, (1, 8, 8)
         self.optimisers = [self.optimiser(weight) for weight in self.weights]
 
     def optimiser(self, weight: torch.Tensor) -> torch.optim.Optimizer:
@@ -87,6 +90,9 @@ class Reference:
                 loss = torch.cat(errors).mean()
             else:
                 loss = self.loss(good_pos, good_neg)
+                if share := self.learning.label_smoothing:
+                    mean = sum([good_pos, *good_neg]) / len(shown)
+                    loss = loss + share * self.learning.alpha * (good_pos - mean).mean()
                 done.margin_KB += torch.stack([(good - good_pos).detach() for good in good_neg])
             loss = loss + self.learning.rate_penalty * torch.stack(rates).mean()
             if learner is None or number == learner:
@@ -145,10 +151,11 @@ class Reference:
     def pixels(self, images_BF: torch.Tensor) -> torch.Tensor:
         """uint8 images as inputs in [0, 1]; those of the label come first and are 0 so far."""
         x = images_BF.to(self.weights[0].dtype) / 255
+        more = edges(x, self.shape) if self.network.features == "edges" else x[:, :0]
         if self.network.label == "appended":
-            return torch.cat([torch.zeros(len(x), self.classes, dtype=x.dtype), x], 1)
+            return torch.cat([torch.zeros(len(x), self.classes, dtype=x.dtype), x, more], 1)
         x[:, : self.classes] = 0
-        return x
+        return torch.cat([x, more], 1)
 
     def encoded(self, x_BF: torch.Tensor, noise_TBF: torch.Tensor) -> torch.Tensor:
         """(T, B, F): what is shown at each time step."""
@@ -231,3 +238,27 @@ class Reference:
                 function = {"swish": silu, "symba": softplus}[self.learning.loss]
                 parts.append(function(alpha * (good_neg - good_pos)))
         return torch.stack(parts).mean()
+
+
+def edges(x_BF: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """The features `edges`, (B, 4 R K), cell by cell and orientation by orientation."""
+    (channels, height, width), rows = shape, []
+    for image in x_BF.view(-1, *shape):
+
+        def light(c: int, i: int, j: int, image: torch.Tensor = image) -> float:
+            return float(image[c, i, j]) if 0 <= i < height and 0 <= j < width else 0.0
+
+        strength = torch.zeros(4, height + 2, width + 2, dtype=x_BF.dtype)  # with a rim of nothing
+        for d, c, i, j in product(range(4), range(channels), range(height), range(width)):
+            to_right, down = light(c, i, j + 1) - light(c, i, j - 1), light(c, i + 1, j) - light(c, i - 1, j)
+            angle = (0, math.pi / 2, math.pi / 4, -math.pi / 4)[d]
+            strength[d, i + 1, j + 1] += abs(to_right * math.cos(angle) + down * math.sin(angle)) / channels
+        cells = torch.zeros(4, height // 2 + 2, width // 2 + 2, dtype=x_BF.dtype)
+        for d, i, j in product(range(4), range(height // 2), range(width // 2)):
+            cells[d, i + 1, j + 1] = strength[d, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4].sum() / 16
+        found = torch.zeros(4, height // 2, width // 2, dtype=x_BF.dtype)
+        for d, i, j in product(range(4), range(height // 2), range(width // 2)):
+            around = (cells[:, i : i + 3, j : j + 3] ** 2).sum() / 36
+            found[d, i, j] = min(1.0, float(cells[d, i + 1, j + 1] / (around + CONTRAST**2) ** 0.5))
+        rows.append(found.flatten())
+    return torch.stack(rows)

@@ -20,8 +20,8 @@ ID_VERSION = 2
 ADDED = (  # fields since version 1, whose digests were of all fields
     "network.layer", "network.options", "data.window_ms", *(f"learning.{name}" for name in AUGMENTATIONS[1:]),
     "learning.dropout", "learning.average", "learning.negatives_per_image", "learning.warmup",
-    "learning.restarts", "learning.rate_penalty", "network.label_layers",
-    "learning.chosen_epoch", "network.learn", "network.learn_scope", "learning.batch_growth",
+    "learning.restarts", "learning.rate_penalty", "network.label_layers", "learning.chosen_epoch", "network.learn",
+    "network.learn_scope", "learning.batch_growth", "learning.label_smoothing", "network.features",
 )  # fmt: skip
 
 

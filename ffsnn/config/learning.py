@@ -54,6 +54,9 @@ class LearningConfig(Config):
     rate_penalty: float = Field(
         0.0, ge=0, description="times the mean firing rate of a layer, added to its loss: fewer spikes"
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the label that is spread evenly over all labels shown: smaller margins"
+    )
     layers: Literal["together", "greedy"] = Field(
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ffsnn.parts.registry import ENCODERS, GOODNESS, LAYERS, PREDICTIONS, SURROGATES
+from ffsnn.parts.registry import ENCODERS, FEATURES, GOODNESS, LAYERS, PREDICTIONS, SURROGATES
 from ffsnn.validation import Config, parse
 
 
@@ -26,6 +26,9 @@ class NetworkConfig(Config):
     encoder: Annotated[str, ENCODERS] = Field(
         "direct",
         description="constant current, the same less the image's mean, Bernoulli spikes, or one, earlier if brighter",
+    )
+    features: Annotated[str, FEATURES] = Field(
+        "none", description="what the first layer sees of an image beside its pixels; edges: how strong in each place"
     )
     label: Literal["in_place", "appended"] = Field(
         "in_place", description="over the first C pixels, or on inputs of its own"

@@ -18,11 +18,11 @@ from ffsnn.config.learning import AUGMENTATIONS, LearningConfig
 from ffsnn.config.network import NetworkConfig, layers
 from ffsnn.datasets.folder import reading_from
 from ffsnn.parts import own as own_parts
-from ffsnn.parts.registry import ENCODERS, LAYERS, NEGATIVES, PREDICTIONS
+from ffsnn.parts.registry import ENCODERS, FEATURES, LAYERS, NEGATIVES, PREDICTIONS
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
 # Fields that each kind of layers has to mind by itself, by path.
-LEFT_TO_LAYERS = ("network.label_layers", "network.learn", "learning.rate_penalty")
+LEFT_TO_LAYERS = ("network.features", "network.label_layers", "network.learn", "learning.rate_penalty")
 
 
 class RunConfig(Config):
@@ -79,6 +79,10 @@ class RunConfig(Config):
                 f"encoder={self.network.encoder!r} tells intensities by their time, but {name} is recorded over time "
                 "itself: take encoder='direct'"
             )
+        features = self.network.features
+        if (features != "none" and facts.temporal) or (FEATURES[features].of_images and not facts.is_image):
+            has = "is recorded over time" if facts.temporal else "has none"
+            raise ValueError(f"features={features!r} are of images, but {name} {has}: leave features out")
         if not facts.is_image:
             for field in AUGMENTATIONS:
                 if value := getattr(self.learning, field):

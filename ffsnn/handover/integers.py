@@ -91,7 +91,8 @@ def facts(network: Network, bits: int) -> dict[str, Any]:
         "format": FORMAT, "bits": bits, "scale": "one a neuron", "weight_layout": "(inputs, neurons)",
         "dynamics": DYNAMICS, "T": config.T, **neurons, "reset": config.reset,
         "input_scale": f"sqrt(inputs) / (norm of the step's inputs + {EPS}) in a layer that normalises, else 1",
-        "encoder": config.encoder, "pixels": "0..255, divided by 255", "between": config.between,
+        "encoder": config.encoder, "features": config.features, "pixels": "0..255, divided by 255",
+        "between": config.between,
         "label": {
             "place": config.label, "layers": config.label_layers, "first_inputs": network.classes,
             "amplitude": config.label_amplitude,

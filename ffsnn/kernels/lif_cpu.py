@@ -7,6 +7,7 @@ images pass forward, have their loss and pass back before the next ones come: th
 and nothing of size T is kept but the spikes, a byte each, if the next layer wants them.
 
 A tile of neurons passes over these images before the next one does, so that its weights stay in the second-level cache.
+Inputs that are a matrix (`SparseInput.dense`) are multiplied by their weights for all images, before and after that.
 
 Legend: T time steps, R rows (images), B samples = copies x R (sample b shares row b % R), F inputs, H neurons.
 """
@@ -31,6 +32,7 @@ from ffsnn.neuron import LIF
 
 WEIGHT_TILE_BYTES = 2**21  # bytes of weights that a tile may have
 POTENTIAL_BYTES = 2**21  # bytes of potentials, for each such tile, that rows which pass at once may have
+BLOCK = 256  # neurons whose product with dense inputs is one piece of work, however many threads there are
 ALIGNMENT = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
 f32 = np.float32
@@ -74,8 +76,10 @@ class SpikingLayer(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         (rows, copies, samples), H = (seen.rows, seen.copies, seen.samples), weight.shape[1]
         learns = loss_of is not None and ctx.needs_input_grad[0]
-        tiles, loss = in_tiles(weight.detach()), 0.0
-        room = POTENTIAL_BYTES * -(-weight.nbytes // WEIGHT_TILE_BYTES)
+        events = weight.shape[0] - (0 if seen.dense is None else seen.dense.shape[1])
+        tiles, loss = in_tiles(weight.detach()[:events]), 0.0
+        dense = torch.empty(0, H) if seen.dense is None else product(seen.dense, weight.detach()[events:].float())
+        room = POTENTIAL_BYTES * -(-weight[:events].nbytes // WEIGHT_TILE_BYTES)
         batch_rows = max(1, min(rows, room // (4 * T * copies * H)) if learns else rows)
         d_tiles = torch.zeros(tiles.shape if learns else 0)
         potential = torch.empty(len(tiles), *((copies * batch_rows, T) if learns else (1, 1)), tiles.shape[2])
@@ -83,7 +87,7 @@ class SpikingLayer(torch.autograd.Function):
         counts, (total, squares) = torch.empty(samples, H), torch.empty(2, len(tiles), samples)
         neurons = (
             seen.start, seen.input, seen.value, rows, copies, scale.contiguous().numpy(), lif.reset == "hard",
-            counts.numpy(),
+            counts.numpy(), dense.numpy(),
         )  # fmt: skip
         parameters, d_own = _parameters(lif, own, tiles)
         surrogate = lif.detach_reset, SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
@@ -100,6 +104,8 @@ class SpikingLayer(torch.autograd.Function):
                     _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *gradients)
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
+            if seen.dense is not None:
+                ctx.d_weight = torch.cat([ctx.d_weight, product(seen.dense.T, dense)])
             ctx.d_own = None if own is None else from_tiles(d_own, H)
         ctx.set_materialize_grads(False)
         result = spikes, total.sum(0), squares.sum(0), counts
@@ -110,6 +116,19 @@ class SpikingLayer(torch.autograd.Function):
     def backward(ctx: Any, *d_answer: torch.Tensor) -> Any:
         d_own = None if ctx.d_own is None else ctx.d_own * d_answer[-1]
         return ctx.d_weight * d_answer[-1], None, None, None, None, None, None, d_own
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a (N, M) times b (M, H), by blocks of neurons."""
+    result = torch.empty(len(a), b.shape[1])
+
+    def work(lo: int, hi: int) -> None:
+        for n in range(lo, hi):
+            block = slice(n * BLOCK, (n + 1) * BLOCK)
+            result[:, block] = a @ b[:, block]
+
+    in_parallel(-(-b.shape[1] // BLOCK), work)
+    return result
 
 
 def in_tiles(weight: torch.Tensor) -> torch.Tensor:

@@ -41,8 +41,20 @@ class GoodnessLoss(NamedTuple):
         kind, theta, sums = COMPILED.index(learning.loss), learning.theta or 0.0, squares if self.squared else total
         of = _of_all if kind == SOFTMAX else _of_pairs
         loss = of(begin, end, sums, self.unit, copies, kind, float(learning.alpha), float(theta), d_sums)
+        loss += self._smoothing(begin, end, sums, d_sums)
         own = d_sums.reshape(-1)
         return LossGradients(loss, *((zero, own) if self.squared else (own, zero)), counts[:0])
+
+    def _smoothing(self, begin: int, end: int, sums: Any, d_sums: Any) -> float:
+        """The part of `losses.with_label_smoothing`; adds its derivatives to `d_sums`."""
+        if not self.learning.label_smoothing:
+            return 0.0
+        copies, rows = len(d_sums), sums.shape[1] // len(d_sums)
+        slope = self.learning.label_smoothing * self.learning.alpha * self.unit / rows
+        d_sums[0] += np.float32(slope)
+        d_sums -= np.float32(slope / copies)
+        shown = sums.reshape(len(sums), copies, rows)[:, :, begin:end].sum((0, 2), dtype=np.float64)
+        return float(slope * (shown[0] - shown.mean()))
 
 
 class ByAutograd(NamedTuple):

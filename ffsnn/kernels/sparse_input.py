@@ -8,7 +8,7 @@ image differ in little, and so do its copies under several labels. So the input 
     of a copy's time step   what it has, less the first copy's; and its label, where the layer sees it
 
 A layer's current is the sum of the weights of these events, each sum built on the one above it, and its gradient is
-the transpose of that.
+the transpose of that. Inputs that hardly ever are 0, the features of images, are no events but a matrix beside them.
 
 Legend: T time steps, R rows (images), B samples (copies x R; sample b shares row b % R), F inputs.
 """
@@ -39,13 +39,16 @@ class SparseInput(NamedTuple):
     rows: int
     copies: int
     steps: int  # 1: the same at every time step
+    dense: torch.Tensor | None = None  # (R, E) float32: the last inputs, if they are no events; steps is 1 then
 
     @property
     def samples(self) -> int:
         return self.rows * self.copies
 
 
-def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: int, amplitude: float) -> SparseInput:
+def of_images(
+    x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: int, amplitude: float, dense: int = 0
+) -> SparseInput:
     """Inputs that all copies share, under a label each.
 
     Args:
@@ -54,8 +57,14 @@ def of_images(x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: 
         y: (copies, R) labels; None: the neutral label, all at 1 / labels.
         copies: samples a row.
         amplitude: input at the label.
+        dense: inputs, the last ones, that are to be kept as a matrix where they are constant intensities.
     """
-    return _collect(x_TRF, True, copies, labels, y, amplitude)
+    if not dense or len(x_TRF) > 1 or x_TRF.dtype == torch.uint8:
+        return _collect(x_TRF, True, copies, labels, y, amplitude)
+    matrix = x_TRF[0, :, -dense:]
+    events = _collect(x_TRF[..., :-dense], True, copies, labels, y, amplitude)
+    squared_norm = events.squared_norm + matrix.square().sum(1).repeat(copies)
+    return events._replace(squared_norm=squared_norm, dense=matrix)
 
 
 def of_spikes(

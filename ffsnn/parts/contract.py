@@ -81,6 +81,21 @@ def _encoder(part: Any) -> str | None:
     return None
 
 
+def _features(part: Any) -> str | None:
+    import torch
+
+    shape = (1, 8, 8)
+    x = torch.linspace(0, 1, B * 64).view(B, 64)
+    given, count = part.extract(x.clone(), shape), part.count(shape)
+    if wrong := _problem(given, (B, count), f"(B, E) of pixels (B, 64) and shape {shape}, E = {count}"):
+        return wrong
+    if given.dtype != x.dtype:
+        return f"must give {x.dtype}, but gave {given.dtype}"
+    if ((given < 0) | (given > 1)).any():
+        return f"must give values in [0, 1], as pixels are, but gave {given.min():.3g} to {given.max():.3g}"
+    return None
+
+
 def _surrogate(part: Any) -> str | None:
     import torch
 
@@ -134,6 +149,7 @@ def _shown(shape: tuple[int, ...]) -> str:
 # By kind; whoever has a registry of its own adds to them.
 CHECKS: dict[str, Check] = {
     registry.GOODNESS.kind: _goodness, registry.LOSSES.kind: _loss, registry.ENCODERS.kind: _encoder,
-    registry.SURROGATES.kind: _surrogate, registry.LAYERS.kind: _on_a_network("layer"),
+    registry.FEATURES.kind: _features, registry.SURROGATES.kind: _surrogate,
+    registry.LAYERS.kind: _on_a_network("layer"),
     registry.NEGATIVES.kind: _on_a_network("negatives"), registry.PREDICTIONS.kind: _on_a_network("prediction"),
 }  # fmt: skip

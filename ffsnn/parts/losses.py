@@ -68,10 +68,28 @@ def softmax_loss(good_pos: torch.Tensor, good_neg: torch.Tensor, alpha: float, t
 def goodness_loss(config: "LearningConfig", good: torch.Tensor) -> torch.Tensor:
     """The local loss that a configuration names, of the goodness ((1 + K) B,) of positive and, behind them, negative
     samples."""
-    loss, (good_pos, *good_neg) = LOSSES[config.loss], good.chunk(config.copies)
-    if loss.joint:
-        return loss.of(good_pos, torch.stack(good_neg), config.alpha, config.theta or 0.0)
-    return loss.of(good_pos.repeat(len(good_neg)), torch.cat(good_neg), config.alpha, config.theta or 0.0)
+    part, (good_pos, *good_neg), theta = LOSSES[config.loss], good.chunk(config.copies), config.theta or 0.0
+    if part.joint:
+        loss = part.of(good_pos, torch.stack(good_neg), config.alpha, theta)
+    else:
+        loss = part.of(good_pos.repeat(len(good_neg)), torch.cat(good_neg), config.alpha, theta)
+    return with_label_smoothing(config, loss, good)
+
+
+def with_label_smoothing(config: "LearningConfig", loss: torch.Tensor, good: torch.Tensor) -> torch.Tensor:
+    """A layer's loss, and `label_smoothing` times alpha times the mean margin of the positive sample over all samples
+    of its image, itself among them.
+
+    With `softmax` it is cross-entropy whose target has that share spread evenly (Szegedy et al. 2016, arXiv 1512.00567,
+    section 7), with `symba` the same of two labels; with any loss a margin stops paying once it is large.
+
+    Args:
+        good: ((1 + K) B,) goodness of positive and, behind them, negative samples.
+    """
+    if not config.label_smoothing:
+        return loss
+    shown = good.view(config.copies, -1)
+    return loss + config.label_smoothing * config.alpha * (shown[0] - shown.mean(0)).mean()
 
 
 def pair_loss(config: "LearningConfig", good_pos: torch.Tensor, good_neg: torch.Tensor) -> torch.Tensor:

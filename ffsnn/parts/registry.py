@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ffsnn.datasets.dataset import Dataset
     from ffsnn.layer import LayerKind
     from ffsnn.parts.encoders import Encoder
+    from ffsnn.parts.features import Features
     from ffsnn.parts.goodness import Goodness
     from ffsnn.parts.losses import Loss
     from ffsnn.parts.negatives import Negatives
@@ -166,6 +167,7 @@ def _importing() -> str:
 
 DATASETS: Registry["Dataset"] = Registry("data set", "ffsnn.datasets.builtin", others="ffsnn.datasets.own")
 ENCODERS: Registry["Encoder"] = Registry("encoder", "ffsnn.parts.encoders")
+FEATURES: Registry["Features"] = Registry("kind of features", "ffsnn.parts.features")
 GOODNESS: Registry["Goodness"] = Registry("goodness", "ffsnn.parts.goodness")
 LAYERS: Registry["LayerKind"] = Registry("layer", "ffsnn.dense")
 LOSSES: Registry["Loss"] = Registry("loss", "ffsnn.parts.losses")

@@ -25,6 +25,7 @@ from ffsnn.hardware.memory import explain_out_of_memory
 from ffsnn.kernels.cuda_step import CapturedSteps, Random
 from ffsnn.layer import Input
 from ffsnn.network import Network
+from ffsnn.parts.encoders import SAMPLE
 from ffsnn.parts.registry import ENCODERS, NEGATIVES
 from ffsnn.randomness import generator, seed_of
 from ffsnn.training import schedule
@@ -86,6 +87,10 @@ class Trainer:
         shown = x if self.network.appended else x[..., self.network.classes :]
         if self.network.events:
             return shown.count_nonzero().item() / len(shown)
+        if self.config.network.features != "none" and not encoder.constant:
+            noise = partial(generator, self.config.seed, "input_spikes", device=self.device)
+            some = self.network.encode(x[:SAMPLE], noise())
+            return some.sum(dtype=torch.float64).item() / some.shape[1]
         if shown.dim() == 3:  # each time step is an image
             return T * encoder.spikes(shown.flatten(0, 1), 1)
         return encoder.spikes(shown, T)

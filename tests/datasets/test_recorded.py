@@ -116,6 +116,7 @@ def test_time_steps_can_be_searched() -> None:
     [
         ({"network.label": "in_place"}, "label='in_place' takes 3 inputs, one a class, of waves, which is no image"),
         ({"network.encoder": "latency"}, "but waves is recorded over time itself: take encoder='direct'"),
+        ({"network.features": "edges"}, "features='edges' are of images, but waves is recorded over time: leave"),
         ({"learning.shift": 1}, "shift changes images, but waves has none, and got shift=1: leave it out"),
         ({"data.dataset": "clicks", "network.encoder": "poisson"}, "the events of clicks are spikes already"),
         ({"data.dataset": "digits", "data.window_ms": 5}, "digits has no time that window_ms could be of"),

@@ -199,6 +199,7 @@ def test_the_id_does_not_depend_on_how_a_value_is_written() -> None:
         ("learning.elastic", 5, r"^learning\.elastic: .*less than or equal to 4, but got 5$"),
         ("learning.mirror", "up", r"^learning\.mirror: .*but got 'up'$"),
         ("learning.dropout", 1, r"^learning\.dropout: .*less than 1, but got 1$"),
+        ("learning.label_smoothing", 1, r"^learning\.label_smoothing: .*less than 1, but got 1$"),
         ("learning.rate_penalty", -0.1, r"^learning\.rate_penalty: .*greater than or equal to 0, but got -0\.1$"),
         ("learning.warmup", -1, r"^learning\.warmup: .*greater than or equal to 0, but got -1$"),
         ("learning.restarts", 0.5, r"^learning\.restarts: .*integer.*but got 0\.5$"),
@@ -433,7 +434,8 @@ def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
     """A kind of one's own from before there was the field would pass over it in silence."""
     dense = LAYERS["dense"]
     LAYERS.add("older", LayerKind(dense.shapes, dense.build))
-    value = {"learning.rate_penalty": 0.1, "network.label_layers": "every", "network.learn": "tau"}[path]
+    values = {"network.features": "edges", "network.label_layers": "every", "network.learn": "tau"}
+    value = values.get(path, 0.1)  # of learning.rate_penalty
     try:
         RunConfig().replaced({path: value})
         with pytest.raises(

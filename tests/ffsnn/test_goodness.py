@@ -122,6 +122,14 @@ def test_with_several_negatives_the_loss_is_the_mean_over_pairs_or_sees_all(conf
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "symba"])
+def test_label_smoothing_is_that_of_cross_entropy(loss: str) -> None:
+    good, smoothing = torch.rand(3 if loss == "softmax" else 2, 4, generator=torch.Generator().manual_seed(0)), 0.2
+    learning = LearningConfig(loss=loss, alpha=7, negatives_per_image=len(good) - 1, label_smoothing=smoothing)
+    expected = cross_entropy(7 * good.T, torch.zeros(4, dtype=torch.int64), label_smoothing=smoothing)
+    torch.testing.assert_close(goodness_loss(learning, good.flatten()), expected)
+
+
 def test_softmax_of_one_pair_is_symba() -> None:
     good = torch.rand(10, generator=torch.Generator().manual_seed(0))
     losses = [goodness_loss(LearningConfig(loss=loss, alpha=7.0), good) for loss in ("softmax", "symba")]

@@ -14,11 +14,18 @@ ROWS, PARTS = 7, [(0, 3), (3, 4), (4, 7)]
 EVERY_LOSS = pytest.mark.parametrize(
     "learning",
     [
-        LearningConfig(loss=loss, theta=0.3 if loss == "threshold" else None, alpha=9, negatives_per_image=count)
+        LearningConfig(
+            loss=loss,
+            theta=0.3 if loss == "threshold" else None,
+            alpha=9,
+            negatives_per_image=count,
+            label_smoothing=smoothing,
+        )
         for loss in COMPILED
         for count in (1, 3)
+        for smoothing in (0, 0.2)
     ],
-    ids=lambda learning: f"{learning.loss}-{learning.negatives_per_image}",
+    ids=lambda learning: f"{learning.loss}-{learning.negatives_per_image}-{learning.label_smoothing:g}",
 )
 
 

@@ -44,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 
 def written(tmp_path: Path, text: str, name: str = "mine.py") -> Path:
     path = tmp_path / name
-    path.write_text("import torch\nfrom ffsnn import encoders, goodness, losses, surrogates\n" + text)
+    path.write_text("import torch\nfrom ffsnn import encoders, features, goodness, losses, surrogates\n" + text)
     return path
 
 
@@ -80,6 +80,8 @@ def test_a_file_is_imported_once_and_registers_its_parts(file: Path, tmp_path: P
         ("losses.register('l')(lambda p, n, a, t: n - p)\n", r"the loss 'l' must give a scalar, .*, but gave \(3,\)$"),
         ("encoders.register('e')(lambda x, T, g: x)\n", r"'e' must give \(T, B, F\) = \(8, 4, 6\) .*\(4, 6\)$"),
         ("encoders.register('e')(lambda x, T, g: x.expand(T, -1, -1))\n", "'e' must give torch.uint8, but"),
+        ("features.register('f')(lambda x, shape: x[:1])\n", r"'f' must give \(B, E\) .*, but gave \(1, 64\)"),
+        ("features.register('f')(lambda x, shape: 2 * x)\n", r"'f' must give values in \[0, 1\], .* gave 0 to 2"),
         ("surrogates.register('s')(lambda alpha: torch.nn.Identity())\n", "the surrogate 's' must give a spike"),
     ],
 )  # fmt: skip

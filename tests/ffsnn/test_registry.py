@@ -19,6 +19,7 @@ from ffsnn.layer import LayerKind
 from ffsnn.network import Network
 from ffsnn.parts import registry
 from ffsnn.parts.encoders import Encoder
+from ffsnn.parts.features import Features
 from ffsnn.parts.goodness import Goodness
 from ffsnn.parts.losses import Loss
 from ffsnn.parts.negatives import Negatives
@@ -30,6 +31,7 @@ from ffsnn.validation import ConfigError
 REGISTRIES: dict[str, tuple[Registry[Any], Any]] = {
     "data.dataset": (registry.DATASETS, Dataset),
     "network.encoder": (registry.ENCODERS, Encoder),
+    "network.features": (registry.FEATURES, Features),
     "network.goodness": (registry.GOODNESS, Goodness),
     "network.layer": (registry.LAYERS, LayerKind),
     "network.prediction": (registry.PREDICTIONS, Prediction),
