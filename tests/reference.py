@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy, silu, softplus
 
 from ffsnn.config import LearningConfig, NetworkConfig
 from ffsnn.parts.features import CONTRAST
+from ffsnn.parts.registry import FEATURES
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -151,7 +152,7 @@ class Reference:
     def pixels(self, images_BF: torch.Tensor) -> torch.Tensor:
         """uint8 images as inputs in [0, 1]; those of the label come first and are 0 so far."""
         x = images_BF.to(self.weights[0].dtype) / 255
-        more = edges(x, self.shape) if self.network.features == "edges" else x[:, :0]
+        more = FEATURES[self.network.features].extract(x, self.shape)  # rounded as there, or spikes would move
         if self.network.label == "appended":
             return torch.cat([torch.zeros(len(x), self.classes, dtype=x.dtype), x, more], 1)
         x[:, : self.classes] = 0

@@ -70,6 +70,8 @@ def config_of(changes: dict[str, Any]) -> RunConfig:
         "network.widths": [20, 10] if changes["learning.output"] == "mse" else [20, 15],
         "learning.alpha": 15.0 / scale,
     }
+    if changes["network.features"] == "edges" and changes["network.normalize"] is False:
+        needed["network.v_threshold"] = 0.1
     if changes["learning.loss"] == "threshold":
         needed["learning.theta"] = 0.2 * scale
     if changes["learning.optimiser"] == "sgd":
