@@ -66,10 +66,9 @@ class Network(nn.Module):
             x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
             return x.transpose(0, 1).contiguous()
         x = x / torch.tensor(255, dtype=next(self.parameters()).dtype)
-        features = self.features(x, self.shape) if x.dim() == 2 else None
+        features = self.features(x, self.shape) if x.dim() == 2 else x[..., :0]
         x = pad(x, (self.classes, 0)) if self.appended else clear(x, self.classes)
-        if features is not None and features.shape[1]:
-            x = torch.cat([x, features], 1)
+        x = torch.cat([x, features], -1)
         if x.dim() == 3:
             encoded = torch.cat([self.encoder(step, 1, noise) for step in x.unbind(1)])
         else:

@@ -7,6 +7,9 @@ import torch
 
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import load
+from ffsnn.dense import DenseLayer
+from ffsnn.kernels import parallel
+from ffsnn.layer import Input
 from ffsnn.network import Network
 from ffsnn.parts.features import edges
 from ffsnn.parts.registry import FEATURES
@@ -83,3 +86,38 @@ def test_spikes_of_an_image_count_theirs(encoder: str) -> None:
     split = load(config.data, 0)
     plain, more = (Trainer(config.replaced({"network.features": it}), split) for it in ("none", "edges"))
     assert (more.input_spikes > 1.2 * plain.input_spikes) == (encoder == "poisson")
+
+
+def step(network: Network, fused: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Spikes, loss and gradient of the first layer, which is shown seven images under three labels each."""
+    (layer,) = network.each_layer
+    assert isinstance(layer, DenseLayer)
+    layer.fused = fused
+    draw = torch.Generator().manual_seed(1)
+    x = (255 * pictures((1, 8, 8), 7)).byte()
+    labels = torch.stack([torch.randperm(10, generator=draw)[:3] for _ in range(7)], 1)
+    answer = layer(Input(network.encode(x, draw)), labels, 3, loss=True)
+    assert answer.loss is not None
+    return answer.spikes, answer.loss.detach().float(), torch.autograd.grad(answer.loss, layer.weight)[0]
+
+
+@pytest.mark.parametrize("encoder", ["direct", "centred", "poisson"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_compiled_path_is_the_plain_one_for_any_number_of_threads(
+    encoder: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig.parse({
+        "data": {"dataset": "digits"},
+        "network": {"widths": [300], "encoder": encoder, "features": "edges", "v_threshold": 0.3},
+        "learning": {"negatives_per_image": 2, "precision": precision, "label_smoothing": 0.1},
+    })  # fmt: skip
+    network = Network(config)
+    spikes, loss, gradient = step(network, fused=True)
+    if precision == "float32":
+        plain_spikes, plain_loss, plain_gradient = step(network, fused=False)
+        assert torch.equal(spikes, plain_spikes)
+        torch.testing.assert_close(loss, plain_loss)
+        assert plain_gradient.abs().max() > 1e-5
+        torch.testing.assert_close(gradient, plain_gradient, rtol=0, atol=1e-4 * plain_gradient.abs().max().item())
+    monkeypatch.setattr(parallel, "_threads", 3)
+    assert all(torch.equal(a, b) for a, b in zip(step(network, fused=True), (spikes, loss, gradient), strict=True))
