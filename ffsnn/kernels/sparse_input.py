@@ -8,7 +8,7 @@ image differ in little, and so do its copies under several labels. So the input 
     of a copy's time step   what it has, less the first copy's; and its label, where the layer sees it
 
 A layer's current is the sum of the weights of these events, each sum built on the one above it, and its gradient is
-the transpose of that. Inputs that hardly ever are 0, the features of images, are no events but a matrix beside them.
+the transpose of that. Inputs that hardly ever are 0 are no events but a matrix beside them.
 
 Legend: T time steps, R rows (images), B samples (copies x R; sample b shares row b % R), F inputs.
 """

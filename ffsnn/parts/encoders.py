@@ -21,6 +21,7 @@ class Encoder:
 
     encode: Encode
     constant: bool = False  # it gives intensities (1, B, F) that do not change in time, and no spikes
+    dense: bool = False  # hardly any intensity is 0
     keeps_rate: bool = False  # a pixel's expected rate of spikes is its intensity
     least_T: int = 1  # time steps that it needs
     random: bool = False  # it draws a number a pixel and time step, for which memory is needed
@@ -46,7 +47,7 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
     return x_BF[None]
 
 
-@register("centred", constant=True)
+@register("centred", constant=True, dense=True)
 def centred(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
     """(1, B, F): the intensity less the image's mean, as a constant current (LeCun et al. 1998, section 4.3).
 
