@@ -79,12 +79,17 @@ def _named(space: Space) -> Iterator[Sample | None]:
 
 
 def _presets(space: Space) -> Iterator[Sample]:
-    """Presets that are configurations of the space, but for their number of epochs."""
+    """Presets that are configurations of the space, but for their number of epochs and for being final fits."""
     for name in presets.names():
         preset = presets.load(name)
         sample = space.read(preset)
         try:
-            made = space.apply(sample).replaced({"learning.epochs": preset.learning.epochs})
+            made = space.apply(sample).replaced(
+                {
+                    "learning.epochs": preset.learning.epochs, "learning.chosen_epoch": preset.learning.chosen_epoch,
+                    "data.validation": preset.data.validation,
+                }
+            )  # fmt: skip
         except ConfigError:
             continue
         if made.id == preset.id:

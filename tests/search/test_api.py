@@ -22,6 +22,7 @@ from search.resolve import requested
 from search.signals import ENDING
 from search.store.folder import SearchFolder
 from search.study.starts import starts
+from spaces import presets
 from spaces.space import Space
 
 
@@ -224,6 +225,14 @@ def test_a_search_tries_the_points_of_its_space_first_and_then_the_presets():
     assert first[2:] == [{"network.tau": 2.7, "network.T": T, "learning.loss": "swish"} for T in (4, 3)]
     assert said[1] == "tried first: 2 presets that come with ffsnn (--cold: none)"
     assert starting(space={"points": points}, cold=True) == ([], [])
+
+
+def test_a_preset_that_is_a_final_fit_is_a_start_like_any_other():
+    preset, space = presets.load("fashion_mnist"), Space.load("fashion_mnist")
+    assert preset.is_final
+    first, _ = starts(Path(), SearchConfig(name="new", space=space, trials=9, epochs=5))
+    assert space.read(preset) in first
+    assert not any(space.apply(sample).is_final for sample in first)
 
 
 def test_a_preset_that_differs_where_the_space_does_not_search_is_no_start():

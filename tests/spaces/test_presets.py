@@ -23,7 +23,7 @@ def test_a_file_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize("name", ["mnis", "mnist.yaml", "there/is/none"])
 def test_what_is_not_there(name):
     with pytest.raises(
-        ConfigError, match=r"there is no configuration .*: .*give a YAML file, or one of .*mnist, mnist_200, mnist_2000"
+        ConfigError, match=r"there is no configuration .*: .*give a YAML file, or one of .*mnist, mnist_125, mnist_200"
     ):
         presets.load(name)
 
