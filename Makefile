@@ -67,8 +67,8 @@ bench-gpu: ## measure a GPU; where there is none, pack .gpu/ for a machine that 
 questions: $(READY) ## answer the method notes' three questions by measurement (about 6 minutes)
 	@$(BIN)/python -m benchmarks.questions
 
-reproduce: $(READY) ## retrain the preset mnist_2000 and compare it with its published accuracy (five trainings of about six minutes)
-	@$(BIN)/ffsnn reproduce mnist_2000 $(ARGS)
+reproduce: $(READY) ## retrain the preset mnist_edges and compare it with its published accuracy (five trainings of under four minutes)
+	@$(BIN)/ffsnn reproduce mnist_edges $(ARGS)
 
 format: $(READY) ## write the formatting and the fixes that ruff can make
 	@$(BIN)/python -m ruff check --fix-only .

@@ -92,6 +92,10 @@ LONG_QUESTIONS: dict[str, dict[str, Changes]] = {
         "label amplitude 1": {"network.label_amplitude": 1.0},
         "a constant learning rate": {"learning.schedule": "constant"},
         "a second layer": {"network.widths": [500, 500]},
+        "label smoothing 0.1": {"learning.label_smoothing": 0.1},
+        "images less their mean (`centred`)": {"network.encoder": "centred"},
+        "edges as inputs besides": {"network.features": "edges"},
+        "edges, and label smoothing 0.1": {"network.features": "edges", "learning.label_smoothing": 0.1},
     },
 }
 BASES = ((SHORT, SHORT_QUESTIONS), (LONG, LONG_QUESTIONS))
