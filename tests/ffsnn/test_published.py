@@ -64,7 +64,7 @@ def test_every_published_preset_stands_in_the_documentation():
 
 def test_what_cannot_be_reproduced_is_said(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_2"
+        ConfigError, match=r"'mine' has no published accuracy to reproduce: take one of .*mnist, mnist_125"
     ):
         presets.published("mine")
     with pytest.raises(ConfigError, match=r"mnist_best was published with 5 seeds, but got --seeds 6"):
