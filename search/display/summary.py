@@ -25,7 +25,7 @@ def summary(folder: SearchFolder, console: Console) -> None:
     results = Results(folder)
     if failed := results.of("failed"):
         ends = [End("failed", trial.reason, trial.detail) for trial in failed]
-        console.print(f"{len(failed)} trials failed: {by_reason(ends)}")
+        console.print(f"{len(failed)} trial{'s' * (len(failed) != 1)} failed: {by_reason(ends)}")
     ranked, goal, goals = results.ranked(), results.config.goal, results.config.goals
     if not ranked:
         console.print("no trial has finished an epoch")

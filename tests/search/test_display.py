@@ -246,7 +246,7 @@ def test_the_summary_says_what_it_cost(tmp_path):
     console = Console(file=io.StringIO(), width=100, soft_wrap=True, highlight=False, markup=False)
     summary(folder, console)
     said = console.file.getvalue()
-    assert "1 trials failed: 1 died" in said
+    assert "1 trial failed: 1 died" in said
     assert "made: best 5 of 5 trials" in said
     assert re.search(r"cost: 1:15 in all, 18 epochs; trial 0 fires 0 spikes a sample, [\d,]+ nJ a sample", said)
 

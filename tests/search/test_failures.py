@@ -67,7 +67,7 @@ def test_a_crash_and_a_hang_cost_retries(tmp_path: Path):
     assert "trial 1: hung, no epoch for" in said
     assert "(raylet)" not in said
     assert "attempt 2 of 2" in said
-    assert "1 trials failed: 1 died" in said, said
+    assert "1 trial failed: 1 died" in said, said
     ends = [json.loads((trials / f"{n:04d}" / "end.json").read_text()) for n in range(3)]
     assert [end["state"] for end in ends] == ["failed", "complete", "complete"]
     assert [epoch["epoch"] for epoch in ends[1]["history"]] == list(range(1, 401))
