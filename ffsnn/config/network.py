@@ -28,7 +28,7 @@ class NetworkConfig(Config):
         description="constant current, the same less the image's mean, Bernoulli spikes, or one, earlier if brighter",
     )
     features: Annotated[str, FEATURES] = Field(
-        "none", description="what the first layer sees of an image beside its pixels; edges: their strength in each place"
+        "none", description="inputs of the first layer besides the pixels; edges: their strength in each place"
     )
     label: Literal["in_place", "appended"] = Field(
         "in_place", description="over the first C pixels, or on inputs of its own"
