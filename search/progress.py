@@ -104,6 +104,7 @@ class ProgressDisplay(threading.Thread):
         self.about = about or (lambda trial: describe(config.space.read(trial.config())))
         self.folder, self.config, self.console = folder, config, console
         self.started = self.said_at = time.monotonic()
+        self.spent_before = folder.spent()  # seconds, of earlier sessions
         self.lock = threading.RLock()  # the driver's thread changes what this one shows
         self.done, self.running, self.resting = self.counts.done, self.counts.running, self.counts.resting
         self.last, self.epochs = self.counts.last, self.counts.epochs
@@ -178,7 +179,8 @@ class ProgressDisplay(threading.Thread):
         if not self.done["complete"]:  # one at least comes to its full length, at its share of the pace
             left = max(left, (self.config.epochs - max(self.epochs.values())) * max(len(self.running), 1) / pace)
         if self.config.time_budget:
-            left = min(left, self.config.time_budget * 60 - (time.monotonic() - self.started))
+            spent = self.spent_before + time.monotonic() - self.started
+            left = min(left, self.config.time_budget * 60 - spent)
         return f", about {clock(max(left, 0))} left"
 
     def run(self) -> None:

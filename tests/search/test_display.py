@@ -112,6 +112,15 @@ def test_plain_lines_say_where_it_stands_when_no_trial_ends_for_a_while(tmp_path
     assert display.console.file.getvalue().count("  ...  5/10 trials, ") >= 2
 
 
+def test_the_time_left_of_a_budget_counts_earlier_sessions(tmp_path):
+    folder = write(tmp_path, time_budget=2)
+    folder.write_spent(90)
+    display = ProgressDisplay(folder, folder.config, Console(file=io.StringIO()))
+    display.started -= 10
+    display.on_event(TrialEvent(5, 4, (0.6,)))
+    assert re.search(r"0:10 elapsed, about 0:(19|20) left$", display.line())
+
+
 def test_events_and_drawing_may_come_at_once(live):
     """Two threads: the driver's and the display's."""
     stop, failed = threading.Event(), []
