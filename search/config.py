@@ -48,7 +48,7 @@ class SearchConfig(Config):
         None, description="share of a GPU, e.g. 0.25; auto: as many as fit, by formula; left out: a whole one"
     )
     time_budget: float | None = Field(
-        None, gt=0, description="minutes after which no trial goes on, counted over resumes"
+        None, gt=0, description="minutes after which it stops, counted over resumes; with more it goes on"
     )
     objective: Annotated[str, objectives.Named()] = Field(
         objectives.DEFAULT, description="what the search is after; several with commas between"

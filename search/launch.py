@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a search: with all its trials, else why not."""
+    """How a search ended: its exit code, and why it did not finish."""
 
     code: int  # exit code: 0 finished, 130 interrupted, 1 failed, 2 a rule is broken, which going on would meet again
     reason: str = ""
@@ -145,7 +145,7 @@ def run(session: Session, display: ProgressDisplay, tracker: "Tracker", catch_up
     ends = session.ends()
     if stop.asked and len(ends) < config.trials:
         return Outcome(2 if stop.for_good else 1 if stop.failed else 130, stop.reason)
-    if stop.out_of_time and (len(ends) < config.trials or any(end.reason == "time_budget" for end in ends)):
+    if stop.out_of_time and len(ends) < config.trials:
         return Outcome(0, f"its time budget of {config.time_budget:g} minutes is spent")
     return Outcome(0)
 

@@ -103,13 +103,12 @@ def search(
     folder = SearchFolder.open(mlruns, config.name)
     summary(folder, console)
     console.print(f"results: {folder.path}")
-    again = command("search", "--resume", config.name)
     if outcome.code:
-        mend = "" if outcome.code == 2 else f"; go on with: {again}"
+        mend = "" if outcome.code == 2 else f"; {folder.how_to_go_on()}"
         console.print(f"stopped: {outcome.reason}{mend}")
         raise typer.Exit(outcome.code)
     if outcome.reason:
-        console.print(f"{outcome.reason}; more: {again} --time-budget MINUTES, in all")
+        console.print(f"{outcome.reason}; {folder.how_to_go_on()}")
     console.print(f"next: {command('best', config.name)}")
     console.print(f"  or: {command('report', config.name)}")
 

@@ -66,8 +66,6 @@ def drive(session: Session) -> None:
             time.sleep(1)
             if config.storage and wait_for(config.storage, stop, say):
                 left = LOOPS  # it was the database's doing
-    if stop.out_of_time:
-        session.make_searcher(session).end_all()
 
 
 def _of_the_system(error: BaseException | None) -> OSError | None:
@@ -119,4 +117,4 @@ def _tune(session: Session) -> None:
     finally:
         session.stop.ending = session.stop.requested
         shutil.rmtree(scratch, ignore_errors=True)
-        folder.write_spent(watchdog.spent_before + session.stop.seconds)
+        session.write_spent()

@@ -134,14 +134,6 @@ class FolderSearcher(Searcher):
         if end is not None:
             self._close(trial, end)
 
-    def end_all(self) -> None:
-        """End the trials that have not ended when time has run out."""
-        for number in self.waiting:
-            trial = self.prepared(number)
-            self._close(trial, self._end(trial, None) or End("pruned", "time_budget"))
-        self.waiting.clear()
-        self._end_resting(list(self.resting))
-
     def _rest(self, trial: TrialFolder) -> None:
         """A trial rests; those that now have no hope left end."""
         assert self.pausing
@@ -186,10 +178,8 @@ class FolderSearcher(Searcher):
             return None
         if epochs >= self.search.epochs:
             return End("complete", "finished")
-        if self.stop.asked:
+        if self.stop.requested:
             return None
-        if self.stop.out_of_time:
-            return End("pruned", "time_budget") if epochs else End("failed", "time_budget", "before its first epoch")
         if trial.number in self.session.stopped and (by := SCHEDULERS[self.search.scheduler].stop_reason):
             return End("pruned", by)
         return End("pruned", "stopped", "Ray Tune stopped it without a reason that is known here")
@@ -197,7 +187,7 @@ class FolderSearcher(Searcher):
     def _failed(self, trial: TrialFolder) -> End | None:
         """After a process of a trial has failed: its end, or None where it may try again."""
         number = trial.number
-        if self.stop.asked:
+        if self.stop.requested:
             return None
         if len(trial.history()) >= self.search.epochs:  # it had nothing left to do
             return End("complete", "finished")

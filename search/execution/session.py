@@ -50,12 +50,17 @@ class Session:
     say: Say
     own_data: str = ""
     stop: StopRequest = field(init=False)
+    spent_before: float = field(init=False)  # seconds, of earlier sessions
     stopped: set[int] = field(default_factory=set)  # trials that the scheduler has stopped
     listeners: list[Callable[[TrialEvent], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        budget = self.config.time_budget
-        self.stop = StopRequest(budget * 60 - self.folder.spent() if budget else None)
+        budget, self.spent_before = self.config.time_budget, self.folder.spent()
+        self.stop = StopRequest(budget * 60 - self.spent_before if budget else None)
+
+    def write_spent(self) -> None:
+        """Note in the folder the seconds that it has run, this session's and those before."""
+        self.folder.write_spent(self.spent_before + self.stop.seconds)
 
     def tell(self, event: TrialEvent) -> None:
         for listener in self.listeners:

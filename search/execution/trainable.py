@@ -90,7 +90,7 @@ class TrialTrainable(Trainable):
         if self.run is not None:
             if self.folder.end() is None:
                 self.run.save()
-            else:  # by its last epoch, by a rung, or by the clock, which leaves no time for a checkpoint
+            else:  # by its last epoch, or by a rung
                 self.run.save_best()
         self.held.close()
         self.folder.tidy()

@@ -47,11 +47,11 @@ class Watchdog(Callback):
     """
 
     def __init__(self, session: Session, begun: Callable[[], None]) -> None:
-        self.folder, self.disk, self.stop, self.begun = session.folder, session.disk, session.stop, begun
+        self.session, self.begun = session, begun
+        self.folder, self.disk, self.stop = session.folder, session.disk, session.stop
         self.patience = session.config.patience * 60  # seconds that a trial may take for its first epoch
         self.searcher: FolderSearcher | None = None
         self.paces: dict[int, TrialProgress] = {}
-        self.spent_before = self.folder.spent()
         self.next = 0.0
 
     def setup(self, *_: Any, **info: Any) -> None:
@@ -74,7 +74,7 @@ class Watchdog(Callback):
         if time.monotonic() < self.next:
             return
         self.next = time.monotonic() + INTERVAL_S
-        self.folder.write_spent(self.spent_before + self.stop.seconds)
+        self.session.write_spent()
         free = shutil.disk_usage(self.folder.path).free
         if free < self.disk:
             self.stop.ask(

@@ -12,7 +12,7 @@ class End:
     """The end of a trial."""
 
     state: State
-    reason: str  # finished, a scheduler's (promotion), time_budget, diverged, dead, or a failure's
+    reason: str  # finished, a scheduler's (promotion), diverged, dead, a failure's, or time_budget (of an earlier version)
     detail: str = ""
 
     @property

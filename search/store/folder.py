@@ -87,7 +87,14 @@ class SearchFolder(IdentifiedFolder):
         """Advice for a person who waits for more of it."""
         if (runner := self.runner()) is not None:
             return f"it is being run by {runner}: wait a moment"
-        return f"go on with: {command('search', '--resume', self.name)}"
+        more = ("--time-budget", f"{2 * self.config.time_budget:g}") if self.is_out_of_time else ()
+        return f"go on with: {command('search', '--resume', self.name, *more)}"
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """True if its time budget, in minutes, is spent."""
+        budget = self.config.time_budget
+        return budget is not None and self.spent() >= budget * 60
 
     def other_versions(self) -> str | None:
         """Differences of this machine's libraries to those that the search began with; None: not where it matters."""

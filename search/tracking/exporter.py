@@ -108,10 +108,12 @@ class Exporter(ABC):
         """The trial whose weights are kept; None: no one's."""
 
     def close(self, finished: bool) -> None:
-        """End what an interruption left open."""
+        """End what was left open: trials that may go on later, with what they have come to."""
         for number, run in self.runs.items():
             if number not in self.whole:
-                self.client.set_terminated(run, "KILLED", runs.ended(self.folder.trial(number)))
+                trial = self.folder.trial(number)
+                self._write(run, metrics=self._totals(trial, trial.history()))
+                self.client.set_terminated(run, "KILLED", runs.ended(trial))
 
     def _take_stock(self) -> None:
         """Find the search's runs. A store that hung may have made one twice: the first stays.
@@ -200,12 +202,14 @@ class Exporter(ABC):
         )  # fmt: skip
 
     def _close(self, run: str, trial: TrialFolder, end: End, history: list[EpochMetrics]) -> None:
+        self._write(run, metrics=self._totals(trial, history), tags=runs.of_end(trial, end))
+        self.client.set_terminated(run, STATUS[end.state], runs.ended(trial))
+
+    def _totals(self, trial: TrialFolder, history: list[EpochMetrics]) -> "list[Metric]":
         from mlflow.entities import Metric
 
         totals, when = runs.totals(trial, history, self.objective), runs.ended(trial)
-        metrics = [Metric(name, value, when, 0) for name, value in totals.items()]
-        self._write(run, metrics=metrics, tags=runs.of_end(trial, end))
-        self.client.set_terminated(run, STATUS[end.state], when)
+        return [Metric(name, value, when, 0) for name, value in totals.items()]
 
     def _write(
         self, run: str, metrics: "list[Metric] | None" = None, parameters: dict[str, Any] | None = None,

@@ -38,7 +38,8 @@ class SearchExporter(Exporter):
             for number, run in self.runs.items():
                 self._write(run, tags={names.TAG_PARETO: str(int(number in front))})
         self._write(self.parent, metrics=self._new_totals(), tags={names.TAG_NOTE: note(self.search)})
-        self.client.set_terminated(self.parent, "FINISHED" if finished else "KILLED", runs.span(self.folder)[1])
+        status = "FINISHED" if finished or self.search.is_out_of_time else "KILLED"
+        self.client.set_terminated(self.parent, status, runs.span(self.folder)[1])
         landing.describe(self.client, self.experiment)
 
     def _new_totals(self) -> "list[Metric]":

@@ -283,18 +283,16 @@ def test_a_full_disk_stops_the_search_with_the_budget_intact(tmp_path: Path):
     assert full.suggest("b") == "FINISHED"
 
 
-def test_when_time_runs_out_every_trial_has_an_end(tmp_path: Path):
-    """Also one that was asked for by a driver that died at once."""
+def test_a_trial_whose_time_is_up_goes_on_another_time(tmp_path: Path):
     late = searcher(tmp_path, trials=4)
     late.suggest("a")
-    late.study.ask()
-    again = study_searcher(session_of(late.folder, late.search, StopRequest(budget=0)))
-    assert again.suggest("b") == "FINISHED"
-    again.end_all()
-    assert [trial.end() for trial in late.folder.trials()] == [
-        End("failed", "time_budget", "before its first epoch")
-    ] * 2
-    assert [trial.state.name for trial in open_study(late.folder).get_trials()] == ["FAIL"] * 2
+    late.stop.budget = 0
+    late.on_trial_complete("a", {})
+    assert late.suggest("b") == "FINISHED"
+    assert late.folder.trial(0).end() is None
+    again = study_searcher(session_of(late.folder, late.search, StopRequest(budget=60)))
+    again.suggest("c")
+    assert again.live == {"c": 0}
 
 
 def test_a_search_begun_with_other_versions_is_refused(tmp_path: Path):

@@ -138,18 +138,23 @@ def test_a_signal_while_ray_starts_stops_a_search(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_time_budget_ends_a_search(tmp_path: Path):
+def test_a_search_whose_time_is_up_goes_on_with_more(tmp_path: Path):
     (tmp_path / "mlruns").mkdir()
-    result = ffsnn(
-        "search", "digits_smoke", "--name", "brief", "--trials", "500", "--time-budget", "0.5", home=tmp_path
-    )
+    options = ("--name", "brief", "--trials", "60", "--epochs", "60", "--time-budget", "0.3")
+    result = ffsnn("search", "digits_smoke", *options, home=tmp_path)
     assert result.returncode == 0, result.stderr
-    folder = tmp_path / "mlruns" / "searches" / "brief" / "trials"
-    assert broken_promises(tmp_path, "brief", trials=len(list(folder.iterdir()))) == []
+    trials = list(SearchFolder.open(tmp_path / "mlruns", "brief").trials())
+    before = {trial.number: trial.history() for trial in trials if trial.end() is None}
+    assert before
+    result = ffsnn("search", "--resume", "brief", "--time-budget", "20", home=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert broken_promises(tmp_path, "brief", trials=60) == []
+    assert all(trials[number].history()[: len(history)] == history for number, history in before.items())
 
 
 def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path: Path):
-    """In the folder and in MLflow: epochs of milliseconds, of which the last checkpoint is seconds old."""
+    """In the folder and in MLflow: epochs of milliseconds, of which the last checkpoint is seconds old. With more time
+    they go on from there."""
     (tmp_path / "mlruns").mkdir()
     options = ("--trials", "2", "--epochs", "100000", "--scheduler", "none", "--time-budget", "0.3")
     result = ffsnn("search", "digits_smoke", "--name", "brief", *options, home=tmp_path)
@@ -162,3 +167,8 @@ def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path
     kept = {int(run.data.tags["ffsnn.trial"]): int(run.data.tags["ffsnn.kept"]) for run in runs}  # one may be surpassed
     first = SearchFolder.open(tmp_path / "mlruns", "brief").ranked()[0][1].number
     assert kept[first] == best[first]
+    before = {trial: trial.history() for trial in trials}
+    assert all(trial.end() is None for trial in trials)
+    assert ffsnn("search", "--resume", "brief", "--time-budget", "0.5", home=tmp_path).returncode == 0
+    for trial, history in before.items():
+        assert trial.history()[: len(history)] == history != trial.history()
