@@ -73,4 +73,4 @@ def build(number: int, shape: LayerShape, config: RunConfig) -> Layer:
     return ClassHeadLayer(number, shape, config)
 
 
-register("class_head", shapes, build, minds=("learning.rate_penalty",))
+register("class_head", shapes, build, supports=("learning.rate_penalty",))

@@ -147,4 +147,4 @@ def build(number: int, shape: LayerShape, config: RunConfig) -> Layer:
     return DenseLayer(number - convolutional, shape, config.network, config.learning)
 
 
-register("conv", shapes, build, Options, minds=("learning.rate_penalty",))
+register("conv", shapes, build, Options, supports=("learning.rate_penalty",))

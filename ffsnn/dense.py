@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import LearningConfig, NetworkConfig, RunConfig
-from ffsnn.config.run import LEFT_TO_LAYERS
+from ffsnn.config.run import OPTIONAL_FOR_LAYERS
 from ffsnn.kernels.backends import compiled
 from ffsnn.layer import TILE, Input, LayerOutput, SteppedLayer, register
 from ffsnn.learned import LearnedNeurons
@@ -131,7 +131,7 @@ class DenseLayer(SteppedLayer):
         local: loss_gradients.LossOf | None = None
         amplitude = self.network.label_amplitude
         if self.shares_images:
-            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, amplitude, self.shape.dense)
+            arriving = sparse_input.of_images(seen.x, self.labels, y, copies, amplitude, self.shape.matrix_inputs)
         else:
             arriving = sparse_input.of_spikes(seen.x, copies, self.labels, y, amplitude)
         if true is not None and self.reads_out:
@@ -262,15 +262,15 @@ def shapes(config: RunConfig) -> list[LayerShape]:
     inputs = facts.inputs + (facts.classes if network.label == "appended" else 0)
     features = FEATURES[network.features].count(facts.shape)
     inputs += features
-    dense = inputs - facts.classes if encoder.dense else features
+    matrix_inputs = inputs - facts.classes if encoder.dense else features
     found = []
     for number, width in enumerate(network.widths):
         constant = encoder.constant and (network.between == "rate" if number else not facts.temporal)
         varying = encoder.constant and number == 0 and facts.time == "series"
         labels = facts.classes if number == 0 or network.label_layers == "every" else 0
         inputs += labels if number else 0
-        found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, dense, varying))
-        inputs, dense = width, 0
+        found.append(LayerShape(inputs, width, labels, constant, inputs * width, width, matrix_inputs, varying))
+        inputs, matrix_inputs = width, 0
     return found
 
 
@@ -278,4 +278,4 @@ def _build(number: int, shape: LayerShape, config: RunConfig) -> DenseLayer:
     return DenseLayer(number, shape, config.network, config.learning)
 
 
-register("dense", shapes, _build, minds=LEFT_TO_LAYERS)
+register("dense", shapes, _build, supports=OPTIONAL_FOR_LAYERS)

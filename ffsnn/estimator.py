@@ -138,6 +138,7 @@ class FFSNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unu
             facts = DATASETS[NAME].facts
             roomy = facts.is_image and 4 * facts.classes <= facts.inputs
             network["label"] = "in_place" if roomy else "appended"
+        learning.pop("chosen_epoch", None)  # of a final fit; here the best epoch is chosen by the images held out
         learning["batch_size"] = min(learning.get("batch_size", 512), samples - held_out)
         return RunConfig.parse({
             **{name: branch for name, branch in tree.items() if name not in ELSEWHERE},

@@ -124,7 +124,7 @@ class LayerKind:
     shapes: Callable[[RunConfig], list[LayerShape]]
     build: Callable[[int, LayerShape, RunConfig], Layer]  # of the layer's number
     options: type[Config] | None = None  # the model of `network.options`, if it has some
-    minds: tuple[str, ...] = ()  # fields that a kind need not know of and this one does, of `LEFT_TO_LAYERS`
+    supports: tuple[str, ...] = ()  # fields of `OPTIONAL_FOR_LAYERS` that it implements; others stay at their defaults
 
 
 def register(
@@ -132,7 +132,7 @@ def register(
     shapes: Callable[[RunConfig], list[LayerShape]],
     build: Callable[[int, LayerShape, RunConfig], Layer],
     options: type[Config] | None = None,
-    minds: tuple[str, ...] = (),
+    supports: tuple[str, ...] = (),
 ) -> None:
     """Make a kind of layer one that a configuration can name in `network.layer`; arguments as of `LayerKind`."""
-    LAYERS.add(name, LayerKind(shapes, build, options, minds))
+    LAYERS.add(name, LayerKind(shapes, build, options, supports))

@@ -93,7 +93,8 @@ class Network(nn.Module):
         return Input(self.with_label_inputs(self.encoder(answer.rates.detach(), self.T, noise)))
 
     def with_label_inputs(self, x: torch.Tensor) -> torch.Tensor:
-        """Spikes or rates (1 or T, B, H) that a layer hands on, where each layer sees the label: behind its inputs, 0.
+        """Spikes or rates (1 or T, B, H) that a layer hands on; with `label_layers: every` behind C zeros, where the
+        next layer writes the label.
 
         Hinton's recurrent network has the label reach all layers from above (arXiv 2212.13345, section 3.4), that of
         Karkehabadi et al. 2024 (arXiv 2405.12443, "direct labeling") is given it at each, as here.

@@ -15,7 +15,7 @@ class LayerShape(NamedTuple):
     constant: bool  # it sees intensities that do not change in time, and no spikes
     weights: int
     fan_out: int  # neurons that an input reaches
-    dense: int = 0  # inputs that hardly ever are 0, the last ones
+    matrix_inputs: int = 0  # the last inputs: while constant, a CPU multiplies them as a matrix, and lists no events
     varying: bool = False  # it sees intensities that change from time step to time step, and no spikes
 
 

@@ -199,7 +199,7 @@ def run(
         data: arrays or tensors (x, y) or (x, y, x_test, y_test) in place of the space's data set: features (N, F), or
             images (N, height, width) or (N, height, width, channels). They are kept in the data folder, under a name
             that follows from their content.
-        name: of the search [default: SPACE-1].
+        name: of the search; if one of this name exists, it continues [default: SPACE-1, or the next free number].
         like: an earlier search, whose space and settings this one has but for what is given here; its best points
             are tried first.
         home: folder that holds `mlruns/` [default: `search.settings`].

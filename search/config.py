@@ -53,7 +53,7 @@ class SearchConfig(Config):
     objective: Annotated[str, objectives.Named()] = Field(
         objectives.DEFAULT, description="what the search is after; several with commas between"
     )
-    limit: tuple[str, ...] = Field((), description="what trials are to keep, such as 'synops<=2e6'")
+    limit: tuple[str, ...] = Field((), description="limits that trials are to meet, such as 'synops<=2e6'")
     sampler: Annotated[str, SAMPLERS] = Field("forecast", description="how the next point is suggested")
     scheduler: Annotated[str, SCHEDULERS] = Field(
         "promotion", description="which trials go on, and which are stopped early"
@@ -79,7 +79,7 @@ class SearchConfig(Config):
     )
     experience: tuple[str, ...] = Field((), description="recorded surfaces that the sampler has learnt from before")
     veto: bool = Field(True, description="end a trial whose network is dead after a tenth of its first epoch")
-    first: tuple[dict[str, Value], ...] = Field((), description="what is tried first: their best points")
+    first: tuple[dict[str, Value], ...] = Field((), description="points that are tried first")
     parts: dict[str, str] = Field({}, description="files of one's own parts that it needs, with the sha256 of each")
 
     @field_validator("name")

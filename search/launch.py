@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: its exit code, and why it did not finish."""
+    """End of a search: its exit code, and why it did not finish."""
 
     code: int  # exit code: 0 finished, 130 interrupted, 1 failed, 2 a rule is broken, which going on would meet again
     reason: str = ""

@@ -47,8 +47,12 @@ class Objective:
         assert self.by_config
         return self.value(_an_epoch(), lambda: config)
 
-    def is_untold(self, value: float) -> bool:
-        """True for the cost that stands for one that cannot be told."""
+    def ranked(self, value: float) -> float:
+        """A value that it gave; the worst one where that is no finite number, by which nothing could be ranked."""
+        return value if math.isfinite(value) else self.worst
+
+    def is_unknown(self, value: float) -> bool:
+        """True if the objective could not be computed: its function gave `UNTOLD`, which is its worst value."""
         return value == UNTOLD == self.worst
 
     @property
@@ -216,14 +220,14 @@ class Named:
 
 
 def _an_epoch() -> "EpochMetrics":
-    """An epoch that never was."""
+    """A made-up epoch, to try an objective on."""
     from ffsnn.training.epoch_metrics import EpochMetrics
 
     return EpochMetrics(1, (0.5, 0.4), (0.3, 0.2), (0.1, 0.1), (0.1, 0.2), 0.9, 1000.0, 2.0)
 
 
 def _broken(objective: Objective) -> str | None:
-    """The rule that an objective breaks, tried out on an epoch that never was; None: it breaks none."""
+    """The rule that an objective breaks, tried on a made-up epoch; None: it breaks none."""
     from ffsnn.config import RunConfig
 
     if objective.each_epoch and objective.measure is None:
@@ -235,6 +239,8 @@ def _broken(objective: Objective) -> str | None:
         return f"must give a finite number for an epoch, but gave {value!r}"
     if direction not in ("maximize", "minimize"):
         return f"must have direction='maximize' or 'minimize', but got {direction!r}"
+    if not math.isfinite(objective.worst):
+        return f"must have a finite worst value, the worst that can occur, but got {objective.worst!r}"
     return None
 
 

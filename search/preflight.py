@@ -25,6 +25,7 @@ from search.cluster.node_report import gpus
 from search.cluster.nodes import this_machine
 from search.cluster.resources import TrialResources
 from search.config import SearchConfig
+from search.registries import SCHEDULERS
 from search.signals import held_back
 from search.store.folder import SearchFolder
 
@@ -172,10 +173,14 @@ def disk_for_running(
         largest: the trial that takes most; others may take less.
     """
     running, kept = bytes_on_disk(largest)
-    needed, free = resources.concurrency * running + config.trials * kept + SPARE_BYTES, shutil.disk_usage(home).free
+    rests = SCHEDULERS[config.scheduler].rests
+    most = math.ceil(config.trials / config.rungs[1]) if config.goals.is_plain else config.trials
+    resting = min(most, max(config.trials - resources.concurrency, 0)) if rests else 0
+    needed = config.trials * kept + resting * (running - kept) + resources.concurrency * running + SPARE_BYTES
+    free = shutil.disk_usage(home).free
     console.print(
-        f"on disk: {kept / 1e6:.2g} MB a trial, {running / 1e6:.2g} MB while it runs, {needed / 1e6:,.0f} MB in all; "
-        f"{free / 1e9:,.1f} GB are free"
+        f"on disk: {kept / 1e6:.2g} MB a trial, {running / 1e6:.2g} MB while it runs{' or rests' * rests}, "
+        f"{needed / 1e6:,.0f} MB at most; {free / 1e9:,.1f} GB are free"
     )
     if free < needed:
         raise ConfigError(

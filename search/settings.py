@@ -28,7 +28,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 FOLDERS = ("home", "data_dir")
 USE = "use"  # the one key of the file that is no place
-LOCAL = "local"  # said of a place: not where it was, but here
+LOCAL = "local"  # as the value of a place: this machine, whatever was set or stored before
 _PASSWORD = re.compile(r"(\w://[^\s:/@'\"]*):[^\s'\"]*@")
 _IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s'\"]*")
 
@@ -38,10 +38,10 @@ class Unreachable(ConfigError):
 
 
 def setting(name: str, asked: str | Path | None = None) -> str | None:
-    """A place, as a person means it; None: nothing is said of it.
+    """A place: the argument, else the environment's, else that of `ffsnn.toml`; None: it is set nowhere.
 
     Raises:
-        ConfigError: `ffsnn.toml` cannot be read, or has a key that is none.
+        ConfigError: `ffsnn.toml` cannot be read, or has an unknown key.
     """
     return str(asked) if asked else os.environ.get(ENVIRONMENT[name]) or _from_file().get(name)
 

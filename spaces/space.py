@@ -32,7 +32,8 @@ from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value
 SPACES = Path(__file__).parent
 PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
-FIXED = OWN | {"learning.chosen_epoch"}  # fields that cannot be searched: that one is of a final fit
+COMPARED_BY = {"data.dataset", "data.own", "data.validation"}  # fields that say which images trials are compared on
+FIXED = OWN | COMPARED_BY | {"learning.chosen_epoch"}  # fields that cannot be searched: the last is of a final fit
 
 
 def description(name: str) -> str:
@@ -72,7 +73,7 @@ class Budget(Config):
     grace_epochs: int = Field(1, ge=1, description="the first rung: no trial is stopped earlier")
     reduction_factor: int = Field(3, ge=2, description="one in so many goes on to the next rung")
     objective: str | tuple[str, ...] = Field((), description="what a search is after; left out: the accuracy")
-    limit: tuple[str, ...] = Field((), description="what trials are to keep, such as 'synops<=2e6'")
+    limit: tuple[str, ...] = Field((), description="limits that trials are to meet, such as 'synops<=2e6'")
 
 
 class Space(Config):
@@ -142,6 +143,9 @@ class Space(Config):
             if path in OWN:
                 said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
                 raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
+            if path in COMPARED_BY:
+                said = "trials are compared on the same validation images: set it in the base"
+                raise ValueError(f"{path} cannot be searched, for {said}")
             if path in FIXED:
                 raise ValueError(f"{path} cannot be searched, for a final fit follows a search: leave it out")
             if path in typed:

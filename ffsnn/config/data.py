@@ -45,7 +45,7 @@ class DataConfig(Config):
     )
     train_images: int | None = Field(None, ge=1, description="train on this many images only; null: on all the rest")
     window_ms: float | None = Field(
-        None, gt=0, description="of recordings over time: milliseconds from the begin that are shown; null: all"
+        None, gt=0, description="of events: milliseconds from the beginning that are shown; null: all"
     )
 
     @property
@@ -79,11 +79,11 @@ class DataConfig(Config):
         return name if info.data.get("own") else DATASETS.check(name)
 
     @model_validator(mode="after")
-    def _window_is_of_recordings(self) -> Self:
-        if self.window_ms is not None and not self.facts.temporal:
+    def _window_is_of_events(self) -> Self:
+        if self.window_ms is not None and self.facts.time != "events":
             raise ValueError(
-                f"{self.dataset} has no time that window_ms could be of, but got window_ms={self.window_ms}: leave it "
-                "out"
+                f"{self.dataset} has no events that window_ms could be of, but got window_ms={self.window_ms}: leave "
+                "it out"
             )
         return self
 

@@ -55,7 +55,7 @@ class LearningConfig(Config):
         0.0, ge=0, description="times the mean firing rate of a layer, added to its loss: fewer spikes"
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of the label that is spread evenly over all labels shown: smaller margins"
+        0.0, ge=0, lt=1, description="share of the target spread evenly over the labels shown: small margins"
     )
     layers: Literal["together", "greedy"] = Field(
         "together", description="all stepped on each batch, or one after another, an equal share of the epochs each"

@@ -25,10 +25,11 @@ class NetworkConfig(Config):
     T: int = Field(4, ge=1, description="time steps an image is shown for")
     encoder: Annotated[str, ENCODERS] = Field(
         "direct",
-        description="constant current, the same less the image's mean, Bernoulli spikes, or one, earlier if brighter",
+        description="direct: a constant current; centred: the same less its mean; poisson: Bernoulli spikes; latency: "
+        "one spike, earlier if brighter",
     )
     features: Annotated[str, FEATURES] = Field(
-        "none", description="inputs of the first layer besides the pixels; edges: their strength in each place"
+        "none", description="inputs computed from the pixels, shown beside them; edges: gradients in four orientations"
     )
     label: Literal["in_place", "appended"] = Field(
         "in_place", description="over the first C pixels, or on inputs of its own"

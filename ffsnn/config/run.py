@@ -22,7 +22,7 @@ from ffsnn.parts.registry import ENCODERS, FEATURES, LAYERS, NEGATIVES, PREDICTI
 from ffsnn.validation import Config, ConfigError, parse, read_yaml
 
 # Fields that each kind of layers has to mind by itself, by path.
-LEFT_TO_LAYERS = ("network.features", "network.label_layers", "network.learn", "learning.rate_penalty")
+OPTIONAL_FOR_LAYERS = ("network.features", "network.label_layers", "network.learn", "learning.rate_penalty")
 
 
 class RunConfig(Config):
@@ -71,8 +71,8 @@ class RunConfig(Config):
         facts, name = self.data.facts, self.data.dataset
         if facts.time == "events" and self.network.encoder != "direct":
             raise ValueError(
-                f"encoder={self.network.encoder!r} makes spikes, but the events of {name} are spikes already: take "
-                "encoder='direct'"
+                f"encoder={self.network.encoder!r} is for intensities, but the events of {name} are spikes already: "
+                "take encoder='direct'"
             )
         if facts.temporal and ENCODERS[self.network.encoder].least_T > 1:
             raise ValueError(
@@ -103,13 +103,13 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _layers_mind_it(self) -> Self:
-        for path in LEFT_TO_LAYERS:
+    def _layer_supports_it(self) -> Self:
+        for path in OPTIONAL_FOR_LAYERS:
             branch, _, name = path.partition(".")
             config: Config = getattr(self, branch)
             value, kind = getattr(config, name), self.network.layer
-            if value != type(config).model_fields[name].default and path not in LAYERS[kind].minds:
-                raise ValueError(f"layer={kind!r} does not mind {name}, but got {name}={value!r}: leave it out")
+            if value != type(config).model_fields[name].default and path not in LAYERS[kind].supports:
+                raise ValueError(f"layer={kind!r} does not support {name}, but got {name}={value!r}: leave it out")
         return self
 
     @model_validator(mode="after")
@@ -228,6 +228,11 @@ class RunConfig(Config):
     def ids(self) -> tuple[str, ...]:
         """The id, and those that earlier versions gave to the same configuration."""
         return (self.id, *identity.earlier_ids(self._method()))
+
+    @property
+    def frames(self) -> int:
+        """Time steps that its data are cut into: T of recordings, one of images, which do not depend on T."""
+        return self.network.T if self.data.facts.temporal else 1
 
     def _method(self) -> identity.Tree:
         return self.model_dump(mode="json", include={"data", "network", "learning"})

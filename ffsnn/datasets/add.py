@@ -143,6 +143,8 @@ def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, da
     Raises:
         DataError: a rule is broken.
     """
+    if not 0 < test_share < 1:
+        raise DataError(f"test_share must be a share between 0 and 1, but got {test_share}")
     remarks = list(raw.remarks)
     train, test, names = _labelled(raw, remarks)
     _check(raw, names, train, test is not None)

@@ -95,7 +95,9 @@ class OwnDataset(Dataset):
             case "series":
                 return Series(mine["x"], mine["start"], mine["y"])
             case "events":
-                return Events(mine["time"], mine["unit"], mine["start"], mine["y"], self.facts.inputs)
+                times = [tensors[f"{it}.time"] for it in ("train", "test")]
+                whole = 1 + max((int(it.max()) for it in times if len(it)), default=0)
+                return Events(mine["time"], mine["unit"], mine["start"], mine["y"], self.facts.inputs, whole)
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,11 @@ class Events(Recordings):
     start: torch.Tensor  # (N + 1,) int64: where each recording begins
     y: torch.Tensor
     inputs: int
+    whole: int  # microseconds of the longest recording, in training or test: one window for all
 
     def binned(self, T: int, window_ms: float | None) -> Images:
         """Images (N, T, F): 255 where a unit had an event in that step, else 0."""
-        whole = int(self.time.max()) + 1 if len(self.time) else 1  # one window for all, so that time means the same
-        window = whole if window_ms is None else max(round(1000 * window_ms), 1)
+        window = self.whole if window_ms is None else max(round(1000 * window_ms), 1)
         recording = torch.repeat_interleave(torch.arange(len(self.y)), self.start.diff())
         seen = self.time < window
         step = self.time[seen].long() * T // window

@@ -108,8 +108,9 @@ def of_rates(config: RunConfig, rates: Sequence[float], input_spikes: float) -> 
         input_spikes: that an image sends; 0: a constant current.
     """
     network = config.network
-    recoded = network.between == "rate" and not ENCODERS[network.encoder].keeps_rate
-    if recoded or (config.learning.layers == "greedy" and 0 in rates):
+    encoder = ENCODERS[network.encoder]
+    unknown = network.between == "rate" and not (encoder.constant or encoder.keeps_rate)  # how often rates are sent
+    if unknown or (config.learning.layers == "greedy" and 0 in rates):
         return None
     fired = _fired(config, rates)
     return _energy(config, fired, [input_spikes, *fired[:-1]])

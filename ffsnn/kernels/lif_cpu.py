@@ -7,7 +7,7 @@ images pass forward, have their loss and pass back before the next ones come: th
 and nothing of size T is kept but the spikes, a byte each, if the next layer wants them.
 
 A tile of neurons passes over these images before the next one does, so that its weights stay in the second-level cache.
-Inputs that are a matrix (`SparseInput.dense`) are multiplied by their weights for all images, before and after that.
+Inputs that are a matrix (`SparseInput.matrix`) are multiplied by their weights for all images, before and after that.
 
 Legend: T time steps, R rows (images), B samples = copies x R (sample b shares row b % R), F inputs, H neurons.
 """
@@ -32,7 +32,7 @@ from ffsnn.neuron import LIF
 
 WEIGHT_TILE_BYTES = 2**21  # bytes of weights that a tile may have
 POTENTIAL_BYTES = 2**21  # bytes of potentials, for each such tile, that rows which pass at once may have
-BLOCK = 256  # neurons whose product with dense inputs is one piece of work, however many threads there are
+BLOCK = 256  # neurons whose product with a matrix of inputs is one piece of work, however many threads there are
 ALIGNMENT = 64  # neurons: a whole number of vectors on any CPU, and of cache lines
 
 f32 = np.float32
@@ -40,10 +40,9 @@ f32 = np.float32
 
 @cache
 def compile_once(own: bool = False) -> None:
-    """Compile the kernels, or load what was compiled before; of several processes one compiles, the others wait. Those
-    for neurons with values of their `own` are others.
+    """Compile the kernels, or load them from numba's cache (beside these files); one process compiles, others wait.
 
-    About 10 seconds once a machine, half of one after that (numba's cache, beside these files).
+    About 10 s once a machine, then 0.5 s a process. `own`: those for learned neuron parameters, too.
     """
     with (Path(tempfile.gettempdir()) / f"ffsnn-compile-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -67,6 +66,7 @@ class SpikingLayer(torch.autograd.Function):
     scale   (1 or T, B) float32, what a sample's current is multiplied by
     loss_of loss and derivatives of some rows: (begin, end, total (tiles, B), squares (tiles, B), counts); None: no loss
     spikes  (T, B, H) uint8; (0, B, H) where they are not wanted
+    total, squares  (B,) float32, sums of a sample's counts and of their squares; counts (B, H) float32; loss ()
     """
 
     @staticmethod
@@ -76,9 +76,9 @@ class SpikingLayer(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
         (rows, copies, samples), H = (seen.rows, seen.copies, seen.samples), weight.shape[1]
         learns = loss_of is not None and ctx.needs_input_grad[0]
-        events = weight.shape[0] - (0 if seen.dense is None else seen.dense.shape[1])
+        events = weight.shape[0] - (0 if seen.matrix is None else seen.matrix.shape[1])
         tiles, loss = in_tiles(weight.detach()[:events]), 0.0
-        dense = torch.empty(0, H) if seen.dense is None else product(seen.dense, weight.detach()[events:].float())
+        current = torch.empty(0, H) if seen.matrix is None else product(seen.matrix, weight.detach()[events:].float())
         room = POTENTIAL_BYTES * -(-weight[:events].nbytes // WEIGHT_TILE_BYTES)
         batch_rows = max(1, min(rows, room // (4 * T * copies * H)) if learns else rows)
         d_tiles = torch.zeros(tiles.shape if learns else 0)
@@ -87,7 +87,7 @@ class SpikingLayer(torch.autograd.Function):
         counts, (total, squares) = torch.empty(samples, H), torch.empty(2, len(tiles), samples)
         neurons = (
             seen.start, seen.input, seen.value, rows, copies, scale.contiguous().numpy(), lif.reset == "hard",
-            counts.numpy(), dense.numpy(),
+            counts.numpy(), current.numpy(),
         )  # fmt: skip
         parameters, d_own = _parameters(lif, own, tiles)
         surrogate = lif.detach_reset, SURROGATES.index(lif.surrogate), f32(lif.surrogate_alpha)
@@ -104,8 +104,8 @@ class SpikingLayer(torch.autograd.Function):
                     _each_tile(backward, back, T, begin, end, *neurons, *surrogate, *gradients)
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
-            if seen.dense is not None:
-                ctx.d_weight = torch.cat([ctx.d_weight, product(seen.dense.T, dense)])
+            if seen.matrix is not None:
+                ctx.d_weight = torch.cat([ctx.d_weight, product(seen.matrix.T, current)])
             ctx.d_own = None if own is None else from_tiles(d_own, H)
         ctx.set_materialize_grads(False)
         result = spikes, total.sum(0), squares.sum(0), counts
@@ -169,7 +169,7 @@ def _numpy(tiles: torch.Tensor) -> Any:
 def _each_tile(kernel: Any, tiled: Sequence[Any], *arguments: Any) -> None:
     """Threads share the tiles, so no two write to the same weight, and the bits do not depend on how many there are.
 
-    Of what is tiled each tile has its own; a number is all tiles'.
+    `tiled` are arrays whose first axis counts tiles, of which each call gets one entry; numbers go to every call.
     """
 
     def work(lo: int, hi: int) -> None:

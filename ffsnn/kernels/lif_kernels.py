@@ -71,7 +71,7 @@ def _exp_of_negative(y: Any, bits: Any, power: Any) -> None:
 
 @njit(inline="always")
 def _derivative(h: Any, threshold: Any, surrogate: int, alpha: Any, bits: Any, power: Any, out: Any) -> None:
-    """Surrogate derivative of the spike at h - threshold, as SpikingJelly defines it (`surrogate.py`)."""
+    """Surrogate derivative of the spike at h - threshold, as SpikingJelly defines it (`ffsnn.parts.surrogates`)."""
     one, half = f32(1), f32(0.5)
     if surrogate == ATAN:
         k = f32(np.pi / 2) * alpha
@@ -180,10 +180,10 @@ def _scatter(d_weight: Any, number: Any, value: Any, begin: int, end: int, d_tot
 def forward(
     lo: int, weight: Any, potential: Any, total: Any, squares: Any, leak: Any, gain: Any, threshold: Any, T: int,
     begin: int, end: int, start: Any, number: Any, value: Any, rows: int, copies: int, scale: Any, hard: bool,
-    counts: Any, dense: Any, spikes: Any,
+    counts: Any, matrix_current: Any, spikes: Any,
 ) -> None:  # fmt: skip
-    """A tile's neurons, the first of them number lo, see rows begin..end; dense (rows, H), if it has rows, is current
-    beside that of the events.
+    """A tile's neurons, the first of them number lo, see rows begin..end; matrix_current (rows, H), if it has rows,
+    is current beside that of the events.
 
     Writes their counts (B, H), the sums (B,) of these and of their squares, and where there is room for them their
     spikes (T, B, H) and potentials (samples of these rows, T, tile).
@@ -196,8 +196,8 @@ def forward(
     for r in range(begin, end):
         first = r * (1 + steps * (1 + copies))
         _currents_of_row(weight, start, number, value, first, copies, base)
-        if len(dense):
-            _add(dense[r, lo : lo + real], base[0])
+        if len(matrix_current):
+            _add(matrix_current[r, lo : lo + real], base[0])
         for c in range(copies):
             b, place = c * rows + r, c * (end - begin) + r - begin if kept else 0
             _clear(v)
@@ -257,11 +257,11 @@ def _of_neurons(
 def backward(
     lo: int, potential: Any, d_weight: Any, leak: Any, gain: Any, threshold: Any, d_neuron: Any, T: int, begin: int,
     end: int, start: Any, number: Any, value: Any, rows: int, copies: int, scale: Any, hard: bool, counts: Any,
-    dense: Any, detach: bool, surrogate: int, alpha: Any, d_total: Any, d_squares: Any, d_counts: Any,
+    matrix_current: Any, detach: bool, surrogate: int, alpha: Any, d_total: Any, d_squares: Any, d_counts: Any,
 ) -> None:  # fmt: skip
     """The same neurons and rows: adds to d_weight (F, tile), from their potentials and from the derivatives by what
     `forward` wrote, in the order of these rows' samples; d_counts may be empty. Adds to d_neuron (3, tile), the
-    derivatives by leak, gain and threshold, unless that is (0, tile). Puts the derivative by the current `dense` in its
+    derivatives by leak, gain and threshold, unless that is (0, tile). Puts the derivative by `matrix_current` in its
     place."""
     steps, width, real = scale.shape[0], d_weight.shape[1], min(d_weight.shape[1], counts.shape[1] - lo)
     d_base, d_own = np.empty((steps, width), np.float32), np.empty((steps, width), np.float32)
@@ -317,5 +317,5 @@ def backward(
             for f in range(width):
                 d_v[f] += d_all[f]
         _scatter(d_weight, number, value, start[first], start[first + 1], d_v)
-        if len(dense):
-            _copy(d_v, dense[r, lo : lo + real])
+        if len(matrix_current):
+            _copy(d_v, matrix_current[r, lo : lo + real])

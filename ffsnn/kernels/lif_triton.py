@@ -6,7 +6,7 @@ goodness is made of, so that nothing as large as a layer's counts passes through
 layer's loss depends on its spikes through their counts alone, so dL/ds is the same at every time step, and backward
 needs nothing but the current and dL/dgoodness: it charges the neurons anew, then walks back through their potentials
 (Neftci et al. 2019, arXiv 1901.09948, section "surrogate gradients"; the derivatives are SpikingJelly's,
-`surrogate.py`).
+`ffsnn.parts.surrogates`).
 
 What the copies of an image share stays shared: the current comes by rows, and a sample's label and scale are applied
 as it is loaded. Where it is constant it is loaded once for all steps.

@@ -8,7 +8,7 @@ image differ in little, and so do its copies under several labels. So the input 
     of a copy's time step   what it has, less the first copy's; and its label, where the layer sees it
 
 A layer's current is the sum of the weights of these events, each sum built on the one above it, and its gradient is
-the transpose of that. Inputs that hardly ever are 0 are no events but a matrix beside them.
+the transpose of that. Inputs that are seldom 0 are kept as a matrix instead.
 
 Legend: T time steps, R rows (images), B samples (copies x R; sample b shares row b % R), F inputs.
 """
@@ -39,7 +39,7 @@ class SparseInput(NamedTuple):
     rows: int
     copies: int
     steps: int  # 1: the same at every time step
-    dense: torch.Tensor | None = None  # (R, E) float32: the last inputs, if they are no events; steps is 1 then
+    matrix: torch.Tensor | None = None  # (R, E) float32: the last inputs, if they are no events; steps is 1 then
 
     @property
     def samples(self) -> int:
@@ -47,7 +47,7 @@ class SparseInput(NamedTuple):
 
 
 def of_images(
-    x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: int, amplitude: float, dense: int = 0
+    x_TRF: torch.Tensor, labels: int, y: torch.Tensor | None, copies: int, amplitude: float, matrix_inputs: int = 0
 ) -> SparseInput:
     """Inputs that all copies share, under a label each.
 
@@ -57,14 +57,14 @@ def of_images(
         y: (copies, R) labels; None: the neutral label, all at 1 / labels.
         copies: samples a row.
         amplitude: input at the label.
-        dense: inputs, the last ones, that are to be kept as a matrix where they are constant intensities.
+        matrix_inputs: inputs, the last ones, that are to be kept as a matrix where they are constant intensities.
     """
-    if not dense or len(x_TRF) > 1 or x_TRF.dtype == torch.uint8:
+    if not matrix_inputs or len(x_TRF) > 1 or x_TRF.dtype == torch.uint8:
         return _collect(x_TRF, True, copies, labels, y, amplitude)
-    matrix = x_TRF[0, :, -dense:]
-    events = _collect(x_TRF[..., :-dense], True, copies, labels, y, amplitude)
+    matrix = x_TRF[0, :, -matrix_inputs:]
+    events = _collect(x_TRF[..., :-matrix_inputs], True, copies, labels, y, amplitude)
     squared_norm = events.squared_norm + matrix.square().sum(1).repeat(copies)
-    return events._replace(squared_norm=squared_norm, dense=matrix)
+    return events._replace(squared_norm=squared_norm, matrix=matrix)
 
 
 def of_spikes(
@@ -82,16 +82,16 @@ def _collect(
 ) -> SparseInput:
     """Count, make room, fill."""
     steps, samples, width = x.shape
-    rows, dense = samples if shared else samples // copies, x.contiguous().numpy()
+    rows, values = samples if shared else samples // copies, x.contiguous().numpy()
     per_label = 0 if not labels else labels if y is None else 1
     label_index = np.zeros((copies, rows), np.int64) if y is None else y.contiguous().numpy()
     label = label_index, per_label, f32(amplitude / max(per_label, 1))
     kernel: Any = _lists_of_numbers
-    shown: tuple[Any, ...] = (dense, shared)
+    shown: tuple[Any, ...] = (values, shared)
     if x.dtype == torch.uint8:
         words = -(-width // 64)
         bits, usual = np.empty((steps, samples, words), np.uint64), np.empty((rows, words), np.uint64)
-        in_parallel(rows, lambda lo, hi: _bits_of_spikes(lo, hi, dense, bits, usual))
+        in_parallel(rows, lambda lo, hi: _bits_of_spikes(lo, hi, values, bits, usual))
         kernel, shown = _lists_of_spikes, (bits, usual, shared)
     start = np.zeros(rows * (1 + steps * (1 + copies)) + 1, np.int64)
     squared_norm = torch.empty(steps, copies * rows)

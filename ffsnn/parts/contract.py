@@ -27,12 +27,18 @@ def broken(parts: Registry[Any], name: str) -> str | None:
     if check is None:
         return None
     try:
-        wrong = check(parts[name])
+        wrong = _uncompiled(parts, name) or check(parts[name])
     except Exception as error:  # whatever the part may raise
         last = traceback.extract_tb(error.__traceback__)[-1]
         said = " ".join(str(error).split())
         wrong = f"fails when it is tried out, at {last.filename}, line {last.lineno}: {type(error).__name__}: {said}"
     return f"the {parts.kind} {name!r} {wrong}" if wrong else None
+
+
+def _uncompiled(parts: Registry[Any], name: str) -> str | None:
+    if parts.origin(name) is not None and getattr(parts[name], "compiled", False):
+        return "must not say compiled=True, for the kernels know those of ffsnn alone: leave it out"
+    return None
 
 
 def _rates() -> "torch.Tensor":
@@ -44,8 +50,16 @@ def _rates() -> "torch.Tensor":
 
 
 def _goodness(part: Any) -> str | None:
+    import torch
+
     rates = _rates().requires_grad_()
-    return _problem(part.of(rates), (B,), f"(B,) of rates (B, F) = ({B}, {F})") or _gradient(part.of(rates), rates)
+    if wrong := _problem(part.of(rates), (B,), f"(B,) of rates (B, F) = ({B}, {F})"):
+        return wrong
+    stated = {"total": rates.mean(1), "squares": rates.square().mean(1)}.get(part.statistic)
+    if stated is not None and not torch.allclose(part.of(rates), stated):
+        what = "mean" if part.statistic == "total" else "mean of squares"
+        return f"says statistic={part.statistic!r}, but is not the {what} of the rates: leave statistic out"
+    return _gradient(part.of(rates), rates)
 
 
 def _loss(part: Any) -> str | None:
@@ -86,7 +100,9 @@ def _features(part: Any) -> str | None:
 
     shape = (1, 8, 8)
     x = torch.linspace(0, 1, B * 64).view(B, 64)
-    given, count = part.extract(x.clone(), shape), part.count(shape)
+    given, count = part.extract(seen := x.clone(), shape), part.count(shape)
+    if not torch.equal(seen, x):
+        return "must leave the pixels as they are, but changed them in place"
     if wrong := _problem(given, (B, count), f"(B, E) of pixels (B, 64) and shape {shape}, E = {count}"):
         return wrong
     if given.dtype != x.dtype:

@@ -49,7 +49,8 @@ def direct(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tens
 
 @register("centred", constant=True, dense=True)
 def centred(x_BF: torch.Tensor, T: int, generator: torch.Generator) -> torch.Tensor:
-    """(1, B, F): the intensity less the image's mean, as a constant current (LeCun et al. 1998, section 4.3).
+    """(1, B, F): each input less the mean of the image's F inputs, as a constant current (LeCun et al. 1998, section
+    4.3). The F inputs are its pixels, its features, and those of the label, which are 0 here.
 
     Without a bias, and with inputs that are all positive, neurons see how bright an image is before anything else.
     """

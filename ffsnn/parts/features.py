@@ -1,9 +1,10 @@
-"""Features: what a network sees of an image beside its pixels, worked out from them and not learned; by name.
+"""Features: what a network sees of an image beside its pixels, computed from them and not learned; by name.
 
-They stand behind the pixels, are encoded as pixels are, and are worked out anew from every image as it is shown, after
+They stand behind the pixels, are encoded as pixels are, and are computed anew from every image as it is shown, after
 it has been moved, bent or mirrored.
 
-Legend: B images, F = channels * height * width pixels in [0, 1], E features, R rows and K columns of cells.
+Legend: B images, F = channels * height * width pixels in [0, 1], E features, R rows and K columns of cells (of CELL x
+CELL pixels).
 """
 
 import math
@@ -20,7 +21,7 @@ Shape = tuple[int, int, int]  # channels, height, width; (1, 1, F) of what has n
 Extract = Callable[[torch.Tensor, Shape], torch.Tensor]  # (B, F), shape -> (B, E), in [0, 1]
 
 CELL = 2  # pixels a side
-CONTRAST = 1 / 64  # in the neighbourhood of a cell, that counts as none
+CONTRAST = 1 / 64  # added in square under the root, so that noise in flat regions is not amplified
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,19 @@ def none(x_BF: torch.Tensor, shape: Shape) -> torch.Tensor:
 
 @register("edges", of_images=True)
 def edges(x_BF: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """(B, 4 R K): how strong edges of four orientations are in each cell of 2 x 2 pixels.
+    """(B, 4 R K): gradient magnitude in four orientations for each cell of 2 x 2 pixels.
 
-    Histograms of oriented gradients (Dalal & Triggs, CVPR 2005), made simple: of each pixel's gradient the part across
-    edges that stand upright, lie flat, or lean either way, whatever its sign; averaged over the 4 x 4 pixels around a
-    cell, and over the channels; divided by the root mean square of all orientations in the 3 x 3 cells around it; at
-    most 1. 28 x 28 pixels have 14 x 14 cells.
+    A short form of histograms of oriented gradients (Dalal & Triggs, CVPR 2005): |dx|, |dy|, |dx + dy| / sqrt 2 and
+    |dx - dy| / sqrt 2 by central differences (0 outside of the image), averaged over channels and over the 4 x 4 pixels
+    around the cell, divided by sqrt(m + CONTRAST^2), where m is the mean square of all orientations in the surrounding
+    3 x 3 cells, and clipped to 1. Cells beyond the border count as 0. An odd last row or column has no cell of its own;
+    28 x 28 pixels have 14 x 14 cells.
     """
-    _channels, height, width = shape
-    light = pad(x_BF.view(-1, *shape), (1, 1, 1, 1))
-    to_right = light[:, :, 1:-1, 2:] - light[:, :, 1:-1, :-2]
-    down = light[:, :, 2:, 1:-1] - light[:, :, :-2, 1:-1]
+    padded = pad(x_BF.view(-1, *shape), (1, 1, 1, 1))
+    dx = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    dy = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
     diagonal = math.sqrt(0.5)
-    across = torch.stack([to_right, down, diagonal * (to_right + down), diagonal * (to_right - down)], 1)
-    strength = across.abs().mean(2)
-    cells = avg_pool2d(strength, 2 * CELL, CELL, CELL // 2)[..., : height // CELL, : width // CELL]
+    oriented = torch.stack([dx, dy, diagonal * (dx + dy), diagonal * (dx - dy)], 1)
+    cells = avg_pool2d(oriented.abs().mean(2), 2 * CELL, CELL, CELL // 2)
     around = avg_pool2d(cells.square().mean(1, keepdim=True), 3, 1, 1)
     return (cells / (around + CONTRAST**2).sqrt()).clamp(max=1).flatten(1)

@@ -27,14 +27,18 @@ class Goodness:
     """A goodness, and what the compiled kernels need to know of it."""
 
     of: Formula
-    statistic: Statistic = "counts"  # it is a mean of counts, a mean of squared counts, or neither
-    power: int = 1  # it grows by T^power where activity is counts instead of rates
+    statistic: Statistic = "counts"  # it is the mean (total) or the mean of squares (squares) of activity, or neither
+
+    @property
+    def power(self) -> int:
+        """It grows by T^power where activity is counts instead of rates; of one of one's own it is taken for 1."""
+        return 2 if self.statistic == "squares" else 1
 
 
 register = GOODNESS.decorator(Goodness)
 
 
-@register("mean_square", statistic="squares", power=2)
+@register("mean_square", statistic="squares")
 def mean_square(rate_BF: torch.Tensor) -> torch.Tensor:
     """Mean of squared rates (B,): Hinton 2022 (arXiv 2212.13345), section 2, divided by the width."""
     return rate_BF.square().mean(1)

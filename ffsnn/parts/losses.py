@@ -77,13 +77,15 @@ def goodness_loss(config: "LearningConfig", good: torch.Tensor) -> torch.Tensor:
 
 
 def with_label_smoothing(config: "LearningConfig", loss: torch.Tensor, good: torch.Tensor) -> torch.Tensor:
-    """A layer's loss, and `label_smoothing` times alpha times the mean margin of the positive sample over all samples
-    of its image, itself among them.
+    """A layer's loss, and s alpha (g+ - mean g) with s = `label_smoothing`; the mean is over all samples of an image,
+    the positive one too.
 
-    With `softmax` it is cross-entropy whose target has that share spread evenly (Szegedy et al. 2016, arXiv 1512.00567,
-    section 7), with `symba` the same of two labels; with any loss a margin stops paying once it is large.
+    With `softmax` this is cross-entropy with the share s of the target spread evenly over the labels shown (Szegedy et
+    al. 2016, arXiv 1512.00567, section 7), with `symba` the same of two labels. With any loss it keeps margins from
+    growing without end.
 
     Args:
+        loss: ().
         good: ((1 + K) B,) goodness of positive and, behind them, negative samples.
     """
     if not config.label_smoothing:

@@ -12,9 +12,9 @@ from ffsnn.network import Network
 class Averages:
     """Exponential averages of a network's weights (Polyak & Juditsky 1992; weighted as is usual now).
 
-    A step changes them by 1 / horizon of the difference, or by more at the begin: 9 / (10 + steps done). Where layers
-    learn one after another, steps are counted anew for each: or its average would keep much of the weights that it
-    began with. Buffers of layers of one's own are not averaged.
+    A step changes them by 1 / horizon of the difference, or by more at first: 9 / (10 + steps done). Where layers
+    learn one after another, steps are counted anew for each; otherwise its average would still hold much of its
+    initial weights. Buffers of layers of one's own are not averaged.
 
     Args:
         network: whose weights.

@@ -15,7 +15,8 @@ BUDGET_S, AT_LEAST = 1.0, 3  # of steps, for both together; steps of each
 
 def shipped(config: RunConfig, on_gpu: bool = False) -> dict[str, str]:
     """Parts of one's own without a compiled path that a configuration names: the fields, and a compiled part of the
-    project for each that may stand in the same place. On a GPU so is what neurons learn beside their weights."""
+    project for each that may stand in the same place. On a GPU learned neuron parameters
+    (`network.learn`) have none either."""
     loss = LOSSES[config.learning.loss]
     instead = {
         "network.goodness": None if GOODNESS[config.network.goodness].statistic != "counts" else "mean_square",

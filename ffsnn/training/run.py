@@ -30,7 +30,7 @@ class Run(Iterator[EpochMetrics]):
         path: the folder.
         checkpoint_interval_s: seconds from checkpoint to checkpoint; an epoch may take milliseconds.
         checkpoint_epochs: epochs that have a checkpoint in any case, besides the last one.
-        veto: end a run whose network is dead after a tenth of its first epoch.
+        veto: end a run whose network is dead after a tenth of its first epoch, and 20 batches at least.
         measures: what is measured of the network on the validation images after every epoch, by name.
 
     Raises:

@@ -99,7 +99,7 @@ class RunFolder:
             NewerRecord: a newer version wrote it.
         """
         try:
-            lines = (self.path / HISTORY).read_text().splitlines()
+            lines = (self.path / HISTORY).read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return []
         epochs = []

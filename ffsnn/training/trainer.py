@@ -61,7 +61,7 @@ class Trainer:
     ) -> None:
         """`frozen` layers keep the weights they start with: the control for what training them brings.
 
-        With `veto` a network that is dead after a tenth of its first epoch is not trained on.
+        With `veto` a network that is dead after a tenth of its first epoch, and 20 batches at least, is not trained on.
         """
         self.config, self.learning = config, config.learning
         self.train, self.validation = split.train, split.validation

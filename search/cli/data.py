@@ -36,8 +36,6 @@ def add(
 
     if side is not None and not 1 <= side <= 1024:
         raise ConfigError(f"--side must be 1 to 1024, but got {side}")
-    if not 0 < test_share < 1:
-        raise ConfigError(f"--test-share must be a share between 0 and 1, but got {test_share}")
     from search.settings import setting
 
     folder = setting("data_dir", data_dir)

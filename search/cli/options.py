@@ -36,20 +36,22 @@ def field(name: str, panel: str | None = None, metavar: str | None = None) -> An
 Home = Annotated[
     Path | None,
     typer.Option(
-        help="folder that holds mlruns/ (default: FFSNN_HOME, ffsnn.toml, the nearest one)", rich_help_panel=WHERE
+        help="folder that holds mlruns/ (default: FFSNN_HOME, else ffsnn.toml, else the nearest here or above)",
+        rich_help_panel=WHERE,
     ),
 ]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        help="of an MLflow server or store (default: MLFLOW_TRACKING_URI, else the one at hand)", rich_help_panel=WHERE
+        help="of an MLflow server or store (default: MLFLOW_TRACKING_URI, else ffsnn.toml, else mlruns/mlflow.db)",
+        rich_help_panel=WHERE,
     ),
 ]
 SetFields = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="FIELD=VALUE", rich_help_panel=WHAT, autocompletion=completion.fields,
-        help="set a field of the configuration, which is searched no more; may be given several times",
+        help="set a field of the configuration (a search then searches it no longer); may be given several times",
     ),
 ]  # fmt: skip
 Name = Annotated[str, typer.Argument(help=OF_A_SEARCH, autocompletion=completion.searches)]

@@ -35,7 +35,7 @@ def search(
     name: Annotated[
         str | None,
         typer.Option(
-            help="of the search; one that is there goes on (default: SPACE-1)",
+            help="of the search; if one of this name exists, it continues (default: SPACE-1, or the next free number)",
             rich_help_panel=WHAT,
             autocompletion=completion.searches,
         ),
@@ -61,7 +61,7 @@ def search(
     ] = None,
     set_fields: SetFields = None,
     objective: Annotated[str | None, field("objective", WHAT, "NAME[,NAME...]")] = None,
-    limit: Annotated[list[str] | None, field("limit", WHAT, "NAME<=NUMBER")] = None,
+    limit: Annotated[list[str] | None, field("limit", WHAT, "NAME<=NUMBER|NAME>=NUMBER")] = None,
     sampler: Annotated[str | None, field("sampler", WHAT)] = None,
     scheduler: Annotated[str | None, field("scheduler", WHAT)] = None,
     seed: Annotated[int | None, field("seed", WHAT)] = None,

@@ -90,7 +90,9 @@ def learned(results: Results) -> str:
         return ""
     named = " and ".join(f"{name} ({share:.0%})" for name, share in list(found.shares.items())[:MATTERED])
     rough = "; from fewer than 50 a rough guess" if found.trials < ENOUGH else ""
-    return f"what mattered most: {named}, by {found.trials} trials at epoch {found.epoch}{rough}"
+    goals = results.config.goals
+    to = "" if goals.is_plain else f" for the {goals.compared_by}"
+    return f"what mattered most{to}: {named}, by {found.trials} trials at epoch {found.epoch}{rough}"
 
 
 def cost(results: Results, best: TrialResult) -> str:

@@ -35,7 +35,7 @@ class FolderASHA(LiveFIFO, AsyncHyperBandScheduler):
     def refill(self, folder: TrialsFolder) -> None:
         """Record every rung value that was judged: all but the last report of a trial that has not ended."""
         for trial in folder.trials():
-            values = trial.values(self.objective)
+            values = [*map(self.objective.ranked, trial.values(self.objective))]
             judged = values if trial.end() else values[:-1]
             for milestone, recorded in ray_private.rungs(self):
                 if len(judged) >= milestone:

@@ -16,11 +16,16 @@ from search.config import SearchConfig
 from search.execution.fifo import LiveFIFO
 from search.execution.rungs import FrontRung, Rung, Rungs
 from search.names import EPOCH, NUMBER
+from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 
 
 class PausingScheduler(LiveFIFO, ABC):
     """A scheduler that has trials rest, and says which one goes on."""
+
+    @abstractmethod
+    def add(self, trial: TrialFolder, reopened: str | None = None) -> None:
+        """A trial is where its folder says; one that ended for a reason `reopened` as if it rested."""
 
     @abstractmethod
     def rests(self, number: int) -> bool:
@@ -58,16 +63,19 @@ class Promotion(PausingScheduler):
         self.rungs = Rungs(epochs, config.rungs[1], config.trials, Rung if self.goals.is_plain else FrontRung)
 
     def refill(self, folder: TrialsFolder, reopened: str | None = None) -> None:
-        """Have each trial where its folder says it is; those that ended for a reason `reopened` as if they rested."""
+        """Have all trials of a folder where it says that they are."""
         for trial in folder.trials():
-            costs, end = [self.goals.cost(values) for values in self.goals.values(trial)], trial.end()
-            self.finished |= len(costs) >= self.full
-            for rung in self.rungs.rungs:
-                if len(costs) >= rung.epoch:
-                    resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
-                    self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
-            if end and end.is_untrainable:
-                self._untrainable(trial.number)
+            self.add(trial, reopened)
+
+    def add(self, trial: TrialFolder, reopened: str | None = None) -> None:
+        costs, end = [self.goals.cost(values) for values in self.goals.values(trial)], trial.end()
+        self.finished |= len(costs) >= self.full
+        for rung in self.rungs.rungs:
+            if len(costs) >= rung.epoch:
+                resting = (end is None or end.reason == reopened) and len(costs) == rung.epoch
+                self.rungs.arrive(trial.number, rung.epoch, costs[rung.epoch - 1], resting)
+        if end and end.is_untrainable:
+            self._untrainable(trial.number)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         number, epoch, values = trial.config[NUMBER], result[EPOCH], self.goals.told(result)

@@ -47,6 +47,10 @@ class Scheduler(ABC):
     def describe(self, config: "SearchConfig") -> str:
         """A sentence for the report."""
 
+    def note(self, config: "SearchConfig") -> str:
+        """A sentence under the report's table of rungs, for a scheduler that has any."""
+        return ""
+
 
 register = SCHEDULERS.decorator(lambda kind: kind())
 
@@ -67,6 +71,12 @@ class Asha(Scheduler):
     def describe(self, config: "SearchConfig") -> str:
         first, factor = config.rungs
         return f"ASHA, first rung after epoch {first}, about one in {factor} is promoted"
+
+    def note(self, config: "SearchConfig") -> str:
+        return (
+            f"ASHA decides as trials come, without waiting for the rest of a rung: the first ones are promoted more "
+            f"easily than about one in {config.rungs[1]}, and overlap with those that were stopped."
+        )
 
 
 @register("promotion")
@@ -98,6 +108,10 @@ class Promoted(Scheduler):
         return (
             f"ASHA by promotion: a trial rests after epoch {first}, and goes on if it is among the best 1/{factor}{how}"
         )
+
+    def note(self, config: "SearchConfig") -> str:
+        share = f"1/{config.rungs[1]}"
+        return f"A trial rests at a rung, and goes on once it is among the best {share} of all that came to it."
 
 
 @register("none")

@@ -72,6 +72,8 @@ class FolderSearcher(Searcher):
             trial = self.prepared(number)
             if (end := trial.end()) is None:
                 return self._handed_out(trial_id, trial)
+            if self.pausing:
+                self.pausing.add(trial)
             self._ended(trial, end)  # it has the record of an earlier one
         if self.live:
             return None  # a live one may have to be handed out again, or let one that rests go on
@@ -116,7 +118,10 @@ class FolderSearcher(Searcher):
         """A trial that rested and is to go on."""
         self.resting.discard(number)
         trial = self.folder.trial(number)
-        trial.wake()
+        if trial.reopened_history() is not None:
+            trial.write_history([])
+            trial.wake()
+            self.say(f"trial {number} goes on: it is trained anew from its first epoch, to the same bits")
         repair_trial(trial, self.say)  # its checkpoint may have been damaged since
         return trial
 

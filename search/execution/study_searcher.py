@@ -7,6 +7,7 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search.execution.searcher import FolderSearcher
 from search.execution.session import Session
+from search.store.ends import End
 from search.store.folder import SearchFolder
 from search.store.trial_folder import TrialFolder
 from search.study import optuna_private, samplers, sampling
@@ -54,12 +55,15 @@ class StudySearcher(FolderSearcher):
         trial = self.folder.trial(number)
         if not (trial.path / CONFIG).exists():
             sample, run = self._new_point(number)
-            same = self.known.get(run.id)
-            if same is not None and (end := self.folder.trial(same).end()) and end.is_final:
-                trial.take_over(run, self.folder.trial(same))
+            same = self.known.setdefault(run.id, number)
+            twin = self.folder.trial(same)
+            end = twin.end()
+            if same != number and end and end.is_final:
+                trial.take_over(run, twin)
             else:
                 trial.create(run)
-            self.known.setdefault(run.id, number)
+            if same != number and not end:
+                trial.write_end(End("pruned", "duplicate", f"trial {same}, which has not ended, has its configuration"))
             sampling.record(self.search.space, self.study, number, sample)
         return trial
 

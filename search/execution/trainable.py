@@ -74,8 +74,7 @@ class TrialTrainable(Trainable):
         config = self.folder.config()
         # Ray hides no card from a process that was given none.
         device = "cpu" if config.device == "auto" and not ray.get_gpu_ids() else config.device
-        T = config.network.T if config.data.facts.temporal else 1  # other images do not depend on it
-        split = _split(config.data, config.seed, config.data_dir, resolve_device(device), T)
+        split = _split(config.data, config.seed, config.data_dir, resolve_device(device), config.frames)
         measures = {it.name: it.measure for it in self.objectives if it.each_epoch and it.measure}
         run = Run(
             config, split, self.folder.path, checkpoint_epochs=self.asked[names.RUNGS], veto=self.asked[names.VETO],
@@ -117,7 +116,7 @@ class TrialTrainable(Trainable):
                 return self._stopped("disk_full", error)
         done = metrics.epoch >= self.run.trainer.learning.last_epoch
         config = self.run.trainer.config
-        values = {it.name: it.value(metrics, lambda: config) for it in self.objectives}
+        values = {it.name: it.ranked(it.value(metrics, lambda: config)) for it in self.objectives}
         return {names.EPOCH: metrics.epoch, **values, "done": done}
 
     def _stopped(self, reason: str, error: Exception) -> dict[str, Any]:

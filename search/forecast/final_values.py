@@ -10,9 +10,11 @@ from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 from scipy.stats import norm, rankdata
 
 from search.objectives import Objective
+from search.pareto.goals import Goals
 
 Array = npt.NDArray[np.float64]
 NEAREST = 1e-3  # to 0 and 1, of a share: beyond it a validation set tells nothing
@@ -31,7 +33,6 @@ def final_costs(
     """
     told = np.fromiter(map(len, curves), int, len(curves))
     columns = np.fromiter(chain.from_iterable(curves), int) - 1
-    columns = np.minimum(columns, epochs - 1)  # what diverged in its last epoch has one more
     table = np.full((len(curves), epochs), np.nan)
     table[np.repeat(np.arange(len(curves)), told), columns] = np.fromiter(
         (values[at] for curve in curves for values in curve.values()), float
@@ -49,6 +50,26 @@ def final_costs(
     last = np.maximum.reduceat(columns, np.cumsum(told) - told)
     final: Array = table[np.arange(len(table)), last] + to_come[last]
     return final
+
+
+def final_values(costs: Array, objective: Objective) -> Array:
+    """The values that have these final costs."""
+    values: Array = -costs if objective.direction == "maximize" else costs
+    return expit(values) if objective.is_share else values
+
+
+def goal_costs(curves: Sequence[Mapping[int, Sequence[float]]], epochs: int, goals: Goals) -> Array:
+    """The expected cost of each trial at full length by each objective, the less the better, (trials, objectives).
+
+    Trials that are expected to break a limit come behind all others by every objective, by how far.
+    """
+    finals = np.stack([final_costs(curves, epochs, it, at) for at, it in enumerate(goals.measured)], 1)
+    costs: Array = finals[:, : len(goals.objectives)]
+    if goals.limits:
+        values = [final_values(column, it) for column, it in zip(finals.T, goals.measured, strict=True)]
+        broken = np.array([goals.violation(it) for it in np.stack(values, 1).tolist()])[:, None]
+        costs = np.where(broken > 0, costs.max(0) + 1 + broken, costs)
+    return costs
 
 
 def normal_scores(costs: Array) -> Array:

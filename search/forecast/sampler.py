@@ -27,7 +27,7 @@ from scipy.special import log_ndtr
 from search.forecast.beliefs import WEIGHT, Beliefs
 from search.forecast.encoding import Array, Encoding
 from search.forecast.experience import Experience, Forecast
-from search.forecast.final_values import final_costs, normal_scores
+from search.forecast.final_values import goal_costs, normal_scores
 from search.forecast.told import told_of
 from search.pareto import improvement
 from search.pareto.goals import Goals, Values
@@ -89,7 +89,7 @@ class ForecastSampler(BaseSampler):
             return self._first()
         if self.generator.random() < RANDOM_SHARE:
             return self.generator.random(len(self.encoding.axes))
-        costs = self._costs([values for _, values in told])
+        costs = goal_costs([values for _, values in told], self.epochs, self.goals)
         scores = normal_scores(costs)
         kept = best_and_some(costs[:, 0] if costs.shape[1] == 1 else dominators(costs).astype(float), LOOKS_AT)
         places = self.encoding.places([told[at][0] for at in kept])
@@ -112,19 +112,6 @@ class ForecastSampler(BaseSampler):
         expected = sum((it.scores(drawn).mean(1) for it in known), np.zeros(len(drawn)))
         best: Array = drawn[int(expected.argmin())]
         return best
-
-    def _costs(self, told: list[dict[int, Values]]) -> Array:
-        """The cost of each trial at full length by each objective, the less the better, (trials, objectives).
-
-        Trials that break a limit come behind all others by every objective, by how far.
-        """
-        costs = np.stack([
-            final_costs(told, self.epochs, objective, at) for at, objective in enumerate(self.goals.objectives)
-        ], 1)  # fmt: skip
-        if self.goals.limits:
-            broken = np.array([self.goals.standing(it[max(it)]).violation for it in told])[:, None]
-            costs = np.where(broken > 0, costs.max(0) + 1 + broken, costs)
-        return costs
 
     def _improvement(self, scores: Array) -> tuple[list[int], Gain]:
         """Which trials are the parents of candidates; the logarithm of the expected improvement of candidates by

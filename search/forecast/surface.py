@@ -117,7 +117,7 @@ class Surface:
         for index in range(len(self.samples)):
             config = cache(partial(self.config, index))
             for seed in range(len(self.seeds)):
-                told = [objective.value(epoch, config) for epoch in self.history(index, seed)]
+                told = [objective.ranked(objective.value(epoch, config)) for epoch in self.history(index, seed)]
                 found[index, seed, : len(told)] = told
         return found
 
@@ -126,7 +126,7 @@ class Surface:
         found = np.full((min(number, len(self.samples)), len(self.seeds)), objective.worst)
         for index, seed in np.ndindex(found.shape):
             if (last := self._epoch(index, seed, self.epochs)) is not None:
-                found[index, seed] = objective.value(last, partial(self.config, index))
+                found[index, seed] = objective.ranked(objective.value(last, partial(self.config, index)))
         return found
 
     def save(self, path: Path) -> None:
@@ -162,7 +162,7 @@ class Surface:
         """Read a file, or a surface that is shipped by its name.
 
         Raises:
-            ConfigError: there is none, or it is none; one line.
+            ConfigError: there is no such surface, or the file is not a recorded surface; one line.
         """
         path = Path(name)
         if not path.is_file():

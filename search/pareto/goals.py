@@ -38,7 +38,7 @@ class Limit:
         """Read `synops<=2e6`.
 
         Raises:
-            ValueError: it is none; one line.
+            ValueError: the text is not a limit; one line.
         """
         found = LIMIT.fullmatch(text)
         if found is None:
@@ -86,6 +86,12 @@ class Goals:
         return len(self.measured) == 1 and not self.limits
 
     @property
+    def compared_by(self) -> str:
+        """The order of results, in words: `value`, or `rank by accuracy, synops<=2e+06`."""
+        named = [*(it.short for it in self.objectives), *map(str, self.limits)]
+        return "value" if self.is_plain else f"rank by {', '.join(named)}"
+
+    @property
     def directions(self) -> list[Literal["maximize", "minimize"]]:
         return [it.direction for it in self.objectives]
 
@@ -97,7 +103,8 @@ class Goals:
     def values(self, trial: "TrialFolder", history: "list[EpochMetrics] | None" = None) -> list[Values]:
         """All that is measured, after each epoch of a trial's history, or of another one."""
         history = trial.history() if history is None else history
-        return list(zip(*(trial.values(it, history) for it in self.measured), strict=True))
+        columns = (map(it.ranked, trial.values(it, history)) for it in self.measured)
+        return list(zip(*columns, strict=True))
 
     def told(self, said: dict[str, Any]) -> Values:
         """All that is measured, from a report that has it by name; what is missing is no number."""
@@ -113,7 +120,7 @@ class Goals:
     def standing(self, values: Sequence[float]) -> Standing:
         """A result after an epoch, to be ranked; what an objective cannot tell is no result."""
         costs = tuple(
-            math.inf if it.is_untold(value) else it.cost(value)
+            math.inf if it.is_unknown(value) else it.cost(value)
             for it, value in zip(self.objectives, values, strict=False)
         )
         return Standing(self.violation(values), costs)
@@ -153,7 +160,7 @@ def canonical_limits(limits: Sequence[str]) -> tuple[str, ...]:
     """Limits as they are stored.
 
     Raises:
-        ValueError: one is none, or two cannot both hold; one line.
+        ValueError: a text is not a limit, or two limits cannot both hold; one line.
     """
     parsed = tuple(map(Limit.parse, limits))
     for one, other in itertools.permutations(parsed, 2):

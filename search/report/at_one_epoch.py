@@ -20,7 +20,8 @@ def sections(results: Results) -> list[Section]:
     epoch = results.common_epoch()
     if epoch is None:
         return [Section(title, [Text("No trial has finished an epoch.")]) for title in TITLES]
-    paths = [path for path in results.config.space.parameters if any(path in trial.sample for trial in results.trials)]
+    compared = [trial for trial in results.trials if trial.epochs >= epoch or trial.state != "unfinished"]
+    paths = [path for path in results.config.space.parameters if any(path in trial.sample for trial in compared)]
     shares = _shares(results)
     paths.sort(key=lambda path: -shares.get(short(path), 0))
     blocks = (_importance(results, shares), _slices(results, epoch, paths), _parallel(results, epoch, paths))
@@ -32,10 +33,10 @@ def _shares(results: Results) -> dict[str, float]:
     return {} if epoch is None else importances(at_epoch(results, epoch))
 
 
-def _counts(results: Results, epoch: int) -> str:
+def _counts(results: Results, epoch: int, compared_by: str = "value") -> str:
     return (
         f"Counts the {len(results.reached(epoch))} of {len(results.trials)} trials that reached epoch {epoch}, by "
-        f"their value there, whether they were promoted or not"
+        f"their {compared_by} there, whether they were promoted or not"
     )
 
 
@@ -48,10 +49,10 @@ def _importance(results: Results, shares: dict[str, float]) -> list[Block]:
         return [Text("The best trials were no better than the worst: nothing sets them apart.")]
     if len(shares) == 1:
         return [Text("One parameter alone: there is none to compare its importance with.")]
-    count = len(results.reached(epoch))
+    count, by = len(results.reached(epoch)), results.config.goals.compared_by
     return [
         Figures((figures.importance_bars(shares),)),
-        note(f"{_counts(results, epoch)}. PED-ANOVA (Watanabe et al. 2023): how differently the best "
+        note(f"{_counts(results, epoch, by)}. PED-ANOVA (Watanabe et al. 2023): how differently the best "
              f"{best_trials(count)} of them are distributed over each parameter than all {count}; shares of one. A "
              f"parameter with a condition is judged where it exists. From fewer than about 50 trials the shares are "
              f"rough."),

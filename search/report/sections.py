@@ -85,9 +85,8 @@ def rungs(results: Results) -> Section:
     return Section(title, [
         *blocks,
         note(f"Counts all trials that reached a rung, by their value at its epoch; at the last, the full length, "
-             f"promoted means completed. Other outcomes: diverged, failed, out of time, or still under way. ASHA "
-             f"decides as trials come, without waiting for the rest of a rung: the first ones are promoted more easily "
-             f"than about one in {results.config.rungs[1]}, and overlap with those that were stopped."),
+             f"promoted means completed. Other outcomes: diverged, failed, or still under way, at rest too. "
+             f"{SCHEDULERS[results.config.scheduler].note(results.config)}"),
     ])  # fmt: skip
 
 

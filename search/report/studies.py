@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.storages import JournalStorage
@@ -20,6 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from ffsnn.fields import short
+from search.pareto.front import ranking
 from search.store.folder import SearchFolder
 from search.store.results import Results
 from search.study.sampling import distribution
@@ -30,16 +32,25 @@ Times = dict[int, tuple[datetime | None, datetime | None]]  # of a trial: begun,
 
 
 def at_epoch(results: Results, epoch: int) -> optuna.Study:
-    """The trials that reached an epoch, with their value there, and parameters' short names."""
+    """The trials that reached an epoch, with their value there, and parameters' short names.
+
+    By several objectives, or with limits, the value is a trial's place among them, from 0, the best.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what is missing is said on the page
-    study = optuna.create_study(study_name=results.name, direction=results.config.goal.direction)
+    goals, reached = results.config.goals, results.reached(epoch)
+    if goals.is_plain:
+        direction, values = goals.objectives[0].direction, [trial.values[epoch - 1] for trial in reached]
+    else:
+        ranked = ranking([(trial.number, epoch, trial.measured[epoch - 1]) for trial in reached], epoch, goals)
+        direction, values = "minimize", np.argsort(ranked).tolist()
+    study = optuna.create_study(study_name=results.name, direction=direction)
     kinds = {path: distribution(parameter) for path, parameter in results.config.space.parameters.items()}
     study.add_trials([
         create_trial(
-            value=trial.values[epoch - 1], params={short(path): value for path, value in trial.sample.items()},
+            value=value, params={short(path): value for path, value in trial.sample.items()},
             distributions={short(path): kinds[path] for path in trial.sample},
         )
-        for trial in results.reached(epoch)
+        for trial, value in zip(reached, values, strict=True)
     ])  # fmt: skip
     return study
 

@@ -129,7 +129,8 @@ class RetrainFolder(TrialsFolder):
         self.parts_folder = search.path
 
     def create(self) -> None:
-        """Make it; one that is there goes on by its own plan, which says the same but for device and paths."""
+        """Make it, with plan.json for a person to read; a retraining goes on by the plan of the present command, whose
+        configurations and seeds are the same."""
         (self.path / TRIALS).mkdir(parents=True, exist_ok=True)
         if not (self.path / PLAN_FILE).exists():
             atomic.write(self.path / PLAN_FILE, self.plan.model_dump_json(indent=2))
@@ -155,7 +156,9 @@ class RetrainFolder(TrialsFolder):
             trial = self.trial(number)
             end = trial.end()
             whole = end is not None and end.state == "complete"
-            found[number % len(self.plan.trials)].append(trial.values(objective)[-1] if whole else None)
+            found[number % len(self.plan.trials)].append(
+                objective.ranked(trial.values(objective)[-1]) if whole else None
+            )
         return found
 
     def result(self) -> RetrainResult | None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from ffsnn.config import RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.hardware.device import resolve_device
@@ -161,8 +162,8 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))
-    test = _test_images(config, device)
-    images = test(plan.of_trial(winner.trial).network.T)
+    test = test_set(config, device)
+    images = test(plan.of_trial(winner.trial))
     accuracies = [
         None if network is None else network.accuracy(images.x, images.y)
         for network in _networks(folder, winner, device)
@@ -176,11 +177,10 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     )  # fmt: skip
 
 
-def _test_images(config: SearchConfig, device: torch.device) -> Callable[[int], Images]:
-    """The test images for a T: only recordings depend on it."""
-    base = config.base.data
-    load = cache(partial(data.load_test, base, config.data_dir, device))
-    return lambda T: load(T if base.facts.temporal else 1)
+def test_set(config: SearchConfig, device: torch.device) -> Callable[[RunConfig], Images]:
+    """The test images as a configuration is shown them: recordings depend on its T and on its window."""
+    load = cache(lambda of, T: data.load_test(of, config.data_dir, device, T))
+    return lambda run: load(run.data.model_copy(update={"train_images": None}), run.frames)
 
 
 def _networks(folder: RetrainFolder, of: RankedConfig, device: torch.device) -> list[Network | None]:
@@ -204,25 +204,24 @@ def _means(folder: RetrainFolder, config: SearchConfig) -> dict[int, tuple[float
 
 def _front_tested(
     folder: RetrainFolder, config: SearchConfig, ranking: list[RankedConfig], named: list[int],
-    means: dict[int, tuple[float, ...]], test: Callable[[int], Images], device: torch.device,
+    means: dict[int, tuple[float, ...]], test: Callable[[RunConfig], Images], device: torch.device,
 ) -> FrontResult:  # fmt: skip
     """Every point of the front on the test images, and which are named."""
     plan, goals, asked = folder.plan, config.goals, front.roles(config.goals)
     by_trial = {it.name: dict(zip(plan.trials, folder.values(it), strict=True)) for it in goals.measured}
     at = [it.name for it in goals.measured].index(asked.cost.name)
 
-    def validation(T: int, seed: int) -> Images:
-        base = config.base.data
-        return data.load(base, seed, config.data_dir, device, T if base.facts.temporal else 1).validation
+    def validation(run: RunConfig, seed: int) -> Images:
+        return data.load(run.data, seed, config.data_dir, device, run.frames).validation
 
     points = []
     for it in ranking:
         if it.mean is not None:
-            T, best = plan.of_trial(it.trial).network.T, verdict.best_seed(it, plan.seeds, asked.quality)
+            run, best = plan.of_trial(it.trial), verdict.best_seed(it, plan.seeds, asked.quality)
             networks = dict(zip(plan.seeds, _networks(folder, it, device), strict=True))
             ended = {name: values[it.trial] for name, values in by_trial.items()}
             point = front.RetrainedPoint(it.trial, best, networks, ended)
-            points.append(front.tested_point(point, test(T), partial(validation, T), goals))
+            points.append(front.tested_point(point, test(run), partial(validation, run), goals))
     cheapest = front.cheapest(named, ranking, {trial: mean[at] for trial, mean in means.items()}, asked)
     return FrontResult(
         quality=asked.quality.name, cost=asked.cost.name, champion=named[0], cheapest=cheapest, points=tuple(points)

@@ -41,7 +41,7 @@ class RetrainExporter(Exporter):
                     self.client.log_metric(run, metric, value)
 
     def best(self) -> int | None:
-        """None's weights are kept here: those of the winner are in the model registry."""
+        """Always None: no run keeps weights; the winner's are in the model registry."""
         return None
 
     def _query(self, name: str) -> str:

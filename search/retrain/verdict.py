@@ -158,7 +158,8 @@ def words(result: RetrainResult) -> list[str]:
         else:
             said.append(f"{ahead}: more than noise (paired t-test over seeds, p = {second.p:.2g} < {LEVEL:g})")
     if not winner.whole:
-        said.append("no configuration came to its end with every seed: the first is the best of what is there")
+        failed = sum(value is None for value in winner.values)
+        said.append(f"trial {winner.trial} has no result with {failed} of its seeds: its mean is over the others")
     spread = "" if test.spread is None else f", standard deviation {100 * test.spread:.2f} points"
     said.append(
         f"test accuracy of trial {winner.trial}: mean {test.mean:.2%}{spread}, over "

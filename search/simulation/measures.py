@@ -37,7 +37,7 @@ class Course:
 
     seconds: Array  # (K,) of the virtual clock
     value: Array  # (K,) the incumbent's at full length; of several objectives, the front's hypervolume
-    away: Array  # (K,) how far from the surface's best it came at the most: a rank, or a share; inf: nowhere yet
+    away: Array  # (K,) distance of the best so far from the surface's: a rank, or a missing share; inf: none yet
 
     def epochs_to(self, near: float) -> float:
         """Epochs spent until a search was no farther away than `near`; inf: it never was."""
@@ -72,13 +72,17 @@ def course(steps: Sequence[Step], answers: Answers, seed: int, objective: Object
         objective: of the search.
         epochs: of a trial at full length.
     """
-    incumbent, best = np.empty(len(steps)), (-1, -math.inf)
+    incumbent = np.empty(len(steps))
     rank, first = np.empty(len(steps)), math.inf
+    places: dict[int, tuple[bool, float]] = {}  # of each configuration as `ffsnn best` ranks them, the least first
     holder = steps[0].index
     for at, step in enumerate(steps):
-        place = step.epoch, -objective.cost(answers.values[step.index, seed, step.epoch - 1])
-        if place >= best:
-            best, holder = place, step.index
+        cost = objective.cost(answers.values[step.index, seed, step.epoch - 1])
+        places[step.index] = step.epoch < epochs, cost
+        if step.index == holder:  # it may be worse now than another one
+            holder = min(places, key=places.__getitem__)
+        elif places[step.index] < places[holder]:
+            holder = step.index
         if step.epoch >= epochs:
             first = min(first, int(answers.rank[step.index]))
         incumbent[at], rank[at] = answers.final[holder], first

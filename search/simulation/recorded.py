@@ -1,4 +1,4 @@
-"""A search folder that is nowhere: trials answered by a surface, with the interface of those on disk."""
+"""A search folder in memory: its trials' epochs are read from a recorded surface."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -159,7 +159,7 @@ def yardstick(answers: Answers, config: SearchConfig, reference: Sequence[str] =
         reference: of several objectives: limits whose bounds are the hypervolume's reference point (`Box`).
 
     Raises:
-        ConfigError: the reference point is none, or there is no hypervolume; one line.
+        ConfigError: the reference point is not valid, or the box has no volume; one line.
     """
     if len(config.goals.objectives) == 1:
         if reference:

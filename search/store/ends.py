@@ -12,7 +12,7 @@ class End:
     """The end of a trial."""
 
     state: State
-    reason: str  # finished, a scheduler's (promotion), diverged, dead, a failure's, or time_budget (of an earlier version)
+    reason: str  # finished, a scheduler's (promotion), diverged, dead, duplicate, a failure's; once time_budget, too
     detail: str = ""
 
     @property

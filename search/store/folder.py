@@ -50,7 +50,7 @@ class SearchFolder(IdentifiedFolder):
         """A search that is there.
 
         Raises:
-            ConfigError: there is none of that name, or it is none; the nearest are named.
+            ConfigError: there is no search of that name, or the name is not valid; the nearest are named.
         """
         if not cls.exists(home, name):
             known = [folder.name for folder in all_searches(home)]
@@ -87,7 +87,8 @@ class SearchFolder(IdentifiedFolder):
         """Advice for a person who waits for more of it."""
         if (runner := self.runner()) is not None:
             return f"it is being run by {runner}: wait a moment"
-        more = ("--time-budget", f"{2 * self.config.time_budget:g}") if self.is_out_of_time else ()
+        budget = self.config.time_budget
+        more = ("--time-budget", f"{2 * budget:g}") if budget and self.is_out_of_time else ()
         return f"go on with: {command('search', '--resume', self.name, *more)}"
 
     @property

@@ -41,6 +41,7 @@ class TrialResult:
     last: Values  # all that is measured, after the last epoch; empty: it has none
     spikes: float | None = None  # that its network fires for a sample, in its last epoch
     nanojoules: float | None = None  # of a sample, estimated (`ffsnn.inspection.energy`)
+    measured: tuple[Values, ...] = ()  # all that is measured, an epoch
 
     @property
     def epochs(self) -> int:
@@ -180,4 +181,5 @@ def _result(trial: TrialFolder, config: SearchConfig) -> TrialResult:
         last=values[-1] if values else (),
         spikes=spikes,
         nanojoules=energy.nanojoules if energy else None,
+        measured=tuple(values),
     )

@@ -120,7 +120,7 @@ def limits(name: str, space: Space) -> str | None:
     """The part of this space that the sampler leaves to chance or does not look at, in a sentence; None: none.
 
     Raises:
-        ConfigError: the sampler is none any more.
+        ConfigError: the sampler was removed in a later version of ffsnn.
     """
     if name in SAMPLERS.retired:
         raise ConfigError(

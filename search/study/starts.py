@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
+from search.forecast.experience import LEARNT_FROM
 from search.forecast.surface import Surface
 from search.store.folder import SearchFolder
 from spaces import presets
@@ -34,19 +35,19 @@ def starts(home: Path, config: SearchConfig) -> tuple[list[Sample], list[str]]:
         took, _ = _taken(_presets(config.space), config.space, found)
         if took:
             presets_come = "1 preset that comes" if took == 1 else f"{took} presets that come"
-            said.append(f"tried first: {presets_come} with ffsnn (--cold: none)")
+            said.append(f"tried first: {presets_come} with ffsnn (without them: --cold)")
     outside = before = 0
     for name in config.warm_start:
         took, more = _taken(_ranked(home, name, config.space), config.space, found, BEST)
         before, outside = before + took, outside + more
     if config.warm_start:
-        dropped = f"; {outside} better or equal ones lie outside this space" if outside else ""
+        dropped = f"; {outside} other points of theirs lie outside this space" if outside else ""
         names = ", ".join(config.warm_start)
         said.append(f"warm start: the best {before} points of {names} are tried first{dropped}")
     if config.experience:
-        count = sum(len(Surface.load(name).samples) for name in config.experience)
-        names = ", ".join(config.experience)
-        said.append(f"begins with what {count:,} recorded configurations of {names} taught (--experience none)")
+        count = sum(min(len(Surface.load(name).samples), LEARNT_FROM) for name in config.experience)
+        recorded = f"{count:,} recorded configurations of {', '.join(config.experience)}"
+        said.append(f"begins with what {recorded} taught (without it: --experience none)")
     return found, said
 
 

@@ -184,7 +184,7 @@ def study_name(storage: BaseStorage, search: str) -> str:
 
 
 def in_memory(name: str, directions: Directions) -> optuna.Study:
-    """A study that is kept nowhere."""
+    """A study in memory."""
     return _named(name, InMemoryStorage(), directions)
 
 

@@ -47,13 +47,15 @@ def beyond(trials: list[FrozenTrial], limit: int, sign: int = 1) -> set[int]:
     return set(rest) - {rest[i * len(rest) // count] for i in range(count)}
 
 
-def _merit(trial: FrozenTrial, sign: int) -> tuple[int, int, float, int]:
-    """Rank trials as TPE does: complete ones by value, then stopped ones by how far they came; failed ones last.
+def _merit(trial: FrozenTrial, sign: int) -> tuple[float, int, int, float, int]:
+    """Rank trials as TPE does: those that keep all limits first, the others by how far they break them; of equal ones
+    complete trials by value, then stopped ones by how far they came; failed ones last.
 
     A stopped trial has a value, too: its last one.
     """
+    kept = -sum(max(excess, 0.0) for excess in trial.constraints.values())
     if trial.state == TrialState.COMPLETE and trial.value is not None:
-        return 2, 0, sign * trial.value, -trial.number
+        return kept, 2, 0, sign * trial.value, -trial.number
     told = trial.intermediate_values
     last = max(told, default=-1)
-    return int(trial.state == TrialState.PRUNED), last, sign * told.get(last, -sign * math.inf), -trial.number
+    return kept, int(trial.state == TrialState.PRUNED), last, sign * told.get(last, -sign * math.inf), -trial.number

@@ -149,13 +149,14 @@ def metrics(trial: TrialFolder, history: list[EpochMetrics], known: int, goals: 
     from mlflow.entities import Metric
 
     start, by = began(trial), [it.name for it in goals.measured]
+    told = list(zip(*(trial.values(it, history) for it in goals.measured), strict=True))
     times = [start + int(1000 * seconds) for seconds in accumulate(epoch.seconds for epoch in history)]
     return [
         [
             Metric(name, number, when, epoch.epoch)
             for name, number in flat_metrics(epoch, dict(zip(by, values, strict=True))).items()
         ]
-        for epoch, values, when in list(zip(history, goals.values(trial, history), times, strict=True))[known:]
+        for epoch, values, when in list(zip(history, told, times, strict=True))[known:]
     ]
 
 

@@ -88,9 +88,10 @@ def _listed(folder: SearchFolder) -> ListedSearch:
         state = "running" if active.path == folder.path else "retraining"
         by, since = active.runner(), active.run_since()
     first = result.ranking[0] if result else None
+    objective = result.objective if result else config.goal.name
     return ListedSearch(
         folder.name, state, size, begun, config.space_name, config.base.data.dataset, done, config.trials,
-        config.goal.name, ranked[0][0] if ranked else None, first.mean if first else None,
+        objective, ranked[0][0] if ranked else None, first.mean if first else None,
         first.low if first else None, first.high if first else None, by, since,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None
         say: called with what a person should read.
 
     Raises:
-        ConfigError: the name is none or taken, the search runs, or a server does not answer.
+        ConfigError: the name is not valid or is taken, the search runs, or a server does not answer.
     """
     name = config.name
     if wrong := problem_of_name(new):

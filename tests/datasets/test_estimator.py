@@ -92,7 +92,7 @@ def test_a_field_that_does_not_exist_is_refused_and_what_fit_decides_is_not() ->
     x, y = load_iris(return_X_y=True)
     with pytest.raises(ConfigError, match="netwrok"):
         ffsnn.fit(SMALL | {"netwrok": {"T": 4}}, x, y)
-    short = SMALL | {"learning": SMALL["learning"] | {"epochs": 1}}
+    short = SMALL | {"learning": SMALL["learning"] | {"epochs": 1, "chosen_epoch": 1}}  # as presets of a final fit have
     assert ffsnn.fit(short | {"seed": 7, "device": "cuda"}, x, y, device="cpu").config_.seed == 0
 
 

@@ -119,7 +119,8 @@ def test_time_steps_can_be_searched() -> None:
         ({"network.features": "edges"}, "features='edges' are of images, but waves is recorded over time: leave"),
         ({"learning.shift": 1}, "shift changes images, but waves has none, and got shift=1: leave it out"),
         ({"data.dataset": "clicks", "network.encoder": "poisson"}, "the events of clicks are spikes already"),
-        ({"data.dataset": "digits", "data.window_ms": 5}, "digits has no time that window_ms could be of"),
+        ({"data.dataset": "digits", "data.window_ms": 5}, "digits has no events that window_ms could be of"),
+        ({"data.window_ms": 5}, "waves has no events that window_ms could be of"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict[str, object], message: str) -> None:
@@ -132,6 +133,15 @@ def test_a_window_changes_what_is_shown() -> None:
     whole = data.load(run.data, 0, T=8).train
     half = data.load(replace_window(run.data, 15.0), 0, T=8).train
     assert int((whole.x > 0).sum()) == 2 * int((half.x > 0).sum())
+
+
+def test_a_step_lasts_as_long_in_the_test_set(tmp_path: Path) -> None:
+    """Though the longest recording is in the other part."""
+    long, short = [(np.array([0, end], np.int32), np.array([0, 1], np.int32)) for end in (1_000_000, 500_000)]
+    raw = Raw("events", (1, 1, 2), Part([long, short] * 20, [0, 1] * 20), Part([short] * 4, [0, 1] * 2))
+    add_raw("uneven", raw, "made")
+    of = DataConfig(dataset="uneven", validation=0.5)
+    assert torch.equal(data.load_test(of, T=10).x[0].nonzero(), torch.tensor([[0, 0], [4, 1]]))
 
 
 def replace_window(config: DataConfig, window_ms: float) -> DataConfig:

@@ -196,6 +196,9 @@ def test_series_of_an_array_with_lengths(tmp_path: Path) -> None:
     train = DATASETS["mine"].train(None)
     assert isinstance(train, Series)
     assert sum(train.start.diff().tolist()) < 21
+    lengths = {"lengths_train": [4, 2, 4, 3, 4, 4], "lengths_test": [4] * 6}
+    np.savez(tmp_path / "c.npz", x_train=x, y_train=np.arange(6) % 2, x_test=x, y_test=np.arange(6) % 2, **lengths)
+    assert add("both", str(tmp_path / "c.npz")).kind == "series"
     np.savez(tmp_path / "b.npz", x=x[:, :1], y=np.arange(6) % 2, time=np.zeros(0))
     with pytest.raises(ConfigError, match="must have two moments at least, but have 1: add them as features"):
         add("short", str(tmp_path / "b.npz"))
@@ -373,6 +376,7 @@ def text(name: str, content: str) -> Callable[[Path], str]:
         (lambda path: class_folders(path / "test", GREY).parent.as_posix(), "has test/ but no train/ beside it"),
         (lambda path: "torchvision:CIFAR10/nix", "torchvision's CIFAR10 has no splits, but got 'nix'"),
         (text("a.csv", "label,a\n1,2\n0,x\n"), "line 3: could not convert string to float: 'x'"),
+        (text("a.csv", "1,2\n\n0,x\n"), "line 3: could not convert string to float: 'x'"),
         (text("a.csv", "label,a\n1,2,3\n"), "line 2: 2 columns must be there, but 3 are"),
         (text("a.ts", "@data\n1,2:3:a\n"), "line 2: channels of numbers, alike in length"),
         (text("a.doc", ""), "is of no known kind"),

@@ -135,7 +135,7 @@ def test_options_of_a_kind_of_layers_are_checked_and_searched() -> None:
     assert conv.network.options == {"channels": [16], "kernel": 5, "stride": 2}
     assert conv.id == dense.replaced({"network.layer": "conv", "network.options": {"kernel": 5}}).id
     assert conv.id != conv.replaced({"network.options.kernel": 3}).id
-    with pytest.raises(ConfigError, match=r"layer='conv' does not mind learn, but got learn='tau': leave it out"):
+    with pytest.raises(ConfigError, match=r"layer='conv' does not support learn, but got learn='tau': leave it out"):
         conv.replaced({"network.learn": "tau"})
     for changes, said in {
         ("dense", "kernel", 3): "layer='dense' has no options, but got {'kernel': 3}",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ffsnn.config import RunConfig, identity
-from ffsnn.config.run import LEFT_TO_LAYERS
+from ffsnn.config.run import OPTIONAL_FOR_LAYERS
 from ffsnn.fields import aliases, fields
 from ffsnn.layer import LayerKind
 from ffsnn.parts.registry import LAYERS
@@ -429,7 +429,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         RunConfig.load(tmp_path / "missing.yaml")
 
 
-@pytest.mark.parametrize("path", LEFT_TO_LAYERS)
+@pytest.mark.parametrize("path", OPTIONAL_FOR_LAYERS)
 def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
     """A kind of one's own from before there was the field would pass over it in silence."""
     dense = LAYERS["dense"]
@@ -439,7 +439,7 @@ def test_what_a_kind_of_layers_does_not_mind_is_refused(path: str) -> None:
     try:
         RunConfig().replaced({path: value})
         with pytest.raises(
-            ConfigError, match=rf"^layer='older' does not mind {path.partition('.')[2]}, but got .*: leave"
+            ConfigError, match=rf"^layer='older' does not support {path.partition('.')[2]}, but got .*: leave"
         ):
             RunConfig().replaced({path: value, "network.layer": "older"})
     finally:

@@ -57,10 +57,11 @@ def same(path: Path, calm: Path) -> None:
         assert all(ours[name].equal(theirs[name]) for name in ours)
 
 
-def test_a_torn_history_line(split, calm, tmp_path):
+@pytest.mark.parametrize("torn", [b'{"epoch": 3, "loss": [0.1', b"\xff\xfe"])
+def test_a_torn_history_line(split, calm, tmp_path, torn):
     stopped(tmp_path, split, 2)
-    with (tmp_path / HISTORY).open("a") as file:
-        file.write('{"epoch": 3, "loss": [0.1')
+    with (tmp_path / HISTORY).open("ab") as file:
+        file.write(torn)
     assert [epoch.epoch for epoch in RunFolder(tmp_path).history()] == [1, 2]
     assert [epoch.epoch for epoch in Run(RUN, split, tmp_path, checkpoint_interval_s=0)] == [3, 4]
     same(tmp_path, calm)

@@ -189,7 +189,7 @@ def test_a_warm_start_takes_the_best_points_that_lie_in_the_space(tmp_path):
         {"network.tau": 2.0, "network.v_threshold": v_threshold},
         {"network.tau": 3.0, "network.v_threshold": v_threshold},  # the others are the same point here
     ]
-    assert "the best 2 points of old are tried first; 1 better" in remark
+    assert "the best 2 points of old are tried first; 1 other point" in remark
     with pytest.raises(ConfigError, match="no search 'odl'"):
         starts(tmp_path, config.model_copy(update={"warm_start": ("odl",)}))
 
@@ -223,7 +223,7 @@ def test_a_search_tries_the_points_of_its_space_first_and_then_the_presets():
         "out"
     )
     assert first[2:] == [{"network.tau": 2.7, "network.T": T, "learning.loss": "swish"} for T in (4, 3)]
-    assert said[1] == "tried first: 2 presets that come with ffsnn (--cold: none)"
+    assert said[1] == "tried first: 2 presets that come with ffsnn (without them: --cold)"
     assert starting(space={"points": points}, cold=True) == ([], [])
 
 

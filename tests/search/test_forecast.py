@@ -15,11 +15,12 @@ from search.config import SearchConfig
 from search.forecast import sampler as forecast
 from search.forecast.beliefs import Beliefs
 from search.forecast.encoding import Encoding
-from search.forecast.final_values import final_costs, normal_scores
+from search.forecast.final_values import final_costs, goal_costs, normal_scores
 from search.forecast.gaussian_process import GaussianProcess
 from search.forecast.sampler import best_and_some, log_improvement
 from search.forecast.told import told_of, told_values
 from search.objectives import OBJECTIVES
+from search.pareto.goals import Goals
 from search.study.samplers import build
 from search.study.sampling import draw, record
 from spaces.space import Space
@@ -87,6 +88,14 @@ def test_what_came_to_the_same_epoch_keeps_its_order_and_the_worst_is_the_worst(
     scores = normal_scores(costs)
     assert np.allclose(np.sort(scores), norm.ppf((np.arange(5) + 0.5) / 5))
     assert (np.argsort(scores) == np.argsort(costs)).all()
+
+
+def test_a_limit_is_judged_by_what_a_trial_is_expected_to_reach() -> None:
+    """An accuracy of 90 % after one epoch is one of 97 % after three, by the curve of the first."""
+    curves = [{1: (1e3, 0.9), 2: (1e3, 0.95), 3: (1e3, 0.97)}, {1: (2e3, 0.9)}, {1: (1e2, 0.5)}]
+    costs = goal_costs(curves, 3, Goals.parse("synaptic_operations_per_sample", ["accuracy>=95%"]))
+    assert costs[:2, 0].tolist() == [1e3, 2e3]
+    assert costs[2, 0] > 2e3
 
 
 def test_the_expected_improvement_is_exact_near_and_far() -> None:

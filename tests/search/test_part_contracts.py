@@ -11,12 +11,27 @@ from ray.tune.schedulers import FIFOScheduler
 
 from ffsnn.dense import DenseLayer, shapes
 from ffsnn.handover.formats import EXPORTS
+from ffsnn.kernels.lif_kernels import SURROGATES as COMPILED_SURROGATES
+from ffsnn.kernels.loss_gradients import COMPILED
 from ffsnn.layer import LayerKind, LayerOutput
 from ffsnn.layer import register as register_layer
 from ffsnn.parts import contract
+from ffsnn.parts.features import register as register_features
+from ffsnn.parts.goodness import register as register_goodness
+from ffsnn.parts.losses import register as register_loss
 from ffsnn.parts.negatives import Negatives, uniform_negatives
 from ffsnn.parts.predictions import Prediction
-from ffsnn.parts.registry import DATASETS, LAYERS, NEGATIVES, PREDICTIONS, Registry
+from ffsnn.parts.registry import (
+    DATASETS,
+    FEATURES,
+    GOODNESS,
+    LAYERS,
+    LOSSES,
+    NEGATIVES,
+    PREDICTIONS,
+    SURROGATES,
+    Registry,
+)
 from search.execution.schedulers import Scheduler
 from search.execution.schedulers import register as register_scheduler
 from search.objectives import register as register_objective
@@ -96,6 +111,24 @@ def test_a_layer_that_breaks_its_contract_is_told_the_rule(kind: LayerKind, said
     assert broken.startswith("the layer 'mine' ")
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(broken)
+
+
+def test_a_goodness_is_what_its_statistic_says() -> None:
+    """The kernels sum by it, and never call the function."""
+    register_goodness("mine", statistic="squares")(lambda rate: rate.mean(1))
+    assert "is not the mean of squares of the rates: leave statistic out" in str(contract.broken(GOODNESS, "mine"))
+
+
+def test_only_what_ships_is_compiled() -> None:
+    register_loss("mine", compiled=True)(LOSSES["symba"].of)
+    assert "must not say compiled=True" in str(contract.broken(LOSSES, "mine"))
+    assert {name for name, loss in LOSSES.items() if loss.compiled and name != "mine"} == set(COMPILED)
+    assert {name for name, it in SURROGATES.items() if it.compiled} == set(COMPILED_SURROGATES)
+
+
+def test_features_leave_the_pixels_alone() -> None:
+    register_features("mine")(lambda x, shape: x.mul_(0.5))
+    assert "must leave the pixels as they are" in str(contract.broken(FEATURES, "mine"))
 
 
 # --- negatives and predictions ---
@@ -206,6 +239,17 @@ def test_those_that_keep_it_are_taken() -> None:
 
 
 # --- objectives ---
+
+
+def test_an_objective_that_is_no_number_counts_as_its_worst() -> None:
+    facts = {"title": "mine", "direction": "minimize", "worst": 9.0}
+    register_objective("mine", **facts)(lambda epoch, config: 2.0)
+    assert [OBJECTIVES["mine"].ranked(value) for value in (2.0, float("nan"), float("inf"))] == [2.0, 9.0, 9.0]
+
+
+def test_the_worst_value_of_an_objective_is_finite() -> None:
+    register_objective("mine", title="mine", direction="minimize", worst=float("inf"))(lambda epoch, config: 1.0)
+    assert "must have a finite worst value" in str(contract.broken(OBJECTIVES, "mine"))
 
 
 def test_an_objective_that_is_measured_after_each_epoch_finds_its_measure() -> None:

@@ -49,6 +49,15 @@ def test_a_search_that_is_given_more_trials_goes_on_with_those_it_had_ended(tmp_
         assert broken_promises(tmp_path, search.name, 18) == []
 
 
+def test_no_point_is_trained_twice_though_it_has_not_ended(tmp_path: Path) -> None:
+    """Eight trials in a space of two points: six are duplicates, and no rung counts them before or after a resume."""
+    space = {**SPACE, "parameters": {"T": {"choice": [2, 3]}}}
+    search = api.run(space, name="small", home=tmp_path, quiet=True, trials=8, concurrency=2)
+    ends = [trial.end() for trial in search.folder.trials()]
+    trained = [end for end in ends if end.reason != "duplicate" and "same configuration" not in end.detail]
+    assert (len(ends), len(trained)) == (8, 2)
+
+
 @pytest.mark.slow
 def test_a_checkpoint_that_is_damaged_while_a_trial_rests_costs_epochs_and_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -28,7 +28,7 @@ from search.store.folder import SearchFolder
 from search.store.results import Results
 from spaces.space import Space
 from tests.search.conftest import ffsnn
-from tests.search.test_results import SPACE, TRIALS, Written, write
+from tests.search.test_results import SPACE, TRIALS, Written, samples, write
 
 LOADING = {"src", "href", "srcset", "data", "poster", "action", "formaction", "background"}
 
@@ -237,6 +237,26 @@ def test_importances_fall_back_to_an_epoch_that_enough_reached(tmp_path):
     assert results.common_epoch() == 3
     assert epoch_of_importance(results) == 1
     assert "Counts the 12 of 12 trials that reached epoch 1" in section(written(tmp_path)[1], "Parameter importance")
+
+
+def test_a_parameter_that_only_running_trials_have_is_left_out(tmp_path):
+    """`theta` is on a logarithmic axis, and exists under one loss only."""
+    has_theta = ["learning.theta" in sample for sample in samples(SPACE, 20)]
+    assert 0 < sum(has_theta) < 20
+    write(tmp_path, tuple(Written() if it else Written((0.5 + n / 100,)) for n, it in enumerate(has_theta)))
+    assert "theta" not in section(written(tmp_path)[1], "Slices")
+
+
+def test_importances_are_of_the_rank_by_all_goals(tmp_path):
+    """Those that break the limit are the best by accuracy alone."""
+    write(tmp_path, many(30), limit=("accuracy<=20%",), scheduler="promotion")
+    results = Results(SearchFolder.open(tmp_path, "made"))
+    ranked = [it.value for it in at_epoch(results, 1).trials]
+    assert sorted(ranked) == list(range(30))
+    values = [trial.values[0] for trial in results.trials]
+    kept = [value for value in values if value <= 0.2]
+    assert [values[ranked.index(place)] for place in range(len(kept))] == sorted(kept, reverse=True)
+    assert "by their rank by accuracy, accuracy&lt;=0.2 there" in section(written(tmp_path)[1], "Parameter importance")
 
 
 def test_parallel_axes_stand_in_the_order_of_importance(tmp_path):

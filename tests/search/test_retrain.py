@@ -11,18 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
 import search
 from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
+from ffsnn.datasets.add import add_raw
+from ffsnn.datasets.sources.raw import Part, Raw
 from search.config import SearchConfig
 from search.retrain import named
+from search.retrain import retrain as retraining
 from search.retrain.folder import planned
 from search.store.ends import End
 from search.store.folder import SearchFolder
 from search.tracking.store import open_store
+from spaces.space import Space
 from tests.search.conftest import FFSNN, ffsnn, refused
 from tests.search.test_best import CONFIG, finished
 
@@ -215,6 +220,20 @@ def test_another_projects_model_is_refused_before_anything_is_trained(tmp_path):
     assert not list(folder_of(tmp_path).glob("trials/*"))
     assert "another project's" in refused("predict", "models:/done@champion", "x.png", home=tmp_path)
     assert "there is no model 'nope'" in refused("predict", "models:/nope@champion", "x.png", home=tmp_path)
+
+
+def test_the_test_images_are_those_that_a_configuration_is_shown(tmp_path, monkeypatch):
+    """Recordings are cut by its T, and end with its window."""
+    monkeypatch.setenv("FFSNN_DATA", str(tmp_path))
+    events = [(np.arange(30, dtype=np.int32) * 1000, np.roll(np.arange(30, dtype=np.int32), n)) for n in range(60)]
+    add_raw("clicks", Raw("events", (1, 1, 30), Part(events, [n % 2 for n in range(60)])), "made")
+    base = {"data": {"dataset": "clicks"}, "network": {"label": "appended", "T": 8}, "learning": {"batch_size": 8}}
+    space = Space.parse({"base": base, "parameters": {"lr": {"float": [0.001, 0.01]}}})
+    config = SearchConfig(name="s", space=space, space_name="clicks", trials=1, epochs=1)
+    load = retraining.test_set(config, torch.device("cpu"))
+    assert load(config.base.replaced({"network.T": 4})).x.shape[1] == 4
+    half = load(config.base.replaced({"data.window_ms": 15.0})).x
+    assert 2 * int((half > 0).sum()) == int((load(config.base).x > 0).sum())
 
 
 def test_a_configuration_is_planned_once_with_seeds_that_the_search_did_not_use(tmp_path):

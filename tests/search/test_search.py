@@ -153,8 +153,7 @@ def test_a_search_whose_time_is_up_goes_on_with_more(tmp_path: Path):
 
 
 def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path: Path):
-    """In the folder and in MLflow: epochs of milliseconds, of which the last checkpoint is seconds old. With more time
-    they go on from there."""
+    """In the folder and in MLflow: epochs of milliseconds, of which the last checkpoint is seconds old."""
     (tmp_path / "mlruns").mkdir()
     options = ("--trials", "2", "--epochs", "100000", "--scheduler", "none", "--time-budget", "0.3")
     result = ffsnn("search", "digits_smoke", "--name", "brief", *options, home=tmp_path)
@@ -167,8 +166,4 @@ def test_the_clock_leaves_each_trial_with_the_weights_of_its_best_epoch(tmp_path
     kept = {int(run.data.tags["ffsnn.trial"]): int(run.data.tags["ffsnn.kept"]) for run in runs}  # one may be surpassed
     first = SearchFolder.open(tmp_path / "mlruns", "brief").ranked()[0][1].number
     assert kept[first] == best[first]
-    before = {trial: trial.history() for trial in trials}
     assert all(trial.end() is None for trial in trials)
-    assert ffsnn("search", "--resume", "brief", "--time-budget", "0.5", home=tmp_path).returncode == 0
-    for trial, history in before.items():
-        assert trial.history()[: len(history)] == history != trial.history()

@@ -114,7 +114,7 @@ def test_every_field_is_listed_with_its_meaning():
     assert list(told) == fields()
     assert [path for path, it in told.items() if not it["meaning"] or not it["values"]] == []
     assert {path for path, it in told.items() if not it["searchable"]} == {
-        "learning.epochs", "learning.chosen_epoch", "seed", "device", "data_dir",
+        "data.dataset", "data.validation", "learning.epochs", "learning.chosen_epoch", "seed", "device", "data_dir",
     }  # fmt: skip
     assert RunConfig().network.tau == told["network.tau"]["default"]
     assert told["network.tau"]["values"] == "float > 1"

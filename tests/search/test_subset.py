@@ -52,6 +52,14 @@ def test_of_a_long_one_the_best_and_an_even_share_of_the_rest(count):
     assert every[-1].number not in beyond(every, 200)
 
 
+def test_those_that_keep_the_limits_are_the_best():
+    """However good the others are."""
+    every = trials(600)
+    for trial in every:
+        trial.set_constraint("limit", -1.0 if trial.number % 20 == 0 else 1.0)
+    assert not beyond(every, 200) & {number for number in range(600) if number % 20 == 0}
+
+
 def test_a_complete_trial_is_better_than_a_stopped_one():
     """Whatever their values; the best that is complete stays even among the last."""
     every = told(*({1: 0.9} for _ in range(2 * BEST)), *({1: 0.1, 2: 0.1} for _ in range(BEST)))

@@ -173,3 +173,9 @@ def test_a_rule_that_is_broken_inside_of_ranges_alone_is_found():
 def test_what_is_the_searchs_own_is_refused(name):
     with pytest.raises(ConfigError, match=r"cannot be searched, but must be the search's own .*: leave it out"):
         Space.parse({"parameters": {name: {"choice": [1, 2]}}})
+
+
+@pytest.mark.parametrize(("name", "values"), [("dataset", ["digits", "mnist"]), ("data.validation", [0.1, 0.2])])
+def test_what_trials_are_compared_on_is_refused(name, values):
+    with pytest.raises(ConfigError, match=r"cannot be searched, for trials are compared on the same validation images"):
+        Space.parse({"parameters": {name: {"choice": values}}})

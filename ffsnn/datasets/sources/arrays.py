@@ -31,8 +31,7 @@ def read_npz(path: Path, options: Options) -> Raw:
         raise DataError(f"{path} must hold x_train and y_train, or x and y, but holds {', '.join(held) or 'nothing'}")
     if len(missing := {"x_test", "y_test"} - held.keys()) == 1:
         raise DataError(f"{path} must hold x_test and y_test, or neither of them, but has no {missing.pop()}")
-    lengths = held.get("lengths")
-    if lengths is not None or (held[names[0]].ndim == 3 and "time" in held):
+    if held.keys() & {"lengths", "lengths_train", "lengths_test"} or (held[names[0]].ndim == 3 and "time" in held):
         from ffsnn.datasets.sources.series import of_array
 
         return of_array(held, names, path)
@@ -81,18 +80,19 @@ def read_csv(path: Path, options: Options) -> Raw:
         DataError: it has no rows, or what is no number.
     """
     text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8-sig")
-    header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
+    reader = csv.reader(io.StringIO(text))
+    (_, header), *rows = [(reader.line_num, row) for row in reader if row] or [(1, [])]
     if len(header) == 1:
         raise DataError(f"{path} must have columns with commas between them, but its first line is {header[0]!r}")
     if header and all(_is_number(cell) for cell in header):
-        header, rows = [str(number) for number in range(len(header))], [header, *rows]
+        header, rows = [str(number) for number in range(len(header))], [(1, header), *rows]
     if not rows:
         raise DataError(f"{path} must hold rows of numbers, but holds none")
     wanted = options.labels or next((name for name in LABEL_COLUMNS if name in header), header[0])
     if wanted not in header:
         raise DataError(f"{path} has no column {wanted!r}: name one of {', '.join(header[:10])} with --labels")
     at, features, labels = header.index(wanted), [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if len(row) != len(header):
             raise DataError(f"{path}, line {number}: {len(header)} columns must be there, but {len(row)} are")
         labels.append(row[at])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import cache_folder
-from ffsnn.datasets.sources.raw import Array, Options, Part, Raw
+from ffsnn.datasets.sources.raw import Array, Options, Part, Raw, since_first
 
 COCHLEA = 700  # channels
 LONGEST_S = 2147  # of a recording, whose microseconds are 31 bits
@@ -83,8 +83,7 @@ def read_tonic(name: str, options: Options) -> Raw:
                     unit = unit + sensor[0] * np.asarray(events["y"], np.int64)
                 if "p" in events.dtype.names and sensor[2] > 1:
                     unit = unit + sensor[0] * sensor[1] * np.asarray(events["p"], np.int64)
-                time = np.asarray(events["t"], np.int64)
-                held.append(((time - time.min(initial=0)).astype(np.int32), unit.astype(np.int32)))
+                held.append((since_first(np.asarray(events["t"], np.int64), name), unit.astype(np.int32)))
                 labels.append(label)
             parts.append(Part(held, labels))
     except Exception as error:  # whatever a download raises

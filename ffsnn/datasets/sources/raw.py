@@ -78,3 +78,17 @@ def images(x: Array, y: Sequence[Any], path: Path | str) -> tuple[Shape, Part]:
         x = np.moveaxis(x, 1, -1)
     height, width, channels = x.shape[1:]
     return (channels, height, width), Part(np.moveaxis(x, -1, 1).reshape(len(x), -1), y)
+
+
+def since_first(time: Any, whose: object) -> Array:
+    """Microseconds (L,) from the first event on, int32.
+
+    Raises:
+        DataError: they span more than 2**31.
+    """
+    if not time.size:
+        return np.zeros(0, np.int32)
+    if np.ptp(time) >= 2**31:
+        raise DataError(f"{whose}: microseconds must be below 2**31 from the first event on, but span {np.ptp(time):g}")
+    since: Array = time - time.min()
+    return since.astype(np.int32)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ffsnn.datasets.fetch import DataError
-from ffsnn.datasets.sources.raw import Array, Options, Part, Raw
+from ffsnn.datasets.sources.raw import Array, Options, Part, Raw, since_first
 
 NMNIST_SIDE = 34
 Events = tuple[Array, Array, Array, Array]  # x, y, polarity, microseconds
@@ -38,8 +38,10 @@ def read(path: Path, options: Options) -> Raw:
     ending = _ending(path)
     assert ending is not None
     there = {it.name.lower(): it for it in path.iterdir() if it.is_dir()}
+    if "test" in there and "train" not in there:
+        raise DataError(f"{path} has test/ but no train/ beside it: add it, or name the folder of the classes itself")
     roots = [there[name] for name in ("train", "test") if name in there] or [path]
-    classes = sorted(it.name for it in roots[0].iterdir() if it.is_dir() and not it.name.startswith("."))
+    classes = sorted({it.name for at in roots for it in at.iterdir() if it.is_dir() and not it.name.startswith(".")})
     found = [_of_classes(root, classes, ending) for root in roots]
     seen = [(int(x.max()) + 1, int(y.max()) + 1) for events, _ in found for x, y, _, _ in events if len(x)]
     width, height = (max(it) for it in zip(*seen, strict=True)) if seen else (1, 1)
@@ -104,10 +106,9 @@ def _checked(x: Any, y: Any, p: Any, t: Any, file: Path) -> Events:
         )
     if x.size and not np.isfinite(t).all():
         raise DataError(f"{file}: times must be finite microseconds, but hold NaN or infinity")
-    if x.size and (min(x.min(), y.min()) < 0 or np.ptp(t) >= 2**31):
-        raise DataError(f"{file}: places must not be negative, and microseconds below 2**31 from the first event on")
-    time = (t - t.min()).astype(np.int32) if x.size else np.zeros(0, np.int32)
-    return x.astype(np.int32), y.astype(np.int32), (p > 0).astype(np.int32), time
+    if x.size and min(x.min(), y.min()) < 0:
+        raise DataError(f"{file}: places must not be negative")
+    return x.astype(np.int32), y.astype(np.int32), (p > 0).astype(np.int32), since_first(t, file)
 
 
 READERS: dict[str, Callable[[Path], Events]] = {".bin": _bin, ".h5": _h5, ".aedat4": _aedat4}
