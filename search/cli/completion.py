@@ -88,6 +88,9 @@ class Item:
 class TrainCommand(TyperCommand):
     """`ffsnn train`, whose options are the fields of a configuration, and whose argument is a preset or a file."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[FILE|PRESET|RUN]", *super().collect_usage_pieces(ctx), "[--FIELD VALUE]..."]
+
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Presets, and options that are fields."""
         from ffsnn.fields import aliases

@@ -27,9 +27,9 @@ def train(
 ) -> None:
     """Train one configuration: `ffsnn train best.yaml --tau 1.5`.
 
-    Every field is an option: `--dataset digits --tau 1.5 --T 8`; `--set tau=1.5` is the same. A shipped preset goes by
-    its name: `ffsnn train mnist --seeds 3 --test`. `--out FOLDER` names the run's folder; one that is there goes on
-    where it stopped. The run is in MLflow, too.
+    Every field (`ffsnn fields`) is an option, also --seed, --epochs, --device and --data-dir: `--dataset digits --tau
+    1.5 --T 8`; `--set tau=1.5` is the same. A shipped preset goes by its name: `ffsnn train mnist --seeds 3 --test`.
+    `--out FOLDER` names the run's folder; if it exists, the run continues where it stopped. The run is in MLflow, too.
 
     `ffsnn train RUN --final` trains a run's configuration on all training images, validation ones too, up to the epoch
     that was its best.

@@ -4,8 +4,10 @@ import pytest
 
 from search import stop as halting
 from search.execution import watchdog
+from search.execution.session import Session
 from search.execution.watchdog import TrialProgress
 from search.stop import StopRequest
+from tests.search.test_results import write
 
 
 @pytest.fixture
@@ -45,6 +47,17 @@ def test_a_time_budget_stops_by_itself(clock):
     assert (stop.requested, stop.asked, stop.overdue) == (True, False, False)
     clock.now += 21
     assert stop.overdue
+
+
+def test_seconds_are_counted_once_however_often_tune_begins_anew(clock, tmp_path):
+    folder = write(tmp_path, (), time_budget=60)
+    folder.write_spent(600)
+    session = Session(folder, folder.config, None, 0, lambda _: None, lambda _: None)
+    session.stop.started = clock.now
+    for _loop in range(3):
+        clock.now += 50
+        session.write_spent()
+    assert (folder.spent(), session.stop.budget) == (750, 3000)
 
 
 def test_a_budget_that_is_spent_stops_at_once(clock):
