@@ -52,7 +52,7 @@ class DenseLayer(SteppedLayer):
         self.network, self.learning = network, learning
         self.neuron = LIF.of(network)
         self.goodness = GOODNESS[network.goodness]
-        self.normalize = network.normalize[number] if isinstance(network.normalize, tuple) else network.normalize
+        self.normalize = network.normalized_layers[number]
         self.reads_out = learning.output == "mse" and number == len(network.widths) - 1
         self.learned = LearnedNeurons(network, width) if network.learn != "none" else None
         self.fused = True  # take the compiled path where there is one; see `compiled`

@@ -66,12 +66,12 @@ class Search:
         """
         import pandas
 
-        from search.report.importance import importance
+        from search.report.importance import AT_LEAST, importance
 
         if (found := importance(self.results())) is None:
             raise ConfigError(
-                f"the trials of {self.name} do not tell which parameters matter: it takes 10 that reached one epoch, "
-                f"two parameters, and some that are better than others; {self.folder.how_to_go_on()}"
+                f"the trials of {self.name} do not tell which parameters matter: it takes {AT_LEAST} that reached one "
+                f"epoch, two parameters, and some that are better than others; {self.folder.how_to_go_on()}"
             )
         return pandas.Series(found.shares, name=f"{found.trials} trials at epoch {found.epoch}")
 

@@ -107,6 +107,11 @@ class NetworkConfig(Config):
             )
         return self
 
+    @property
+    def normalized_layers(self) -> tuple[bool, ...]:
+        """`normalize` of each layer."""
+        return self.normalize if isinstance(self.normalize, tuple) else (self.normalize,) * len(self.widths)
+
     @model_validator(mode="after")
     def _prediction_fits(self) -> Self:
         prediction = PREDICTIONS[self.prediction]

@@ -93,12 +93,10 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _dropout_needs_normalized_inputs(self) -> Self:
-        normalize, count = self.network.normalize, len(self.network.widths)
-        each = normalize if isinstance(normalize, tuple) else (normalize,) * count
-        if self.learning.dropout and not all(each[1:]):
+        if self.learning.dropout and not all(self.network.normalized_layers[1:]):
             raise ValueError(
                 f"dropout={self.learning.dropout} lowers the input of every later layer, which must be normalized, "
-                f"but got normalize={normalize}: take normalize=true, or dropout=0"
+                f"but got normalize={self.network.normalize}: take normalize=true, or dropout=0"
             )
         return self
 

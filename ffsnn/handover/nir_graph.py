@@ -63,10 +63,9 @@ def refusal(config: RunConfig) -> str | None:
         return f"network.label_layers: the graph has one input, the first layer's, but got {network.label_layers!r}"
     if network.between != "spikes":
         return f"network.between: NIR hands on spikes, but got between={network.between!r}"
-    count = len(network.widths)
-    normalize = network.normalize if isinstance(network.normalize, tuple) else (network.normalize,) * count
+    normalize = network.normalized_layers
     if any(normalize[1:]):
-        mend = [normalize[0], *[False] * (count - 1)]
+        mend = [normalize[0], *[False] * (len(normalize) - 1)]
         return (
             f"network.normalize: NIR has no node that scales by an input's own norm, but got "
             f"normalize={list(normalize)}: train with normalize={json.dumps(mend)}"

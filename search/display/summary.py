@@ -10,6 +10,7 @@ from ffsnn.fields import short
 from search.display.fitted import Column, fitted
 from search.pareto import front
 from search.progress import clock, describe, shown
+from search.report.importance import importance
 from search.store.ends import End, by_reason
 from search.store.folder import SearchFolder
 from search.store.results import ENOUGH, Results, TrialResult, epochs_of
@@ -17,7 +18,6 @@ from spaces.parameter import Sample
 
 BEST = 5
 MATTERED = 2  # parameters that are named
-FEW = 10  # trials with a result: with fewer no importance is worked out
 
 
 def summary(folder: SearchFolder, console: Console) -> None:
@@ -32,10 +32,10 @@ def summary(folder: SearchFolder, console: Console) -> None:
         return
     several, all_values = len(goals.objectives) > 1, [trial.last for trial in ranked]
     first, title = ranked[:BEST], f"best {min(BEST, len(ranked))} of {len(ranked)} trials"
-    if (near := front.nearest(goals, all_values)) is not None:
+    if goals.violation(ranked[0].last):
         console.print(
-            f"no trial keeps {', '.join(map(str, goals.limits))}: the nearest is trial {ranked[near].number} with "
-            f"{goals.show(ranked[near].last)}"
+            f"no trial keeps {', '.join(map(str, goals.limits))}: the nearest is trial {ranked[0].number} with "
+            f"{goals.show(ranked[0].last)}"
         )
     elif several:
         first = results.front()
@@ -82,10 +82,6 @@ def best_tables(
 
 def learned(results: Results) -> str:
     """The parameters that set the best trials apart, as the report finds them; empty where the data do not tell."""
-    if len(results.reached(1)) < FEW:
-        return ""  # and the imports are spared
-    from search.report.importance import importance
-
     if (found := importance(results)) is None:
         return ""
     named = " and ".join(f"{name} ({share:.0%})" for name, share in list(found.shares.items())[:MATTERED])

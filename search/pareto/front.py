@@ -83,12 +83,6 @@ def said(goals: Goals, standings: Sequence[Standing]) -> str:
     return f"front of {len(front)}, hypervolume {Box.around(goals, standings).share(front):.3f}"
 
 
-def nearest(goals: Goals, values: Sequence[Values]) -> int | None:
-    """The result that is the nearest to keeping all limits, where none keeps them; None: one does, or there is none."""
-    broken = [goals.violation(it) for it in values]
-    return broken.index(min(broken)) if broken and min(broken) > 0 else None
-
-
 def ranking(entries: Sequence[Entry], full: int, goals: Goals) -> list[int]:
     """Indices of trials, the best first; those that break a limit come last.
 

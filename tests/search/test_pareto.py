@@ -13,7 +13,7 @@ from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig
 from search.execution.rungs import FrontRung, Rungs
 from search.pareto import vectors
-from search.pareto.front import Box, nearest, ranking
+from search.pareto.front import Box, ranking
 from search.pareto.goals import Goals, Limit
 from search.pareto.hypervolume import hypervolume
 from search.pareto.layers import Order
@@ -167,8 +167,6 @@ def test_a_limit_outranks_every_objective() -> None:
     goals = Goals.parse("val_accuracy,synaptic_operations_per_sample", ["synops<=100"])
     entries = [(0, 9, (0.99, 101.0)), (1, 1, (0.2, 100.0)), (2, 9, (0.98, 400.0))]
     assert ranking(entries, 9, goals) == [1, 0, 2]
-    assert nearest(goals, [values for _, _, values in entries]) is None
-    assert nearest(goals, [(0.99, 101.0), (0.98, 400.0)]) == 0
 
 
 def test_the_box_goes_from_the_ideal_to_the_largest_cost() -> None:
