@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from ffsnn.config import RunConfig
-from ffsnn.parts.registry import ENCODERS
+from ffsnn.parts.registry import ENCODERS, FEATURES
 from ffsnn.shapes import layer_shapes
 
 EVENT = 8  # bytes: an input's number and its value
@@ -25,7 +25,8 @@ class OutOfMemory(RuntimeError):
 
 
 def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
-    """Memory for an image of a batch at the widest layer of a step, on a type of device ("cpu" or "cuda").
+    """Memory for an image of a batch at the widest layer of a step, or while its features are computed, on a type of
+    device ("cpu" or "cuda").
 
     Fused, a layer keeps the spikes that it hands on and a few numbers a neuron; besides, on a CPU its input as bits and
     as events, on a GPU its input in the products' type, the currents and their gradient. Otherwise autograd keeps the
@@ -33,7 +34,7 @@ def bytes_per_image(config: RunConfig, fused: bool, device: str = "cpu") -> int:
     """
     network, samples = config.network, config.learning.copies
     T, number_bytes = network.T, 2 if config.learning.precision == "bfloat16" else 4
-    worst = 0
+    worst = 4 * FEATURES[network.features].scratch * config.data.facts.inputs
     for number, shape in enumerate(layer_shapes(config)):
         (F, H), copies = (shape.inputs, shape.width), 1 if number == 0 else samples
         steps = 1 if shape.constant else T

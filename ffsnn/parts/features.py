@@ -30,6 +30,7 @@ class Features:
 
     extract: Extract
     of_images: bool = False  # pixels must have neighbours
+    scratch: int = 0  # numbers for each pixel that memory holds while they are computed
 
     def count(self, shape: Shape) -> int:
         """E, of images of this shape."""
@@ -50,7 +51,7 @@ def none(x_BF: torch.Tensor, shape: Shape) -> torch.Tensor:
     return x_BF[:, :0]
 
 
-@register("edges", of_images=True)
+@register("edges", of_images=True, scratch=17)
 def edges(x_BF: torch.Tensor, shape: Shape) -> torch.Tensor:
     """(B, 4 R K): gradient magnitude in four orientations for each cell of 2 x 2 pixels.
 
