@@ -32,8 +32,13 @@ from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value
 SPACES = Path(__file__).parent
 PROBES = 256  # combinations of choices, and samples from within, that a space is tried out with when it is loaded
 OWN = {"learning.epochs", "seed", "device", "data_dir"}  # fields that a search gives to all its trials alike
-COMPARED_BY = {"data.dataset", "data.own", "data.validation"}  # fields that say which images trials are compared on
-FIXED = OWN | COMPARED_BY | {"learning.chosen_epoch"}  # fields that cannot be searched: the last is of a final fit
+FIXED = {  # fields that cannot be searched, and why
+    **dict.fromkeys(OWN, "but must be the search's own (--epochs, --seed, --device, --data-dir), the same for every "
+                         "trial: leave it out"),
+    **dict.fromkeys(("data.dataset", "data.own", "data.validation"), "for trials are compared on the same validation "
+                                                                     "images: set it in the base"),
+    "learning.chosen_epoch": "for a final fit follows a search: leave it out",
+}  # fmt: skip
 
 
 def description(name: str) -> str:
@@ -140,28 +145,11 @@ class Space(Config):
         typed: dict[str, Any] = {}
         for name, parameter in tree["parameters"].items():
             path = path_of(name)
-            if path in OWN:
-                said = "the search's own (--epochs, --seed, --device, --data-dir), the same for every trial"
-                raise ValueError(f"{path} cannot be searched, but must be {said}: leave it out")
-            if path in COMPARED_BY:
-                said = "trials are compared on the same validation images: set it in the base"
-                raise ValueError(f"{path} cannot be searched, for {said}")
             if path in FIXED:
-                raise ValueError(f"{path} cannot be searched, for a final fit follows a search: leave it out")
+                raise ValueError(f"{path} cannot be searched, {FIXED[path]}")
             if path in typed:
                 raise ValueError(f"{path} stands twice among the parameters, as {name!r} too: leave one out")
-            if isinstance(parameter, Parameter):
-                parameter = parameter.model_dump(mode="json")
-            if isinstance(parameter, Mapping):
-                parameter = dict(parameter)
-                if isinstance(choice := parameter.get("choice"), list | tuple):
-                    parameter["choice"] = [_value(path, value) for value in choice]
-                prior = parameter.get("prior")
-                if isinstance(prior, Mapping) and "centre" in prior:
-                    parameter["prior"] = {**prior, "centre": _value(path, prior["centre"])}
-                if isinstance(when := parameter.get("when"), Mapping):
-                    parameter["when"] = _conditions(path, when, typed)
-            typed[path] = parameter
+            typed[path] = _parameter(path, parameter, typed)
         points = tree.get("points", ())
         if isinstance(points, list | tuple) and all(isinstance(point, Mapping) for point in points):
             tree = {**tree, "points": [_point(point, typed) for point in points]}
@@ -247,6 +235,22 @@ def _value(path: str, value: Any) -> Value:
     """A value as its field reads it; a list as its JSON."""
     typed: Value = as_text(field_value(path, as_list(value)))
     return typed
+
+
+def _parameter(path: str, parameter: Any, typed: Mapping[str, Any]) -> Any:
+    """A parameter with values as its field reads them; `typed`: those before it."""
+    if isinstance(parameter, Parameter):
+        parameter = parameter.model_dump(mode="json")
+    if not isinstance(parameter, Mapping):
+        return parameter
+    found = dict(parameter)
+    if isinstance(choice := found.get("choice"), list | tuple):
+        found["choice"] = [_value(path, value) for value in choice]
+    if isinstance(prior := found.get("prior"), Mapping) and "centre" in prior:
+        found["prior"] = {**prior, "centre": _value(path, prior["centre"])}
+    if isinstance(when := found.get("when"), Mapping):
+        found["when"] = _conditions(path, when, typed)
+    return found
 
 
 def _point(point: Mapping[Any, Any], typed: Mapping[str, Any]) -> dict[str, Value]:
