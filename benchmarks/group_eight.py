@@ -21,7 +21,7 @@ from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.kernels.parallel import use_threads
-from ffsnn.labels import share
+from ffsnn.labels import accuracy_of
 from ffsnn.randomness import generator
 from ffsnn.reproduction import method
 from ffsnn.reproduction.method import GROUPS, NOTES
@@ -75,7 +75,7 @@ def measured(case: Case, seed: int, train: Images, test: Images) -> dict[str, fl
             rate = method.train_layer(group, learner, rate, batch.y, number, protocol, noise)
     order = torch.randperm(len(train), generator=generator(seed, "order"))[: case.batches * NOTES.batch]
     hits = [method.hits(group, weights, images, protocol, noise) for images in (train[order[:LOOKED_AT]], test)]
-    return {"train": share(hits[0]), "test": share(hits[1])}
+    return {"train": accuracy_of(hits[0]), "test": accuracy_of(hits[1])}
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> Table:

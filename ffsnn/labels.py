@@ -9,9 +9,14 @@ Legend: B images, F pixels, C classes.
 import torch
 
 
-def share(right_N: torch.Tensor) -> float:
+def accuracy_of(right_N: torch.Tensor) -> float:
     """Share of images (N,) that are predicted rightly: counted, and divided in double precision; 97 of 100 are 0.97."""
     return int(right_N.sum()) / len(right_N)
+
+
+def every_label(classes: int, images: int, device: torch.device) -> torch.Tensor:
+    """Each label for each image, (C, B)."""
+    return torch.arange(classes, device=device)[:, None].expand(-1, images)
 
 
 def clear(x_BF: torch.Tensor, classes: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import pad
 
 from ffsnn.config import RunConfig
-from ffsnn.labels import clear, share
+from ffsnn.labels import accuracy_of, clear
 from ffsnn.layer import TILE, Input, Layer, LayerOutput
 from ffsnn.parts.predictions import Noise
 from ffsnn.parts.registry import ENCODERS, FEATURES, LAYERS, PREDICTIONS
@@ -135,4 +135,4 @@ class Network(nn.Module):
 
     def accuracy(self, x: torch.Tensor, y: torch.Tensor, prediction: str | None = None) -> float:
         """Share of images (B, F) with labels (B,) that are predicted rightly."""
-        return share(self.predict(x, prediction) == y)
+        return accuracy_of(self.predict(x, prediction) == y)

@@ -19,6 +19,7 @@ import torch
 from ffsnn.datasets.dataset import Images
 from ffsnn.inference import exit_rule
 from ffsnn.inference.exit_rule import TOLERANCE, ExitPoint
+from ffsnn.labels import every_label
 from ffsnn.layer import Input
 from ffsnn.network import Network
 from ffsnn.parts.registry import GOODNESS, PREDICTIONS
@@ -76,7 +77,7 @@ def over_time(network: Network, x: torch.Tensor, batch: int = 0) -> tuple[torch.
     goodness_of, by_rate = GOODNESS[network.config.network.goodness].of, network.config.network.activity == "rate"
     T, C, B = network.T, network.classes, len(x)
     noise = partial(generator, network.seed, "prediction", batch, device=x.device)
-    labels = torch.arange(C, device=x.device)[:, None].expand(-1, B)
+    labels = every_label(C, B, x.device)
     seen = Input(network.encode(x, noise(0)))
     scores = torch.zeros(T, C * B, device=x.device)
     operations = torch.zeros(T, C * B, dtype=torch.float64, device=x.device)

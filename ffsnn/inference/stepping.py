@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 
 from ffsnn.inference import exits
+from ffsnn.labels import every_label
 from ffsnn.layer import Input, SteppedLayer
 from ffsnn.network import Network
 from ffsnn.parts.registry import GOODNESS, PREDICTIONS
@@ -57,7 +58,7 @@ class Stepper:
     def _labels(self, samples: int) -> tuple[torch.Tensor, int]:
         """All labels for each image, (C, B), and how many."""
         classes = self.network.classes
-        return torch.arange(classes, device=self.x.device)[:, None].expand(-1, samples // classes), classes
+        return every_label(classes, samples // classes, self.x.device), classes
 
     @torch.no_grad()
     def step(self) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ffsnn.labels import every_label
 from ffsnn.parts.registry import PREDICTIONS
 
 if TYPE_CHECKING:
@@ -39,12 +40,8 @@ class Prediction:
 register = PREDICTIONS.decorator(Prediction)
 
 
-def _every_label(network: "Network", x: torch.Tensor) -> torch.Tensor:
-    return torch.arange(network.classes, device=x.device)[:, None].expand(-1, len(x))
-
-
 def _by_goodness(network: "Network", x: torch.Tensor, noise: Noise, first: int) -> torch.Tensor:
-    good = network.goodness(network.answers(x, _every_label(network, x), noise), first)
+    good = network.goodness(network.answers(x, every_label(network.classes, len(x), x.device), noise), first)
     return good.view(network.classes, len(x)).T
 
 
@@ -63,7 +60,7 @@ def goodness_after_first(network: "Network", x: torch.Tensor, noise: Noise) -> t
 @register("largest_rate", one_a_class=True)
 def largest_rate(network: "Network", x: torch.Tensor, noise: Noise) -> torch.Tensor:
     """The output neurons' rates, summed over a pass under each label."""
-    rates = network.answers(x, _every_label(network, x), noise, rates=True)[-1].rates
+    rates = network.answers(x, every_label(network.classes, len(x), x.device), noise, rates=True)[-1].rates
     return rates.view(network.classes, len(x), -1).sum(0)
 
 

@@ -1,4 +1,4 @@
-"""The method of the notes that this project grew from (`../shared/seed.md`), with its quirks: the line to beat.
+"""The method of the notes that this project grew from, with its quirks: the line to beat.
 
 The idea is Hinton's forward-forward (arXiv 2212.13345) on spiking layers, trained one after another on a single batch.
 What sets it apart from `ffsnn`'s own method, and is kept here on purpose:
@@ -33,7 +33,7 @@ from torch.nn.functional import linear, mse_loss, one_hot, softplus
 from ffsnn.datasets.dataset import Images
 from ffsnn.kernels import sparse_input
 from ffsnn.kernels.lif_cpu import SpikingLayer
-from ffsnn.labels import clear, share
+from ffsnn.labels import accuracy_of, clear
 from ffsnn.neuron import LIF
 from ffsnn.parts.encoders import poisson
 from ffsnn.parts.goodness import mean_square
@@ -253,9 +253,9 @@ def run_group(group: Group, seed: int, images: Images, test: Images, protocol: P
     rate = positives_and_negatives(batch, seed)
     for number, weight in enumerate(weights):
         rate = train_layer(group, Learner.of(weight, protocol), rate, batch.y, number, protocol, noise)
-    trained = share(hits(group, weights, batch, protocol, noise))
+    trained = accuracy_of(hits(group, weights, batch, protocol, noise))
     tested = hits(group, weights, test, protocol, noise)
-    return ReproductionResult(trained, share(tested[: protocol.batch]), share(tested))
+    return ReproductionResult(trained, accuracy_of(tested[: protocol.batch]), accuracy_of(tested))
 
 
 def theta_matters(formula: str, batch: Images, thetas: tuple[float, float] = (0.35, 0.5), T: int = 20) -> float:

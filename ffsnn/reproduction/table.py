@@ -25,7 +25,7 @@ from ffsnn.datasets.data import load, load_test
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
 from ffsnn.kernels.parallel import use_threads
-from ffsnn.labels import share
+from ffsnn.labels import accuracy_of
 from ffsnn.reproduction.method import GROUPS, NOTES, Protocol, ReproductionResult, run_group
 from ffsnn.training import run_folder
 from ffsnn.training.run import Run
@@ -138,7 +138,7 @@ def run_recipe(config: RunConfig, folder: Path, test: Images, data_dir: Folder) 
     network = run_folder.load(run)
     hit = network.predict(test.x) == test.y
     trained = network.accuracy(split.train.x, split.train.y)
-    return ReproductionResult(trained, share(hit[: NOTES.batch]), share(hit))
+    return ReproductionResult(trained, accuracy_of(hit[: NOTES.batch]), accuracy_of(hit))
 
 
 def lane(todo: list[Task], next_task: Any, folder: ResultFolder, data_dir: Folder, parent: int) -> None:
