@@ -105,7 +105,8 @@ class SpikingLayer(torch.autograd.Function):
         if learns:
             ctx.d_weight = from_tiles(d_tiles, H)
             if seen.matrix is not None:
-                ctx.d_weight = torch.cat([ctx.d_weight, product(seen.matrix.T, current)])
+                d_current = current  # in its place `backward` has put its derivative
+                ctx.d_weight = torch.cat([ctx.d_weight, product(seen.matrix.T, d_current)])
             ctx.d_own = None if own is None else from_tiles(d_own, H)
         ctx.set_materialize_grads(False)
         result = spikes, total.sum(0), squares.sum(0), counts
