@@ -24,14 +24,20 @@ class RayLost(RuntimeError):
 
 @dataclass
 class TrialProgress:
-    """Time of a running trial's last progress, and its slowest epoch, in seconds."""
+    """Time of a running trial's last progress, and its slowest epoch, in seconds.
 
+    A trial that goes on first repeats its last report, at once: that tells nothing of how long its epochs take.
+    """
+
+    known: int = 0  # epochs that it had when it was handed out
     last: float = field(default_factory=time.monotonic)
     slowest: float | None = None
 
-    def epoch_done(self) -> None:
+    def epoch_done(self, epoch: int) -> None:
         now = time.monotonic()
-        self.slowest, self.last = max(self.slowest or 0.0, now - self.last), now
+        if epoch > self.known:
+            self.slowest = max(self.slowest or 0.0, now - self.last)
+        self.last = now
 
     def limit(self, patience: float) -> float:
         """Seconds after which no progress means a hang; `patience` while no epoch has been seen."""
@@ -66,9 +72,9 @@ class Watchdog(Callback):
         if event.end or event.rests:
             self.paces.pop(event.number, None)
         elif event.epoch and event.number in self.paces:
-            self.paces[event.number].epoch_done()
+            self.paces[event.number].epoch_done(event.epoch)
         else:
-            self.paces[event.number] = TrialProgress()
+            self.paces[event.number] = TrialProgress(known=len(self.folder.trial(event.number).history()))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if time.monotonic() < self.next:

@@ -64,15 +64,26 @@ def test_a_budget_that_is_spent_stops_at_once(clock):
     assert StopRequest(budget=-3.0, started=clock.now).requested
 
 
+def test_the_report_that_a_trial_repeats_is_no_measure_of_its_epochs(clock):
+    """It comes at once; the next epoch may take longer than a minute."""
+    pace = TrialProgress(known=3)
+    clock.now += 2
+    pace.epoch_done(3)
+    assert pace.limit(patience=1800) == 1800
+    clock.now += 90
+    pace.epoch_done(4)
+    assert pace.limit(patience=1800) == 900
+
+
 def test_a_trial_is_measured_by_its_own_pace(clock):
     pace = TrialProgress()
     assert pace.limit(patience=1800) == 1800  # nothing is known of it yet
     clock.now += 2
-    pace.epoch_done()
+    pace.epoch_done(1)
     assert pace.limit(patience=1800) == 60
     clock.now += 30
-    pace.epoch_done()
+    pace.epoch_done(2)
     clock.now += 3
-    pace.epoch_done()
+    pace.epoch_done(3)
     assert pace.limit(patience=1800) == 300  # ten times its slowest epoch
     assert TrialProgress().limit(patience=5) == 5
