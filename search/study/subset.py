@@ -53,6 +53,8 @@ def _merit(trial: FrozenTrial, sign: int) -> tuple[float, int, int, float, int]:
 
     A stopped trial has a value, too: its last one.
     """
+    if trial.state == TrialState.FAIL:  # it has no value, and nothing tells whether it would keep a limit
+        return -math.inf, 0, 0, 0.0, -trial.number
     kept = -sum(max(excess, 0.0) for excess in trial.constraints.values())
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return kept, 2, 0, sign * trial.value, -trial.number

@@ -60,6 +60,15 @@ def test_those_that_keep_the_limits_are_the_best():
     assert not beyond(every, 200) & {number for number in range(600) if number % 20 == 0}
 
 
+def test_a_failed_trial_is_worse_than_one_that_breaks_a_limit():
+    every = trials(120)[:-1]
+    for trial in every[:60]:
+        trial.set_constraint("limit", 1.0)
+    for trial in every[60:]:
+        trial.state = TrialState.FAIL
+    assert len(beyond(every, BEST) & set(range(60))) == 60 - BEST
+
+
 def test_a_complete_trial_is_better_than_a_stopped_one():
     """Whatever their values; the best that is complete stays even among the last."""
     every = told(*({1: 0.9} for _ in range(2 * BEST)), *({1: 0.1, 2: 0.1} for _ in range(BEST)))
