@@ -63,7 +63,7 @@ def launch(home: Path, config: SearchConfig, console: Console, resume: bool = Fa
     base = config.base
     console.print(
         f"search {config.name}: {config.trials} trials of up to {config.epochs} epoch{'s' * (config.epochs > 1)} on "
-        f"{base.data.dataset} ({base.data.trained_on:,} training images), {resources}"
+        f"{base.data.dataset} ({base.data.trained_on:,} training {base.data.facts.noun}), {resources}"
     )
     disk = preflight.disk_for_running(home, config, max(config.extremes(), key=bytes_on_disk), resources, console)
     with held_back():

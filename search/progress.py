@@ -17,6 +17,7 @@ from search.registries import SCHEDULERS
 from search.store.ends import End
 from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
+from spaces.parameter import shown
 
 if TYPE_CHECKING:
     from search.execution.session import TrialEvent
@@ -206,10 +207,9 @@ def clock(seconds: float) -> str:
 
 def describe(sample: dict[str, Any]) -> str:
     """`tau=2.31 T=4 ...`"""
-    return " ".join(f"{short(path)}={shown(sample, path)}" for path in sample)
+    return " ".join(f"{short(path)}={value_in(sample, path)}" for path in sample)
 
 
-def shown(sample: Mapping[str, Any], path: str) -> str:
+def value_in(sample: Mapping[str, Any], path: str) -> str:
     """The value of a parameter, short; `-` where it has none."""
-    value = sample.get(path, "-")
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return shown(sample.get(path, "-"), digits=3)

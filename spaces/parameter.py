@@ -156,6 +156,11 @@ AnyParameter = Annotated[
 ]
 
 
+def shown(value: Value, digits: int = 4) -> str:
+    """A value for people to read; one that is not whole with so many significant digits."""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
 def as_text(value: Any) -> Any:
     """A list as its JSON: samplers, studies and MLflow take none."""
     return json.dumps(value) if isinstance(value, list | tuple) else value

@@ -105,7 +105,8 @@ class DataConfig(Config):
     def _slice_fits(self) -> Self:
         if self.validation and self.available == self.facts.train_images:
             raise ValueError(
-                f"validation must hold out one of {self.facts.train_images} images at least, but got {self.validation}"
+                f"validation must hold out one of {self.facts.train_images} {self.facts.noun} at least, "
+                f"but got {self.validation}"
             )
         if self.trained_on > self.available:
             raise ValueError(

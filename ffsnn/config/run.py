@@ -138,21 +138,21 @@ class RunConfig(Config):
             return ""
         learning = self.learning
         return (
-            f"trained on all {self.data.trained_on:,} images up to epoch {learning.last_epoch} of {learning.epochs}; "
-            "no validation accuracy"
+            f"trained on all {self.data.trained_on:,} {self.data.facts.noun} up to epoch {learning.last_epoch} of "
+            f"{learning.epochs}; no validation accuracy"
         )
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
-        images = self.data.trained_on
+        images, noun = self.data.trained_on, self.data.facts.noun
         if self.learning.batch_size > images:
             raise ValueError(
-                f"batch_size <= {images} training images must hold, but got batch_size={self.learning.batch_size}: "
+                f"batch_size <= {images} training {noun} must hold, but got batch_size={self.learning.batch_size}: "
                 "lower learning.batch_size"
             )
         if self.learning.largest_batch > images:
             raise ValueError(
-                f"batches of at most {images} training images must be grown to, but got "
+                f"batches of at most {images} training {noun} must be grown to, but got "
                 f"batch_growth={self.learning.batch_growth} with batch_size={self.learning.batch_size}, which come to "
                 f"{self.learning.largest_batch}: lower one of them"
             )

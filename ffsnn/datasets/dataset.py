@@ -40,6 +40,13 @@ class DatasetFacts(NamedTuple):
         return min(self.shape[1:]) > 1
 
     @property
+    def noun(self) -> str:
+        """`images`, or what else there is many of, for people to read."""
+        if self.temporal:
+            return {"series": "time series", "events": "event recordings"}[self.time]
+        return "images" if self.is_image else "rows"
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, or their numbers."""
         return self.names or tuple(map(str, range(self.classes)))

@@ -115,6 +115,5 @@ def _line(name: str, facts: "DatasetFacts", test: int | None = None) -> str:
         shape = f"{height}x{width}" + (f", {channels} channels" if channels > 1 else "")
     else:
         shape = f"{facts.inputs} {'channels' if facts.temporal else 'features'}"
-    kind = {"": "images" if facts.is_image else "rows", "series": "time series", "events": "event recordings"}
     tested = "" if test is None else f", {test:,} for test"
-    return f"{name}: {facts.train_images:,} {kind[facts.time]} for training{tested}, {shape}, {facts.classes} classes"
+    return f"{name}: {facts.train_images:,} {facts.noun} for training{tested}, {shape}, {facts.classes} classes"

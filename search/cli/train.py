@@ -81,7 +81,7 @@ def _test(config: RunConfig, tracked: list[TrackedRun], seconds: list[float], co
         to.test = run_folder.load(to.path).to(images.x.device).accuracy(images.x, images.y)
         accuracies.append(to.test)
         console.print(
-            f"test accuracy {accuracies[-1]:.2%} on {len(images):,} images ({kept}; "
+            f"test accuracy {accuracies[-1]:.2%} on {len(images):,} {config.data.facts.noun} ({kept}; "
             f"trained in {took:.{1 if took < 10 else 0}f} s)"
         )
     if (seeds := len(tracked)) > 1:
@@ -125,13 +125,13 @@ def _train(
     config: RunConfig, out: Path | None, home: Path, uri: str | None, console: Console
 ) -> tuple[TrackedRun, float]:  # fmt: skip
     """Train one run to its end; the run, and the seconds that all its epochs took, validation included."""
-    device = resolve_device(config.device)
+    device, noun = resolve_device(config.device), config.data.facts.noun
     split = data.load(config.data, config.seed, config.data_dir, device, config.network.T)
     for remark in [*remarks(config), *own_cost.measured(config, split)]:
         console.print(remark)
     folder = out or _fresh(home / RUNS, f"{config.data.dataset}-{config.id[:8]}-seed{config.seed}")
-    console.print(f"training on {len(split.train):,} images, seed {config.seed}, {device}, in {folder}")
-    console.print("a line an epoch: accuracy, each layer's loss and firing rate, images a second")
+    console.print(f"training on {len(split.train):,} {noun}, seed {config.seed}, {device}, in {folder}")
+    console.print(f"a line an epoch: accuracy, each layer's loss and firing rate, {noun} a second")
     if config.is_final:
         console.print(f"final fit: {config.final_fit}")
     with _held(folder):

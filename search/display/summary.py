@@ -9,7 +9,7 @@ from rich.table import Table
 from ffsnn.fields import short
 from search.display.fitted import Column, fitted
 from search.pareto import front
-from search.progress import clock, describe, shown
+from search.progress import clock, describe, value_in
 from search.report.importance import importance
 from search.store.ends import End, by_reason
 from search.store.folder import SearchFolder
@@ -74,7 +74,7 @@ def best_tables(
             for at, it in enumerate(measured)
         ),
         Column("epochs", [str(trial.epochs) for trial in best]),
-        *(Column(short(path), [shown(trial.sample, path) for trial in best]) for path in paths if path not in same),
+        *(Column(short(path), [value_in(trial.sample, path) for trial in best]) for path in paths if path not in same),
     ]
     drawn = fitted(columns, console, f"{results.name}: {title}")
     return [*drawn, f"the same for all of these: {describe(same)}"] if same else [*drawn]

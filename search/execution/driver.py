@@ -28,7 +28,6 @@ STOPPING = f"stopping: running trials finish their epoch ({GRACE:.0f} s at most)
 def drive(session: Session) -> None:
     """Run a session until its budget is met or it is to stop; within `stoppable`."""
     environment.prepare()
-    from search.cluster import ray_cluster  # once Ray can read the environment
     from search.study.database import wait_for
 
     config, stop, say = session.config, session.stop, session.say
@@ -38,23 +37,7 @@ def drive(session: Session) -> None:
         say(f"all of its {config.trials} have ended: nothing is left to run")
         return
     while not stop.requested:
-        try:
-            _tune(session)
-            problem = "it ended before the search"
-        except (KeyboardInterrupt, SystemExit):  # the latter is how Ray answers SIGTERM while it starts
-            stop.ask("interrupted")
-        except Unreachable as error:
-            problem = str(error)
-        except Exception as error:  # whatever Ray, Tune, a store or a rule may raise
-            if (system := _of_the_system(error)) and system.errno in (errno.ENOSPC, errno.EDQUOT):
-                stop.ask(f"the disk is full ({system})", failed=True)
-            elif isinstance(error, ConfigError):  # the next loop would meet it again
-                stop.ask(str(error), failed=True, for_good=system is None)
-            problem = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
-        finally:
-            with held_back():
-                ray_cluster.stop()
-                listen(stop, say, STOPPING)  # Ray leaves SIGTERM to end the process
+        problem = _loop(session)
         now = len(session.ends())
         if now >= config.trials or stop.requested:
             break
@@ -68,6 +51,31 @@ def drive(session: Session) -> None:
                 left = LOOPS  # it was the database's doing
 
 
+def _loop(session: Session) -> str:
+    """Ray's start, Tune's loop and Ray's end, once; why it ended. What is to end the search, too, asks it to stop."""
+    from search.cluster import ray_cluster  # once Ray can read the environment
+
+    try:
+        _start_ray(session)
+        _tune(session)
+        return "it ended before the search"
+    except (KeyboardInterrupt, SystemExit):  # the latter is how Ray answers SIGTERM while it starts
+        session.stop.ask("interrupted")
+        return "interrupted"
+    except Unreachable as error:
+        return str(error)
+    except Exception as error:  # whatever Ray, Tune, a store or a rule may raise
+        if (system := _of_the_system(error)) and system.errno in (errno.ENOSPC, errno.EDQUOT):
+            session.stop.ask(f"the disk is full ({system})", failed=True)
+        elif isinstance(error, ConfigError):  # the next loop would meet it again
+            session.stop.ask(str(error), failed=True, for_good=system is None)
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1][:200]}"
+    finally:
+        with held_back():
+            ray_cluster.stop()
+            listen(session.stop, session.say, STOPPING)  # Ray leaves SIGTERM to end the process
+
+
 def _of_the_system(error: BaseException | None) -> OSError | None:
     """The system's own error that an error is, or comes from."""
     while error is not None and not isinstance(error, OSError):
@@ -75,13 +83,10 @@ def _of_the_system(error: BaseException | None) -> OSError | None:
     return error
 
 
-def _tune(session: Session) -> None:
-    """Tune's loop, once."""
+def _start_ray(session: Session) -> None:
     from search.cluster import ray_cluster
 
-    folder, config, resources = session.folder, session.config, session.resources
-    scratch = folder.path / SCRATCH  # not in /tmp, which may be swept while a search runs, and keeps what a kill leaves
-    shutil.rmtree(scratch, ignore_errors=True)
+    config, resources = session.config, session.resources
     # A Ray of our own is there in seconds; a cluster may be silent for longer than a person waits.
     with nullcontext() if config.address else held_back(), ThreadPoolExecutor(1) as beside:
         with held_back():  # from the threads that libraries start
@@ -91,6 +96,10 @@ def _tune(session: Session) -> None:
         listen(session.stop, session.say, STOPPING)  # Ray's own handler of SIGTERM, which aborts, goes
     if not resources.gpus and not resources.is_cluster and compiles_first():
         session.say("compiling kernels, once a machine: 10 to 30 seconds")
+
+
+def _tune(session: Session) -> None:
+    """Tune's loop, once Ray is there."""
     from ray import tune
 
     from search.cluster.ray_private import quick_start
@@ -98,6 +107,9 @@ def _tune(session: Session) -> None:
     from search.execution.watchdog import StopAtNextEpoch, Watchdog
 
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it names trials as nobody knows them
+    resources = session.resources
+    scratch = session.folder.path / SCRATCH  # not in /tmp, which may be swept meanwhile, and keeps what a kill leaves
+    shutil.rmtree(scratch, ignore_errors=True)
     watchdog = Watchdog(session, lambda: listen(session.stop, session.say, STOPPING))
     try:
         with session.listening(watchdog.on_event), quick_start(prestarted=not resources.is_cluster):
@@ -109,7 +121,7 @@ def _tune(session: Session) -> None:
                     max_concurrent_trials=resources.concurrency,
                 ),
                 run_config=tune.RunConfig(
-                    name=folder.name, storage_path=str(scratch), verbose=0, callbacks=[watchdog],
+                    name=session.folder.name, storage_path=str(scratch), verbose=0, callbacks=[watchdog],
                     progress_reporter=tune.CLIReporter(),  # says nothing; the one for notebooks clears the cell
                     stop=StopAtNextEpoch(session, searcher),
                 ),

@@ -16,7 +16,7 @@ from plotly.colors import hex_to_rgb
 
 from search.objectives import Objective
 from search.report.studies import Times
-from search.store.results import Results, Rung, TrialResult, TrialStatus
+from search.store.results import Results, RungResult, TrialResult, TrialStatus
 
 INK, BLUE, AMBER, RED = "#1f2933", "#1769aa", "#d08a1d", "#c4314b"
 COLORS: dict[TrialStatus, str] = {"complete": BLUE, "pruned": AMBER, "failed": RED, "unfinished": "#2e8b57"}
@@ -146,7 +146,7 @@ def _add_curves(figure: go.Figure, drawn: list[TrialResult], name: str, color: s
     )  # fmt: skip
 
 
-def rungs(rungs: Sequence[Rung], goal: Objective) -> go.Figure:
+def rungs(rungs: Sequence[RungResult], goal: Objective) -> go.Figure:
     """The values at each rung, apart for those that were promoted and those that were stopped."""
     figure = go.Figure()
     groups = {

@@ -58,7 +58,7 @@ def _retrained(results: Results) -> list[Section]:
         Figures((_on_test(front),)),
         Table(head, tuple(rows)),
         note(f"Every point with {len(result.seeds)} seeds that the search had not used, {result.epochs} epochs each: "
-             f"mean ± 95 % interval (Student's t) on {result.test.images:,} test images, opened once."),
+             f"mean ± 95 % interval (Student's t) on the {result.test.images:,} of the test set, opened once."),
         *map(Text, retrained.words(front)),
     ]  # fmt: skip
     if any(point.exit for point in front.points):

@@ -14,9 +14,8 @@ from plotly.colors import sample_colorscale
 from ffsnn.fields import short
 from search.objectives import Objective
 from search.report import figures
-from search.report.overview import shown
 from search.store.results import Results, TrialResult
-from spaces.parameter import AnyParameter, Choice, Float, Int, Value
+from spaces.parameter import AnyParameter, Choice, Float, Int, Value, shown
 
 SHADES = 8
 MOST_TICKS, MOST_LOGARITHMIC = 10, 5  # of a slice's axis

@@ -17,7 +17,7 @@ from search.registries import SCHEDULERS
 from search.report.document import Block, Code, Section, Table, Text
 from search.resolve import usual_experience
 from search.store.results import Results, TrialResult
-from spaces.parameter import AnyParameter, Choice, Float, Value
+from spaces.parameter import AnyParameter, Choice, Float, shown
 from spaces.space import SPACES, Space
 
 COSTS: dict[str, Callable[[TrialResult], str]] = {  # of a sample, by the head of their column
@@ -34,7 +34,8 @@ def section(results: Results) -> Section:
     fixed = "network.widths" not in config.space.parameters
     widths = " - ".join(str(width) for width in base.network.widths) if fixed else "layers of searched numbers of"
     rows = {
-        "data": f"{base.data.dataset}, {base.data.trained_on:,} training images (checksum {tree['data'][:12]})",
+        "data": f"{base.data.dataset}, {base.data.trained_on:,} training {base.data.facts.noun} "
+        f"(checksum {tree['data'][:12]})",
         "network": f"{widths} neurons",
         "budget": f"{config.trials} trials of up to {config.epochs} epochs" + _time_budget(config),
         "sampler": f"{config.sampler}, seed {config.seed}",
@@ -126,11 +127,6 @@ def without_secrets(text: str) -> str:
 def _column(goal: Objective) -> str:
     """Head of a column with the objective's values."""
     return goal.title.removeprefix("validation ")
-
-
-def shown(value: Value) -> str:
-    """A parameter's value, short."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _axis(parameter: AnyParameter) -> tuple[str, str, str]:

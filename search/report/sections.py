@@ -11,7 +11,7 @@ from search.report import figures
 from search.report.document import Block, Code, Figures, Section, Table, Text
 from search.report.overview import standings, without_secrets
 from search.report.studies import times
-from search.store.results import Results, Rung, TrialResult, TrialStatus, epochs_of, seconds_of
+from search.store.results import Results, RungResult, TrialResult, TrialStatus, epochs_of, seconds_of
 
 TOP = 10
 STATUSES: tuple[TrialStatus, ...] = ("complete", "pruned", "failed", "unfinished")
@@ -90,7 +90,7 @@ def rungs(results: Results) -> Section:
     ])  # fmt: skip
 
 
-def _rung(rung: Rung, goal: Objective) -> tuple[str, ...]:
+def _rung(rung: RungResult, goal: Objective) -> tuple[str, ...]:
     known = rung.promoted + rung.stopped
     return (
         f"epoch {rung.epoch}", str(rung.reached), str(len(rung.promoted)), f"{len(rung.promoted) / rung.reached:.0%}",

@@ -11,7 +11,7 @@ from ffsnn.validation import ConfigError
 from search import names, settings
 from search.cluster.servers import check_reachable, tracking_store
 from search.hints import command
-from search.tracking.store import open_store
+from search.tracking.store import is_ours, open_store, registered_model
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -36,13 +36,15 @@ def ensure_owned(home: Path, name: str, uri: str | None) -> None:
 
 
 def ours(client: "MlflowClient", name: str) -> "RegisteredModel | None":
-    """The registered model; None: there is none."""
-    found = client.search_registered_models(f"name = '{name}'")
-    if not found:
-        return None
-    if found[0].tags.get(names.TAG_KIND) != names.CHAMPION:
+    """A search's registered model; None: there is none.
+
+    Raises:
+        ConfigError: the model of that name is another project's.
+    """
+    model = registered_model(client, name)
+    if model is not None and not is_ours(model):
         raise ConfigError(f"the registered model {name!r} is another project's: give the search another --name")
-    return found[0]
+    return model
 
 
 def champion_of(client: "MlflowClient", name: str) -> "ModelVersion | None":

@@ -161,9 +161,10 @@ def words(result: RetrainResult) -> list[str]:
         failed = sum(value is None for value in winner.values)
         said.append(f"trial {winner.trial} has no result with {failed} of its seeds: its mean is over the others")
     spread = "" if test.spread is None else f", standard deviation {100 * test.spread:.2f} points"
+    tested = sum(value is not None for value in test.accuracies)
     said.append(
-        f"test accuracy of trial {winner.trial}: mean {test.mean:.2%}{spread}, over "
-        f"{sum(value is not None for value in test.accuracies)} seeds on {test.images:,} images, opened once"
+        f"test accuracy of trial {winner.trial}: mean {test.mean:.2%}{spread}, over {tested} seeds on the "
+        f"{test.images:,} of the test set, opened once"
     )
     if test.opened_before:
         said.append(f"{test.opened_before} other retrainings of {result.search} had opened the test set before")

@@ -53,7 +53,7 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
-class Rung:
+class RungResult:
     """One of the scheduler's rungs, or the full length."""
 
     epoch: int
@@ -108,14 +108,14 @@ class Results:
         """The scheduler's rungs, and the full length."""
         return sorted({*self.config.milestones, self.config.epochs})
 
-    def rungs(self) -> list[Rung]:
+    def rungs(self) -> list[RungResult]:
         """Rungs and how trials came through them; the last is the full length."""
         rungs, reason = [], SCHEDULERS[self.config.scheduler].stop_reason
         for epoch in self.milestones:
             reached = self.reached(epoch)
             promoted = [trial for trial in reached if trial.epochs > epoch or trial.state == "complete"]
             stopped = [trial for trial in reached if trial.epochs == epoch and trial.reason == reason]
-            rungs.append(Rung(
+            rungs.append(RungResult(
                 epoch, [trial.values[epoch - 1] for trial in promoted],
                 [trial.values[epoch - 1] for trial in stopped], len(reached) - len(promoted) - len(stopped),
             ))  # fmt: skip

@@ -17,7 +17,7 @@ from search.names import DATABASE
 from search.store.folder import SearchFolder, all_searches
 from search.tracking import landing
 from search.tracking.shared_view import BEST
-from search.tracking.store import all_runs, open_store
+from search.tracking.store import all_runs, is_ours, open_store, registered_model
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -80,7 +80,7 @@ def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: s
     client, experiment = open_store(home, uri)
     runs = [run for it in (name, *former) for run in _runs_of(client, experiment, it, id_)]
     ids = {run.info.run_id for run in runs}
-    if is_our_model(client, name) and _is_registered_from(client, name, ids):
+    if is_ours(registered_model(client, name)) and _is_registered_from(client, name, ids):
         client.delete_registered_model(name)
     for model in _logged_models(client, experiment, ids):
         client.delete_logged_model(model.model_id)
@@ -103,7 +103,7 @@ def follow(client: "MlflowClient", experiment: str, search: SearchFolder, before
     home = search.path.parent.parent
     if SearchFolder.exists(home, before):
         return
-    if is_our_model(client, before) and not client.search_registered_models(f"name = '{search.name}'"):
+    if is_ours(registered_model(client, before)) and registered_model(client, search.name) is None:
         client.rename_registered_model(before, search.name)
     forget_page(client, experiment, before)
 
@@ -111,12 +111,6 @@ def follow(client: "MlflowClient", experiment: str, search: SearchFolder, before
 def retrainings(client: "MlflowClient", experiment: str, name: str, id_: str | None) -> "list[Run]":
     """The runs of a search's retrainings."""
     return _mine(all_runs(client, experiment, f"tags.`{names.TAG_RETRAIN_OF}` = '{name}'"), id_)
-
-
-def is_our_model(client: "MlflowClient", name: str) -> bool:
-    """True if there is a registered model of that name, and `ffsnn retrain` made it."""
-    found = client.search_registered_models(f"name = '{name}'")
-    return bool(found) and found[0].tags.get(names.TAG_KIND) == names.CHAMPION
 
 
 def forget_page(client: "MlflowClient", experiment: str, name: str) -> None:

@@ -14,10 +14,11 @@ from urllib.parse import unquote, urlsplit
 from ffsnn.validation import ConfigError
 from search import environment
 from search.display.sentences import remark
-from search.names import ARTIFACTS, DATABASE, EXPERIMENT, TAG_KIND_OF_EXPERIMENT
+from search.names import ARTIFACTS, CHAMPION, DATABASE, EXPERIMENT, TAG_KIND, TAG_KIND_OF_EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
+    from mlflow.entities.model_registry import RegisteredModel
     from mlflow.tracking import MlflowClient
 
 
@@ -91,6 +92,17 @@ def merged(home: Path, uri: str | None) -> Iterator[None]:
     finally:
         if not uri:
             merge(home)
+
+
+def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """The registered model of that name; None: there is none."""
+    found = client.search_registered_models(f"name = '{name}'")
+    return found[0] if found else None
+
+
+def is_ours(model: "RegisteredModel | None") -> bool:
+    """True if there is a model, and `ffsnn retrain` made it."""
+    return model is not None and model.tags.get(TAG_KIND) == CHAMPION
 
 
 def all_runs(client: "MlflowClient", experiment: str, query: str) -> "list[Run]":

@@ -11,7 +11,7 @@ from rich.table import Table
 from ffsnn.fields import short
 from search.display.fitted import columns, fitted
 from search.names import END_FILE
-from search.progress import Counts, clock, shown
+from search.progress import Counts, clock, value_in
 from search.registries import SCHEDULERS
 from search.store.folder import SearchFolder
 from search.store.results import Results, TrialResult
@@ -96,7 +96,7 @@ class Status:
             rows.append((
                 str(trial.number), self.states[trial.number], trial.reason, str(trial.epochs),
                 goal.show(values[-1] if values else None), goal.show(goal.best(values) if values else None),
-                f"{trial.seconds:.1f}", *(shown(trial.sample, path) for path in paths),
+                f"{trial.seconds:.1f}", *(value_in(trial.sample, path) for path in paths),
             ))  # fmt: skip
         title = f"{self.results.name}: {len(self.states)} trials; {goal.title}"
         return fitted(columns(head, rows, ("state", "reason")), console, title)

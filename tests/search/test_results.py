@@ -19,7 +19,7 @@ from search.report.figures import timeline
 from search.report.studies import at_epoch, counted, times
 from search.store.ends import End
 from search.store.folder import SearchFolder
-from search.store.results import Results, Rung, epochs_of, seconds_of
+from search.store.results import Results, RungResult, epochs_of, seconds_of
 from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking.search_exporter import export_search
@@ -113,9 +113,9 @@ def test_fifty_trials_are_enough(tmp_path):
 
 def test_rungs(results):
     assert results.rungs() == [
-        Rung(1, [0.5, 0.4, 0.3, 0.6], [0.2], 0),
-        Rung(3, [0.7], [0.95], 1),  # the last one has not ended
-        Rung(9, [0.85], [], 0),
+        RungResult(1, [0.5, 0.4, 0.3, 0.6], [0.2], 0),
+        RungResult(3, [0.7], [0.95], 1),  # the last one has not ended
+        RungResult(9, [0.85], [], 0),
     ]
     assert [rung.reached for rung in results.rungs()] == [5, 3, 1]
     assert epochs_of(results.trials) == 18
