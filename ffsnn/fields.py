@@ -171,12 +171,29 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
         path = path_of(name.strip())
         if path in found:
             raise ConfigError(f"--set names {path} twice: leave one out")
-        try:
-            found[path] = load_yaml(value)
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"--set {text} cannot be read as YAML ({reason}): mind brackets and quotes") from None
+        found[path] = typed(path, value, f"--set {text}")
     return found
+
+
+def typed(path: str, text: str, said: str) -> Any:
+    """A field's value as a person typed it: YAML, but for a field that holds a text, such as a folder.
+
+    Args:
+        path: of the field, dotted.
+        text: what was typed.
+        said: the same with its option, for the message.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if field_kinds(path) <= {str, None}:
+        return None if text == "null" else text
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{said} cannot be read as YAML ({' '.join(str(error).split())}): mind brackets and quotes"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,53 @@
 """Commands that a person is told to type: as they work here, by how the present one was typed.
 
-`ffsnn best mine` where that is this `ffsnn`, else `.venv/bin/ffsnn best mine`; with `--home X` where it was given.
+`ffsnn best mine` where that is this `ffsnn`, else `.venv/bin/ffsnn best mine`; with `--home X` where it was given, and
+with the parts of one's own and the MLflow address that were, where the command takes them.
 """
 
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from search.settings import without_password
+
 PROGRAM = "ffsnn"
+HOMELESS = ("import", "spaces", "presets", "fields", "data")  # commands that look at no home
+PARTS = (  # those that take parts of one's own
+    "search",
+    "doctor",
+    "status",
+    "best",
+    "report",
+    "ui",
+    "compare",
+    "retrain",
+    "train",
+    "show",
+    "predict",
+    "export",
+    "import",
+    "rename",
+    "delete",
+    "sync",
+    "simulate",
+)
+CARRIED: dict[str, Callable[[str], bool]] = {  # options, and whether a command is given them, too
+    "--home": lambda name: name not in HOMELESS,
+    "--use": lambda name: name in PARTS,
+    "--trust": lambda name: name in PARTS and name != "import",
+    "--tracking-uri": lambda name: name in ("train", "sync"),  # which take one, and keep none
+}
+FLAGS = ("--trust",)
 _typed: list[str] = []  # the command that runs in this process, program and all; empty: Python code asked
 
 
 def command(*arguments: object) -> str:
     """A command of this program, quoted for a shell."""
-    return shlex.join([*_program(), *map(str, arguments), *_home(_typed[1:])])
+    words = list(map(str, arguments))
+    return shlex.join([*_program(), *words, *_carried(_typed[1:], words)])
 
 
 @contextmanager
@@ -41,13 +72,18 @@ def _program() -> list[str]:
     return [here]
 
 
-def _home(arguments: Sequence[str]) -> list[str]:
-    """`--home X` as it was given."""
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=False):
-        if option == "--":
-            break
-        if option == "--home":
-            return [option, value]
-        if option.startswith("--home="):
-            return [option]
-    return []
+def _carried(typed: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Options of the present command that another one needs as well, unless its words say how it has its parts."""
+    found: list[str] = []
+    left = list(typed)
+    while left and (word := left.pop(0)) != "--":
+        option, is_one, _ = word.partition("=")
+        if option not in CARRIED or not CARRIED[option](words[0]):
+            continue
+        if option in ("--use", "--trust") and ("--use" in words or "--trust" in words):
+            continue
+        found.append(without_password(word))
+        if not is_one and option not in FLAGS:
+            found += map(without_password, left[:1])
+            del left[:1]
+    return found

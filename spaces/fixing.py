@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ffsnn.fields import field_value
+from ffsnn.fields import field_of, field_value
 from ffsnn.validation import ConfigError
 from spaces.parameter import as_text
 from spaces.space import OWN, Space
@@ -23,6 +23,7 @@ def fixed(space: Space, values: Mapping[str, Any]) -> Space:
             raise ConfigError(f"--set {path} is the search's own, the same for every trial: take --{option}")
     values = {path: field_value(path, value) for path, value in values.items()}
     parameters = {}
+    filled: dict[str, Any] = {}
     gone: set[str] = set()  # parameters that cannot exist any more
     for path, parameter in space.model_dump(mode="json")["parameters"].items():
         if path in values:
@@ -35,11 +36,13 @@ def fixed(space: Space, values: Mapping[str, Any]) -> Space:
                 conditions[other] = wanted
         if path not in gone:
             parameters[path] = {**parameter, "when": conditions}
+            if parameter["when"] and not conditions and field_of(space.base, path) is None:
+                filled[path] = space.parameters[path].ends()[0]  # by what is set every trial has one
     if not parameters:
         raise ConfigError(f"--set leaves nothing to search: {', '.join(values)} are all that the space varies")
     points = ({path: value for path, value in point.items() if path in parameters} for point in space.points)
     return Space.parse(space.model_dump(mode="json") | {
-        "base": space.base.replaced(values).model_dump(mode="json"), "parameters": parameters,
+        "base": space.base.replaced(filled | values).model_dump(mode="json"), "parameters": parameters,
         "points": [point for point in points if point],
     })  # fmt: skip
 

@@ -59,7 +59,8 @@ def add(
         if name in DATASETS or own_file(name).exists():
             mend = "" if DATASETS.ships(name) else f", or ffsnn data remove {name}"
             raise DataError(f"there is a data set {name!r} already: choose another name{mend}")
-    return add_raw(name, read(source, options or Options()), source, test_share, data_dir)
+        raw = read(source, options or Options())
+    return add_raw(name, raw, source, test_share, data_dir)
 
 
 def keep_arrays(data: Sequence[Any], data_dir: Folder = None) -> str:
@@ -158,7 +159,11 @@ def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, da
         labels = [train[rest.numpy()], train[held_out.numpy()]]
         remarks.append(f"{len(held_out):,} of {len(y):,} recordings are the test's, drawn by a fixed seed")
     tensors: Tensors = {}
-    for part, held in zip(("train", "test"), _KEPT[raw.kind](parts, raw, remarks), strict=True):
+    kept, scale = _KEPT[raw.kind](parts, raw)
+    if scale is not None and scale.is_learned:
+        whose = "each input has" if np.size(scale.low) > 1 else "all inputs together have"
+        remarks.append(f"values were scaled to 256 levels, from the range that {whose} in training")
+    for part, held in zip(("train", "test"), kept, strict=True):
         tensors |= {f"{part}.{key}": it for key, it in held.items()}
     for part, y_N in zip(("train", "test"), labels, strict=True):
         tensors[f"{part}.y"] = torch.from_numpy(y_N)
@@ -167,18 +172,18 @@ def add_raw(name: str, raw: Raw, source: str, test_share: float = TEST_SHARE, da
         mend = "" if raw.test is not None else ": take a larger --test-share, or more recordings of it"
         remarks.append(f"the class {unseen[0]!r} has no recording in the test{mend}")
     longest = max((int(it.max()) for key, it in tensors.items() if key.endswith(".time") and len(it)), default=0)
-    card = Card(name, raw.kind, raw.shape, names, counts[0], counts[1], source, tuple(remarks), longest / 1000)
+    card = Card(
+        name, raw.kind, raw.shape, names, counts[0], counts[1], source, tuple(remarks), longest / 1000,
+        *(scale.ends() if scale is not None and scale.is_learned else ((), ())),
+    )  # fmt: skip
     return write(card, tensors, data_dir)
 
 
 def _labelled(raw: Raw, remarks: list[str]) -> tuple[Array, Array | None, tuple[str, ...]]:
     """Labels 0 to C - 1 of the training and of the test recordings, and the names of the classes."""
-    found: list[Any] = list(raw.train.y)
-    for label in {*found, *(raw.test.y if raw.test else ())}:
-        if isinstance(label, float) and not label.is_integer():
-            raise DataError(f"labels must be names or whole numbers, but one is {label!r}")
+    found, tested = [*map(_label, raw.train.y)], [*map(_label, raw.test.y)] if raw.test else []
     there = _in_order({*found})
-    if raw.test and (unknown := {*raw.test.y} - {*there}):
+    if unknown := {*tested} - {*there}:
         first = _in_order(unknown)[0]
         shown = raw.names[first] if raw.names is not None and isinstance(first, int) else first
         raise DataError(f"the class {shown!r} has test recordings, but none for training")
@@ -192,7 +197,20 @@ def _labelled(raw: Raw, remarks: list[str]) -> tuple[Array, Array | None, tuple[
         shown = ", ".join(f"{name} -> {number}" for number, name in enumerate(names[:5]))
         remarks.append(f"labels were mapped to 0..{len(names) - 1}: {shown}{', ...' if len(names) > 5 else ''}")
     y = np.array([place[label] for label in found], np.int64)
-    return y, np.array([place[it] for it in raw.test.y], np.int64) if raw.test else None, names
+    return y, np.array([place[it] for it in tested], np.int64) if raw.test else None, names
+
+
+def _label(label: Any) -> str | int | float:
+    """A label as it was read.
+
+    Raises:
+        DataError: it is neither a name nor a whole number.
+    """
+    if isinstance(label, bytes):
+        label = label.decode(errors="replace")
+    if not isinstance(label, str | int | float) or (isinstance(label, float) and not label.is_integer()):
+        raise DataError(f"labels must be names or whole numbers, but one is {label!r}")
+    return label
 
 
 def _in_order(labels: set[Any]) -> list[Any]:
@@ -231,21 +249,22 @@ def _take(x: Any, index: Array) -> Any:
     return x[index] if isinstance(x, np.ndarray) else [x[number] for number in index.tolist()]
 
 
-def _images(parts: list[Any], raw: Raw, remarks: list[str]) -> list[Tensors]:
-    scaled = _scaled(parts, remarks, each=raw.shape[:2] == (1, 1))
-    return [{"x": torch.from_numpy(np.ascontiguousarray(x))} for x in scaled]
+def _images(parts: list[Any], raw: Raw) -> tuple[list[Tensors], Scale | None]:
+    scaled, scale = _scaled(parts, each=raw.shape[:2] == (1, 1))
+    return [{"x": torch.from_numpy(np.ascontiguousarray(x))} for x in scaled], scale
 
 
-def _series(parts: list[Any], raw: Raw, remarks: list[str]) -> list[Tensors]:
-    scaled = _scaled([np.concatenate(recordings) for recordings in parts], remarks, each=True)
-    return [
+def _series(parts: list[Any], raw: Raw) -> tuple[list[Tensors], Scale | None]:
+    scaled, scale = _scaled([np.concatenate(recordings) for recordings in parts], each=True)
+    kept = [
         {"x": torch.from_numpy(np.ascontiguousarray(x)), "start": _starts(recordings)}
         for x, recordings in zip(scaled, parts, strict=True)
     ]
+    return kept, scale
 
 
-def _events(parts: list[Any], raw: Raw, remarks: list[str]) -> list[Tensors]:
-    return [
+def _events(parts: list[Any], raw: Raw) -> tuple[list[Tensors], Scale | None]:
+    kept = [
         {
             "time": torch.from_numpy(np.concatenate([time for time, _ in recordings]).astype(np.int32)),
             "unit": torch.from_numpy(np.concatenate([unit for _, unit in recordings]).astype(np.int32)),
@@ -253,9 +272,10 @@ def _events(parts: list[Any], raw: Raw, remarks: list[str]) -> list[Tensors]:
         }
         for recordings in parts
     ]
+    return kept, None
 
 
-_KEPT: dict[str, Callable[[list[Any], Raw, list[str]], list[Tensors]]] = {
+_KEPT: dict[str, Callable[[list[Any], Raw], tuple[list[Tensors], Scale | None]]] = {
     "images": _images, "series": _series, "events": _events
 }  # fmt: skip
 
@@ -264,13 +284,19 @@ def _starts(recordings: Sequence[Array]) -> torch.Tensor:
     return torch.from_numpy(np.cumsum([0, *map(len, recordings)]).astype(np.int64))
 
 
-def _scaled(parts: list[Array], remarks: list[str], each: bool) -> list[Array]:
-    """Values as bytes, by the range of the training values."""
+def _scaled(parts: list[Array], each: bool) -> tuple[list[Array], Scale]:
+    """Values as bytes, by the range of the training values.
+
+    Raises:
+        DataError: the training values are bytes, and those of the test are shares of 0..1.
+    """
     scale = Scale.of(parts[0], each)
-    if scale.is_learned:
-        whose = "each input has" if each else "all inputs together have"
-        remarks.append(f"values were scaled to 256 levels, from the range that {whose} in training")
-    return [scale.bytes(part) for part in parts]
+    for part in parts[1:]:
+        if parts[0].dtype == np.uint8 and np.issubdtype(part.dtype, np.floating) and part.size and part.max() <= 1:
+            raise DataError(
+                "training values are bytes of 0..255, but those of the test shares of 0..1: bring them alike"
+            )
+    return [scale.bytes(part) for part in parts], scale
 
 
 def _one(paths: list[Path]) -> Path:

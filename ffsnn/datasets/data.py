@@ -15,6 +15,8 @@ from ffsnn.config.data import DataConfig
 from ffsnn.datasets.dataset import Dataset, Device, Images, Recordings, stratified
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import Folder, cache_folder, reading_from
+from ffsnn.datasets.own import own_file, read_card
+from ffsnn.datasets.scale import Scale
 from ffsnn.hardware.memory import uploading
 from ffsnn.parts.registry import DATASETS
 
@@ -83,3 +85,25 @@ def _dataset(config: DataConfig, data_dir: Folder) -> Dataset:
 
 def _images(held: Images | Recordings, config: DataConfig, T: int) -> Images:
     return held.binned(T, config.window_ms) if isinstance(held, Recordings) else held
+
+
+def scale_of(data: DataConfig, data_dir: Folder = None) -> Scale | None:
+    """The learned scale by which the numbers of a data set of one's own became bytes; None: they kept their meaning.
+
+    Raises:
+        DataError: they were scaled, or may have been, and the data set's file does not say how.
+    """
+    if data.own is None:
+        return None
+    mend = f"remove {data.dataset}, and add it again from its source"
+    try:
+        card = read_card(own_file(data.dataset, data_dir))
+    except DataError as error:
+        if data.facts.is_image:
+            return None
+        raise DataError(f"the scale of the data set {data.dataset} is needed, but {error}") from error
+    if not card.low and any("were scaled to 256" in remark for remark in card.remarks):
+        raise DataError(f"the data set {data.dataset} was added before its scale was kept: {mend}")
+    if card.checksum != data.own.checksum:
+        raise DataError(f"the data set {data.dataset} is another one than the network was trained on: {mend}")
+    return Scale.kept(card.low, card.high) if card.low else None

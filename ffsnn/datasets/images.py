@@ -7,7 +7,8 @@ cropped or inverted here. What is accepted for a shape of one or three channels,
     PNG, JPEG    one image; 8 bits a channel at most. For one channel colour becomes gray by ITU-R 601-2,
            L = 0.299 R + 0.587 G + 0.114 B; what is transparent shows a black ground
     .npy   uint8 in 0..255, or floating point in 0..1, of (height, width), (N, height, width), both with a last
-           dimension of 3 for colour, or (N, inputs); pickled objects are refused
+           dimension of 3 for colour, or (N, inputs); pickled objects are refused. Where the training set's numbers
+           were scaled (`ffsnn.datasets.scale`), any finite numbers, which are scaled alike
 """
 
 import gzip
@@ -23,6 +24,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from ffsnn.datasets.builtin import parse_idx
+from ffsnn.datasets.scale import Scale
 from ffsnn.validation import ConfigError
 
 GZIP, IDX, PNG, JPEG, NPY = b"\x1f\x8b", b"\0\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x93NUMPY"
@@ -33,8 +35,13 @@ MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's 
 Shape = tuple[int, int, int]  # channels, height, width
 
 
-def read(path: str | Path, shape: Shape) -> torch.Tensor:
+def read(path: str | Path, shape: Shape, scale: Scale | None = None) -> torch.Tensor:
     """The images of a file: (N, channels * height * width), uint8, 0 black to 255 white; channel after channel.
+
+    Args:
+        path: of the file.
+        shape: that the images must have.
+        scale: by which numbers in a .npy file become bytes; None: they are bytes, or shares of 0..1.
 
     Raises:
         ConfigError: it cannot be read, is of another format, size, type or range, or holds no image; one line that
@@ -47,7 +54,7 @@ def read(path: str | Path, shape: Shape) -> torch.Tensor:
         if raw.startswith((PNG, JPEG)):
             images = picture(path, raw, shape)
         elif raw.startswith(NPY):
-            images = _npy(path, raw)
+            images = _bytes(path, np.load(io.BytesIO(raw), allow_pickle=False), scale)
         elif raw.startswith(IDX):
             images = parse_idx(raw, str(path), ndim=3).numpy()
         else:
@@ -132,28 +139,25 @@ def _picture(
         return np.array(plain if side is None else plain.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _npy(path: str | Path, raw: bytes) -> npt.NDArray[np.uint8]:
-    """Read an array of any shape."""
-    return _bytes(path, np.load(io.BytesIO(raw), allow_pickle=False))
-
-
-def of_array(array: npt.ArrayLike, shape: Shape, name: str) -> torch.Tensor:
+def of_array(array: npt.ArrayLike, shape: Shape, name: str, scale: Scale | None = None) -> torch.Tensor:
     """Images in an array, as `read` gives those of a `.npy` file.
 
     Raises:
         ConfigError: as `read`; `name` says which.
     """
     with _one_line(name):
-        return torch.from_numpy(_flat(name, _bytes(name, np.asarray(array)), shape))
+        return torch.from_numpy(_flat(name, _bytes(name, np.asarray(array), scale), shape))
 
 
-def _bytes(path: str | Path, array: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+def _bytes(path: str | Path, array: npt.NDArray[np.generic], scale: Scale | None) -> npt.NDArray[np.uint8]:
+    if scale is not None:
+        return _scaled(path, array, scale)
     if array.dtype == np.uint8:
         return array.astype(np.uint8)
     if not np.issubdtype(array.dtype, np.floating):
         raise ConfigError(
             f"{path} must hold uint8 in 0..255 or floating point in 0..1, but holds {array.dtype}: "
-            "save array.astype('uint8')"
+            "bring it to 0..255, then save array.astype('uint8')"
         )
     values = array.astype(np.float64)
     if values.size and not (values.min() >= 0 and values.max() <= 1):  # a NaN fails, too
@@ -162,6 +166,20 @@ def _bytes(path: str | Path, array: npt.NDArray[np.generic]) -> npt.NDArray[np.u
             f"to {values.max():g}: scale it, or save 0..255 as uint8"
         )
     return np.rint(values * 255).astype(np.uint8)
+
+
+def _scaled(path: str | Path, array: npt.NDArray[np.generic], scale: Scale) -> npt.NDArray[np.uint8]:
+    """Numbers as bytes, as those of the training set became bytes."""
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or not np.isfinite(array).all():
+        raise ConfigError(
+            f"{path} must hold finite numbers, as the training set did, but holds {array.dtype} with others"
+        )
+    each = np.size(scale.low)
+    if each > 1 and array.shape[-1:] != (each,):
+        raise ConfigError(
+            f"{path} must hold rows of {each} numbers, but has the shape {'x'.join(map(str, array.shape))}"
+        )
+    return scale.bytes(array)
 
 
 def _flat(path: str | Path, images: npt.NDArray[np.uint8], wanted: Shape) -> npt.NDArray[np.uint8]:

@@ -50,6 +50,8 @@ class Card:
     source: str
     remarks: tuple[str, ...] = ()  # what was done to it: test share, scaling, labels
     milliseconds: float = 0.0  # of events, the longest recording
+    low: tuple[float, ...] = ()  # the range that became 0..255, where it was learned: of all inputs together, or of
+    high: tuple[float, ...] = ()  # each; none: bytes and shares kept their meaning
     checksum: str = ""  # sha256 of the tensors
     format: int = FORMAT
 

@@ -3,6 +3,7 @@
 Legend: N rows, F inputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,18 @@ class Scale:
         if low >= 0 and high < 128:
             return cls(0.0, high)
         return cls(0.0, 255.0) if low >= 0 and high <= 255 else cls(low, high)
+
+    @classmethod
+    def kept(cls, low: Sequence[float], high: Sequence[float]) -> "Scale":
+        """One that was written down: a number for all inputs, or one for each."""
+        if len(low) == 1:
+            return cls(float(low[0]), float(high[0]))
+        return cls(np.array(low, np.float64), np.array(high, np.float64))
+
+    def ends(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """As it is written down."""
+        low, high = (tuple(np.ravel(it).tolist()) for it in (self.low, self.high))
+        return low, high
 
     @property
     def is_learned(self) -> bool:

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from ffsnn import atomic
-from ffsnn.config import RunConfig
+from ffsnn.config import DataConfig, RunConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.dataset import Images
 from ffsnn.datasets.folder import Folder
 from ffsnn.datasets.images import Shape, in_folder, of_array, read
+from ffsnn.datasets.scale import Scale
 from ffsnn.inference import exits, stepping
 from ffsnn.inference.exit_rule import TOLERANCE
 from ffsnn.inspection import ground, pictures
@@ -56,14 +57,25 @@ def show(path: str | Path, out: str | Path | None = None, data_dir: Folder = Non
         ConfigError: no such run, or a damaged one; its data set cannot be had; `out` cannot be written.
     """
     network, images = trained(path, data_dir)
+    return draw(path, network, images, None if exits.refusal(network) else exits.choose(network, images), out)
+
+
+def draw(
+    path: str | Path, network: Network, images: Images, early: exits.Exits | None, out: str | Path | None = None
+) -> list[Path]:  # fmt: skip
+    """As `show`, of a network with images and early exit that are at hand.
+
+    Raises:
+        ConfigError: `out` cannot be written.
+    """
     folder = Path(out) if out is not None else _folder(path) / PICTURES
     try:
         drawn = pictures.save_all(network, images, folder)
-        if exits.refusal(network) is None:
+        if early is not None:
             from ffsnn.inspection.exit_curve import exit_curve
 
             content = io.BytesIO()
-            exit_curve(exits.choose(network, images)).savefig(content, format="png", dpi=pictures.DPI)
+            exit_curve(early).savefig(content, format="png", dpi=pictures.DPI)
             drawn.append(folder / "exit.png")
             atomic.write(drawn[-1], content.getvalue())
         return drawn
@@ -83,11 +95,12 @@ def chosen_exit(path: str | Path, tolerance: float = TOLERANCE, data_dir: Folder
 
 def predict(
     checkpoint: str | Path, images: Iterable[str | Path | npt.NDArray[Any]], invert: bool = False,
-    say: Callable[[str], None] = lambda _: None, threshold: float | None = None,
+    say: Callable[[str], None] = lambda _: None, threshold: float | None = None, data_dir: Folder = None,
 ) -> Iterator[Prediction]:  # fmt: skip
     """Labels for the images in files (IDX, PNG, JPEG, .npy), folders and arrays; all are read before the first answer.
 
-    A file's answers do not depend on which others are asked for with it. With a `threshold`, an image is shown no
+    A file's answers do not depend on which others are asked for with it. Numbers in arrays are scaled as those of the
+    training set were (`ffsnn data add`). With a `threshold`, an image is shown no
     longer than until its margin is no less.
 
     Args:
@@ -95,9 +108,12 @@ def predict(
         images: paths of files, and of folders whose files of images are meant; arrays, as a .npy file holds one.
         invert: black becomes white, and white black.
         say: is told what was passed over, and whether images look inverted.
+        threshold: margin at which an image is shown no longer; None: all time steps.
+        data_dir: the data folder, for the training set's scale and ground; None: the run's.
 
     Raises:
-        ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind.
+        ConfigError: no such checkpoint, or a damaged one; a file that holds no images of the right kind; or its
+            training set has a scale of its own, which is not at hand.
     """
     config = _config(checkpoint)
     facts = config.data.facts
@@ -107,31 +123,36 @@ def predict(
             f"predict must be given a network of images, but {checkpoint} was trained on recordings over time: see how "
             "it does with ffsnn show"
         )
-    files = [(name, 255 - x if invert else x) for name, x in _read(images, facts.shape, say)]
-    _warn_of_inverted([x for _, x in files], config, invert, say)
+    data_dir = data_dir or config.data_dir
+    scale = data.scale_of(config.data, data_dir)
+    files = [(name, 255 - x if invert else x) for name, x in _read(images, facts.shape, scale, say)]
+    if facts.is_image:
+        _warn_of_inverted([x for _, x in files], config.data, data_dir, invert, say)
     return (answer for name, x in files for answer in _answers(network, name, x, threshold))
 
 
 def _read(
-    images: Iterable[str | Path | npt.NDArray[Any]], shape: Shape, say: Callable[[str], None]
+    images: Iterable[str | Path | npt.NDArray[Any]], shape: Shape, scale: Scale | None, say: Callable[[str], None]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """The images (N, F) of each file, those in folders too, and of each array; with the name that they go by."""
     for number, it in enumerate(images):
         if not isinstance(it, str | Path):
-            yield f"array {number}", of_array(it, shape, f"array {number}")
+            yield f"array {number}", of_array(it, shape, f"array {number}", scale)
         elif not Path(it).is_dir():
-            yield str(it), read(it, shape)
+            yield str(it), read(it, shape, scale)
         else:
             files, others = in_folder(Path(it))
             if others:
                 shown = ", ".join(file.name for file in others[:3]) + (", ..." if len(others) > 3 else "")
                 say(f"{it}: {len(others)} files are no images, and are passed over ({shown})")
-            yield from ((str(file), read(file, shape)) for file in files)
+            yield from ((str(file), read(file, shape, scale)) for file in files)
 
 
-def _warn_of_inverted(files: list[torch.Tensor], config: RunConfig, invert: bool, say: Callable[[str], None]) -> None:
+def _warn_of_inverted(
+    files: list[torch.Tensor], data: DataConfig, data_dir: Folder, invert: bool, say: Callable[[str], None]
+) -> None:  # fmt: skip
     """Say so where more than half of the images look inverted (`ffsnn.inspection.ground`)."""
-    shape, training = config.data.facts.shape, ground.of_training(config.data, config.data_dir)
+    shape, training = data.facts.shape, ground.of_training(data, data_dir)
     looks = torch.cat([ground.inverted(x, shape, training) for x in files]) if files else torch.zeros(0)
     if training is not None and 2 * int(looks.sum()) > len(looks):
         own = torch.cat([ground.ground(x, shape) for x in files]).mean()

@@ -185,6 +185,11 @@ def kept(folder: Path) -> dict[str, str]:
     return {copy.name: hashlib.sha256(copy.read_bytes()).hexdigest() for copy in copies}
 
 
+def lacking(recorded: Mapping[str, str]) -> list[str]:
+    """The files of a search or a run, by their names and sha256, that this process has not imported."""
+    return [name for name, sha256 in recorded.items() if sha256 not in _used]
+
+
 def require(recorded: Mapping[str, str], folder: Path, whose: str) -> None:
     """Make sure that this process has imported the files that a search or a run was begun with, unchanged.
 
@@ -196,17 +201,17 @@ def require(recorded: Mapping[str, str], folder: Path, whose: str) -> None:
     Raises:
         ConfigError: one is not, or is another one now; then the difference follows the line.
     """
-    lacking = {name: sha256 for name, sha256 in recorded.items() if sha256 not in _used}
-    for name in lacking:
+    not_there = lacking(recorded)
+    for name in not_there:
         if (now := next((file for file in _used.values() if file.name == name), None)) is not None:
             raise ConfigError(
                 f"{whose} was begun with another {name} than {now.path}: put that back, begin anew by another name, or "
                 f"take the folder's copy by --trust instead of --use{_difference(folder / PARTS / name, now)}"
             )
-    if lacking:
+    if not_there:
         raise ConfigError(
-            f"{whose} was begun with parts of its own ({', '.join(lacking)}): name them with --use FILE, or trust the "
-            f"copy in its folder with --trust"
+            f"{whose} was begun with parts of its own ({', '.join(not_there)}): name them with --use FILE, or trust "
+            f"the copy in its folder with --trust"
         )
 
 

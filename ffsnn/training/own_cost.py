@@ -7,6 +7,7 @@ import torch
 from ffsnn.config import RunConfig
 from ffsnn.datasets.data import Split
 from ffsnn.fields import field_of, registry_of
+from ffsnn.hardware.memory import ran_out
 from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
 from ffsnn.training.trainer import Trainer
 
@@ -35,12 +36,22 @@ def shipped(config: RunConfig, on_gpu: bool = False) -> dict[str, str]:
 
 
 def measured(config: RunConfig, split: Split) -> list[str]:
-    """A line that says what a configuration's own parts cost, measured on the device of its data; none, if it has none.
+    """A line that says what a configuration's own parts cost, measured on the device of its data; none, if it has none,
+    or if two networks do not fit there at once.
 
     The shortest step of each counts: whatever else the machine does only makes one longer.
     """
     if not (instead := shipped(config, split.train.x.is_cuda)):
         return []
+    try:
+        return _measured(config, split, instead)
+    except (MemoryError, RuntimeError) as error:
+        if ran_out(error):
+            return []
+        raise
+
+
+def _measured(config: RunConfig, split: Split, instead: dict[str, str]) -> list[str]:
     other = config.replaced({**instead, "network.learn_scope": "layer"} if "network.learn" in instead else instead)
     with_own, without = (_Steps(it, split) for it in (config, other))
     for steps in (with_own, without):

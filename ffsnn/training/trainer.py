@@ -164,7 +164,7 @@ class Trainer:
         x = images.x
         if self.augments:  # the stream keeps the name that it had when images were only shifted
             x = augmented(x, self.config.data.facts.shape, self.learning, random("shift"), self.network.events)
-        # A kind of one's own may give its one label an image as (B,).
+        # A kind that a program registers itself, untried, may give its one label an image as (B,).
         wrong = self.negatives.draw(index, x, images.y, random).view(self.learning.negatives_per_image, len(index))
         seen, labels = Input(self.network.encode(x, noise(0))), torch.cat([images.y[None], wrong])
         losses, goodness, firing, weights = [], [], [], []
@@ -254,8 +254,8 @@ class Trainer:
         """Go on from a `state_dict` of the same configuration."""
         parts: dict[str, dict[str, torch.Tensor]] = {}
         for name, value in state.items():
-            owner, _, leaf = name.rpartition(".") if name.startswith("optimiser.") else name.partition(".")
-            parts.setdefault(owner, {})[leaf] = value
+            *owner, leaf = name.split(".", 2 if name.startswith("optimiser.") else 1)  # a leaf may have dots, too
+            parts.setdefault(".".join(owner), {})[leaf] = value
         self.network.load_state_dict(parts["network"])
         for number, optimiser in enumerate(self.optimisers):
             for name, moment in parts.get(f"optimiser.{number}", {}).items():

@@ -5,19 +5,20 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 import ffsnn
+from ffsnn.datasets.folder import reading_from
 from ffsnn.validation import ConfigError
 from search import environment, hints
 from search.cli import catalogue, data, handover, networks, results, searches, simulate, suggestions, upkeep
 from search.cli.completion import TrainCommand
 from search.display.sentences import remark
-from search.settings import hide_passwords, origins, redacted
+from search.settings import hide_passwords, origins, redacted, setting
 from search.signals import interrupting, unread_output_ends
 
 app = typer.Typer(
@@ -72,7 +73,7 @@ def _run() -> None:
     try:
         hide_passwords()
         environment.prepare()
-        with relaxed_gc(), interrupting(), unread_output_ends():
+        with relaxed_gc(), interrupting(), unread_output_ends(), reading_from(_data_dir()):
             sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (ConfigError, TyperException) as error:
         said = suggestions.said(error) if isinstance(error, TyperException) else str(error)
@@ -86,6 +87,13 @@ def _run() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+
+
+def _data_dir() -> str | None:
+    """The data folder that is set for all commands; what is wrong with that setting, the command says that needs it."""
+    with suppress(ConfigError):
+        return setting("data_dir")
+    return None
 
 
 @contextmanager

@@ -43,7 +43,10 @@ def add(
     for remark in card.remarks:
         console.print(remark)
     console.print(_line(card.name, card.facts, sum(card.test)))
-    console.print(f"next: {command('data', 'show', name)}; in a space or configuration: data: {{dataset: {name}}}")
+    there = ("--data-dir", data_dir) if data_dir else ()
+    console.print(
+        f"next: {command('data', 'show', name, *there)}; in a space or configuration: data: {{dataset: {name}}}"
+    )
 
 
 @app.command("list")

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from ffsnn.config import RunConfig
+from ffsnn.datasets.folder import reading_from
 from ffsnn.validation import ConfigError
 from search.cli import completion
-from search.cli.options import DataDir, Home, TrackingUri, TrainedNetwork, Trust, Use, console
+from search.cli.options import DataDir, Home, TrackingUri, TrainedNetwork, Trust, Use, check_page, console, write_page
 from search.cli.train_options import parse_train_options
 from search.display.sentences import remark
 
@@ -41,11 +42,14 @@ def train(
     use_parts(use)
     if trust and asked.out:
         own.trust(asked.out)
-    if final:
-        base = _finally(asked.config, home, trust)
-    else:
-        base = _configuration(asked.config, home) if asked.config else RunConfig()
-    config = base.replaced(asked.changes)
+    if isinstance(named := asked.changes.get("data_dir"), str):  # a relative one would be another from another folder
+        asked.changes["data_dir"] = str(Path(named).expanduser().absolute())
+    with reading_from(named):
+        if final:
+            base = _finally(asked.config, home, trust)
+        else:
+            base = _configuration(asked.config, home) if asked.config else RunConfig()
+        config = base.replaced(asked.changes)
     for line in asked.remarks:
         console.print(line)
     if seeds > 1 and asked.out:
@@ -112,21 +116,23 @@ def show(
     """
     from ffsnn.inference import exits
     from ffsnn.inspection import energy
-    from ffsnn.inspection.show import show, trained
+    from ffsnn.inspection.show import draw, trained
     from search.resolve import use_parts
     from search.retrain.named import folder
     from search.settings import find_home
 
     use_parts(use)
     path = folder(lambda: find_home(home), run, trust, remark)
-    for picture in show(path, out, data_dir):
-        print(picture)
     network, images = trained(path, data_dir)
+    refused = exits.refusal(network)
+    early = None if refused else exits.choose(network, images)
+    for picture in draw(path, network, images, early, out):
+        print(picture)
     print(energy.measure(network, images).table())
     for number, layer in enumerate(network.each_layer):
         if words := layer.learned_words():
             print(f"layer {number} has learned {words}")
-    print(exits.refusal(network) or exits.choose(network, images).words())
+    print(early.words() if early else refused)
 
 
 def predict(
@@ -165,7 +171,7 @@ def predict(
             found = chosen_exit(path, TOLERANCE if tolerance is None else tolerance, data_dir)
             threshold = found.chosen.threshold
             remark(found.words())
-        for answer in predict(path, images, invert, remark, threshold):
+        for answer in predict(path, images, invert, remark, threshold, data_dir):
             steps = "" if answer.steps is None else f"\t{answer.steps}"
             print(f"{answer.name}\t{answer.label}\t{answer.margin:.4f}{steps}")
 
@@ -193,23 +199,17 @@ def compare(
     """
     from ffsnn import atomic
     from search.report.compared_runs import compared, document, tables
-    from search.report.document import markdown
-    from search.report.page import page
     from search.resolve import use_parts
     from search.retrain.named import folder
     from search.settings import find_home
 
-    if write is not None and write.suffix not in (".html", ".md"):
-        raise ConfigError(f"--write takes a file that ends in .html or .md, but got {write}")
+    check_page(write)
     use_parts(use)
     found = compared([folder(lambda: find_home(home), run, trust, remark) for run in runs])
     for table in tables(found):
         console.print(table)
     file, told = write or atomic.free(Path("compare.html")), document(found)
-    try:
-        atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}; choose another with --write") from error
+    write_page(told, file)
     console.print(f"written: {file}")
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic_core import PydanticUndefined
@@ -12,6 +12,9 @@ from search.cli import completion
 from search.cli.suggestions import OF_A_SEARCH
 from search.config import SearchConfig
 from search.display.sentences import SentenceConsole
+
+if TYPE_CHECKING:
+    from search.report.document import Document
 
 console = SentenceConsole(markup=False, width=None if sys.stdout.isatty() else 140)
 
@@ -82,6 +85,32 @@ def all_or_some(front: bool, top: int | None) -> None:
     """
     if front and top is not None:
         raise ConfigError(f"--front takes all of its points, but got --top {top}: leave one of them out")
+
+
+def check_page(write: Path | None) -> None:
+    """Make sure that a page is to be written to a file of a kind that there is.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if write is not None and write.suffix not in (".html", ".md"):
+        raise ConfigError(f"--write takes a file that ends in .html or .md, but got {write}")
+
+
+def write_page(told: "Document", file: Path) -> None:
+    """Write a document as a page, or as Markdown.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    from ffsnn import atomic
+    from search.report.document import markdown
+    from search.report.page import page
+
+    try:
+        atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror}; choose another with --write") from error
 
 
 def at_least_one(**options: int | None) -> None:

@@ -59,6 +59,8 @@ def best(
 
     at_least_one(top=top)
     all_or_some(front, top)
+    if front and tracking_uri:
+        raise ConfigError("--front reads the search's folder, but got --tracking-uri: leave one of them out")
     count = top or 1
     mlruns = find_home(home)
     use_parts(use, trust, mlruns, name)
@@ -154,8 +156,9 @@ def _fit_finally(home: Path, name: str, request: "Request", test: bool) -> None:
 
     fit = final.planned(home, name, request)
     console.print(f"final fit of {fit.words()}")
-    (trained,) = train_seeds(fit.config, 1, test, fit.path, home, fit.tracking_uri, console)
-    console.print(final.register(home, fit, trained, request.force))
+    with fit.retraining.lease():
+        (trained,) = train_seeds(fit.config, 1, test, fit.path, home, fit.tracking_uri, console)
+        console.print(final.register(home, fit, trained, request.force))
 
 
 def report(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import Home, Trust, Use, at_least_one, console
+from search.cli.options import Home, Trust, Use, at_least_one, check_page, console, write_page
 from search.hints import command
 
 
@@ -59,11 +59,8 @@ def simulate(
     """
     from dataclasses import replace
 
-    from ffsnn import atomic
     from ffsnn.validation import ConfigError
     from search.objectives import DEFAULT
-    from search.report.document import markdown
-    from search.report.page import page
     from search.resolve import use_parts
     from search.settings import find_home
     from search.simulation import experiment
@@ -72,6 +69,7 @@ def simulate(
     from search.simulation.show import Progress, show
     from search.simulation.yardsticks import yardstick
 
+    check_page(write)
     at_least_one(
         seeds=seeds,
         trials=trials,
@@ -83,7 +81,10 @@ def simulate(
     use_parts(use, trust, find_home(home) if trust else None, *surface.split(","))
     found = experiment.surface_of(surface, lambda: find_home(home))
     if keep is not None:
-        found.save(keep)
+        try:
+            found.save(keep)
+        except OSError as error:
+            raise ConfigError(f"cannot write {keep}: {error.strerror}; choose another with --keep") from error
         console.print(f"kept: {keep} ({keep.stat().st_size / 1e6:.1f} MB), for: {command('simulate', keep)}")
     budget = {"grace_epochs": grace_epochs, "reduction_factor": reduction_factor}
     several = "," in (objective or DEFAULT)
@@ -109,5 +110,5 @@ def simulate(
     told = document(answers, done, plan, config)
     show(told, console)
     file = write or Path(f"simulate-{Path(found.name).stem}.html")
-    atomic.write(file, markdown(told) if file.suffix == ".md" else page(told))
+    write_page(told, file)
     console.print(f"written: {file}")

@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from ffsnn.fields import assignments, full, meant_by
-from ffsnn.strict_yaml import load_yaml
+from ffsnn.fields import assignments, full, meant_by, typed
 from ffsnn.validation import ConfigError
 
 # The first script's options, where their names are not ours: `-b 64 -opt sgd -out-dir runs/a`.
@@ -46,6 +43,8 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
         option, equals, value = argument.partition("=")
         name = option.lstrip("-").replace("-", "_")
         if name in FLAGS:
+            if equals:
+                raise ConfigError(f"{option} takes no value, but got {argument}: give it alone, or leave it out")
             if name == "amp":
                 asked.changes["learning.precision"] = "bfloat16"
         elif not equals:
@@ -61,13 +60,7 @@ def parse_train_options(arguments: list[str]) -> TrainOptions:
             asked.changes |= assignments([value])
         elif name not in FLAGS and name != "j":
             path = _path(name, option)
-            try:
-                asked.changes[path] = load_yaml(value)
-            except yaml.YAMLError as error:
-                reason = " ".join(str(error).split())
-                raise ConfigError(
-                    f"{option} {value} cannot be read as YAML ({reason}): mind brackets and quotes"
-                ) from None
+            asked.changes[path] = typed(path, value, f"{option} {value}")
     return asked
 
 

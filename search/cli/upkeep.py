@@ -7,7 +7,7 @@ import typer
 
 from ffsnn.validation import ConfigError
 from search.cli import completion
-from search.cli.options import WHERE, Home, Name, TrackingUri, console, field
+from search.cli.options import WHERE, Home, Name, TrackingUri, Trust, Use, console, field
 
 Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 Storage = Annotated[str | None, field("storage", WHERE)]
@@ -19,11 +19,13 @@ def list_(as_json: Json = False, home: Home = None) -> None:
     The best of one that was retrained is a mean over seeds, with its interval.
     """
     from search.hints import command
+    from search.resolve import use_parts
     from search.settings import find_home
     from search.tracking import orphans
     from search.upkeep.listing import listed, tables
 
     mlruns = find_home(home)
+    use_parts(None)
     found = listed(mlruns)
     if as_json:
         print(json.dumps([search.json() for search in found], indent=2))
@@ -36,16 +38,19 @@ def list_(as_json: Json = False, home: Home = None) -> None:
         console.print(left)
 
 
-def status(name: Name, as_json: Json = False, home: Home = None) -> None:
+def status(name: Name, as_json: Json = False, home: Home = None, use: Use = None, trust: Trust = False) -> None:
     """Show how a search stands, also while it runs.
 
     Each trial, what ended last, and the line that its driver shows.
     """
+    from search.resolve import use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.upkeep.status import Status
 
-    found = Status(SearchFolder.open(find_home(home), name))
+    mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
+    found = Status(SearchFolder.open(mlruns, name))
     if as_json:
         print(json.dumps(found.json(), indent=2))
         return
@@ -67,20 +72,23 @@ def stop(name: Name, home: Home = None) -> None:
     from search.upkeep import stopping
 
     search = SearchFolder.open(find_home(home), name)
-    stopping.stop(search, console.print)
-    console.print(f"stopped; go on with: {command('search', '--resume', name)}")
+    for stopped in stopping.stop(search, console.print):
+        mend = command("search", "--resume", name) if stopped.path == search.path else "the same ffsnn retrain"
+        console.print(f"stopped; go on with: {mend}")
 
 
 def rename(
     name: Name, new: Annotated[str, typer.Argument(help="its new name")],
     storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
+    use: Use = None, trust: Trust = False,
 ) -> None:  # fmt: skip
     """Rename a search, in its folder, MLflow and the database."""
-    from search.resolve import places
+    from search.resolve import places, use_parts
     from search.settings import find_home
     from search.upkeep import naming
 
     mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
     search = naming.rename(mlruns, places(mlruns, name, storage, tracking_uri), new, console.print)
     console.print(f"renamed: {search.path}")
 
@@ -88,9 +96,10 @@ def rename(
 def delete(
     name: Name, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     storage: Storage = None, tracking_uri: TrackingUri = None, home: Home = None,
+    use: Use = None, trust: Trust = False,
 ) -> None:  # fmt: skip
     """Delete a search for good: folder, runs, model, study."""
-    from search.resolve import places
+    from search.resolve import places, use_parts
     from search.settings import find_home
     from search.store.folder import SearchFolder
     from search.tracking import orphans
@@ -98,6 +107,7 @@ def delete(
     from search.upkeep.stopping import refuse_running
 
     mlruns = find_home(home)
+    use_parts(use, trust, mlruns, name)
     there = SearchFolder.exists(mlruns, name)
     if there:
         search = SearchFolder.open(mlruns, name)

@@ -117,8 +117,10 @@ def _data(question: Question) -> tuple[str, str]:
 
 
 def gpus() -> list[str]:
-    """Name, free and whole memory of each; none where nvidia-smi is not to be had."""
+    """Name, free and whole memory of each that this process may use; none where nvidia-smi is not to be had."""
     command = ["nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        command.append(f"--id={visible}")
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):

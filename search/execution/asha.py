@@ -48,6 +48,13 @@ class FolderASHA(LiveFIFO, AsyncHyperBandScheduler):
             if number in recorded:
                 recorded[trial.trial_id] = recorded.pop(number)
 
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Keep its rungs under its number: handed out again it has another id at Ray Tune, and was judged at them."""
+        super().on_trial_error(tune_controller, trial)
+        for _, recorded in ray_private.rungs(self):
+            if trial.trial_id in recorded:
+                recorded[str(trial.config[NUMBER])] = recorded.pop(trial.trial_id)
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if not math.isfinite(result[self.objective.name]):
             return str(TrialScheduler.STOP)

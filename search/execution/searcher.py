@@ -47,7 +47,8 @@ class FolderSearcher(Searcher):
         self.pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
         self.resting = {number for number in waiting if self.pausing and self.pausing.rests(number)}
         self.waiting = [number for number in waiting if number not in self.resting]
-        self.hopeless: set[int] = set()  # that were given up before they came to rest
+        # those that were given up before they came to rest, at first by an earlier driver's last results
+        self.hopeless: set[int] = {*self.pausing.given_up()} if self.pausing else set()
 
     @abstractmethod
     def prepared(self, number: int) -> TrialFolder:
@@ -66,6 +67,7 @@ class FolderSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self.stop.requested:
             return Searcher.FINISHED
+        self._end_hopeless()
         if any(self._waits(number) for number in self.exclusive):
             return None  # or others would take the shares that its card is to be made of
         while (number := self._next()) is not None:
@@ -108,7 +110,8 @@ class FolderSearcher(Searcher):
     def _next(self) -> int | None:
         """The number of the trial that is to run: an interrupted one, one that rested, or a fresh one."""
         if self.waiting:
-            return self.waiting.pop(0)
+            first = self.waiting.pop(0)
+            return first if self.folder.trial(first).reopened_history() is None else self._awake(first).number
         number = self.pausing.next(self.resting) if self.pausing else None
         if number is None:
             return self.fresh()
@@ -147,7 +150,11 @@ class FolderSearcher(Searcher):
         values = self.goals.values(trial)
         self.session.tell(TrialEvent(trial.number, len(values), values[-1], rests=True))
         self.hopeless.update(self.pausing.given_up())
-        ending = self.hopeless & self.resting  # another may have come to its rung, and be on its way to its rest
+        self._end_hopeless()
+
+    def _end_hopeless(self) -> None:
+        """End those that were given up and rest; another may have come to its rung, and be on its way to its rest."""
+        ending = self.hopeless & self.resting
         self.hopeless -= ending
         self._end_resting(list(ending))
 

@@ -93,7 +93,7 @@ class StudySearcher(FolderSearcher):
             else:
                 if (over := self.goals.broken(run)) is None:
                     return sample, run
-                broken, by = f"the limit {over[1]}", by if attempt < WITHIN_LIMITS else "random"
+                broken, by = f"the limit {over[1]}", by if attempt + 1 < WITHIN_LIMITS else "random"
                 continue
             if attempt == 0:
                 self.say(f"trial {number}: what was suggested breaks a rule, and gives way to another point: {broken}")

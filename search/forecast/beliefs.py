@@ -23,7 +23,7 @@ class Beliefs:
     """The priors of a space's parameters."""
 
     def __init__(self, encoding: Encoding) -> None:
-        self.axes = list(encoding.axes.values())
+        self.encoding, self.axes = encoding, list(encoding.axes.values())
 
     def draw(self, generator: np.random.Generator, number: int) -> Array:
         """Places drawn from the priors, (N, P)."""
@@ -40,9 +40,9 @@ class Beliefs:
         return np.clip(places, 0, np.nextafter(1, 0))
 
     def log_density(self, places: Array) -> Array:
-        """Logarithm of the priors' density at places, (N,)."""
-        total = np.zeros(len(places))
-        for column, axis in enumerate(self.axes):
+        """Logarithm of the priors' density at places, (N,); a parameter that does not exist there has no say."""
+        total, present = np.zeros(len(places)), self.encoding.present(self.encoding.values(places))
+        for (column, axis), there in zip(enumerate(self.axes), present.values(), strict=True):
             if (prior := axis.parameter.prior) is None:
                 continue
             if isinstance(axis.parameter, Choice):
@@ -53,7 +53,8 @@ class Beliefs:
                 low, high = _belief(axis)
                 away = (places[:, column] - axis.place(prior.centre)) / WIDTH
                 believed = norm.pdf(away) / WIDTH / (norm.cdf(high) - norm.cdf(low))
-            total += np.log(np.maximum(1 - prior.confidence + prior.confidence * believed, 1e-6))
+            density = np.maximum(1 - prior.confidence + prior.confidence * believed, 1e-6)
+            total += np.where(there, np.log(density), 0.0)
         return total
 
 

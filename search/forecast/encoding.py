@@ -1,6 +1,6 @@
 """A space's samples as numbers, for models: pure functions of the space.
 
-A sample has a place in [0, 1) for each parameter: where its number lies within the range (in its logarithm where that
+A sample has a place from 0 to 1 for each parameter: where its number lies within the range (in its logarithm where that
 is declared), or which of its choices it is. A model is shown points: a number by its place, a choice as a column for
 each of its values, and what does not exist in a sample, because its condition does not hold, as -1.
 

@@ -2,7 +2,10 @@
 
 A sampler that is shown last values takes an early stop for a bad configuration; one that is shown finished trials
 alone learns from one trial in ten. Here each trial counts, with its last value and the gains that others had from that
-epoch on, a mean an epoch: so trials that came to the same epoch keep their order.
+epoch on, a mean an epoch: so trials that came to the same epoch keep their order. That is so of shares, such as an
+accuracy; a cost (spikes, energy) spans decades from network to network and changes little within a training, so that
+its last value says more than any mean of others' changes (on the recorded surfaces 1 to 20 % of the trials that keep a
+limit would be taken to break it, with such gains 35 to 90 %).
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,14 +44,17 @@ def final_costs(
     if objective.is_share:
         share = np.clip(table, NEAREST, 1 - NEAREST)
         table = np.log(share / (1 - share))
+    last = np.maximum.reduceat(columns, np.cumsum(told) - told)
     if objective.direction == "maximize":
         table = -table
+    final: Array = table[np.arange(len(table)), last]
+    if not objective.is_share:
+        return final
     steps = np.diff(table, axis=1)
-    seen = np.isfinite(steps) & trained[:, 1:]
+    seen = np.isfinite(steps) & trained[:, 1:] & trained[:, :-1]
     gains = np.where(seen, steps, 0.0).sum(0) / np.maximum(seen.sum(0), 1)  # nothing where no one was that far
     to_come = np.append(np.cumsum(gains[::-1])[::-1], 0.0)  # from each epoch to the last
-    last = np.maximum.reduceat(columns, np.cumsum(told) - told)
-    final: Array = table[np.arange(len(table)), last] + to_come[last]
+    final += to_come[last]
     return final
 
 

@@ -38,7 +38,8 @@ def section(results: Results, other: Results) -> Section:
     return Section("Comparison", [
         *blocks,
         Figures((figures.best_by_epochs([results, other]),)),
-        note("Counts all trials with a result by their last value, in the order of their numbers."),
+        note("Counts all trials with a result by their last value, in the order of their numbers; the best are those "
+             "that keep the limits of their search."),
         Figures((figures.distributions([results, other], epoch),)),
         note(f"Counts the trials that reached epoch {epoch}, by their value there: {counts}. Each "
              f"search is one draw of its seed: a small difference between two is no evidence that one is the better "
@@ -49,18 +50,21 @@ def section(results: Results, other: Results) -> Section:
 def _numbers(results: Results, epoch: int | None) -> dict[str, tuple[Show, float | None]]:
     """Rows of the comparison, by their names: how they are shown, and the value."""
     goal = results.config.goal
-    complete = [trial.values[-1] for trial in results.of("complete")]
+    complete = results.of("complete")
+    good = [trial.values[-1] for trial in complete if results.keeps(trial)]
     rows: dict[str, tuple[Show, float | None]] = {
         "trials with a result": (_count, len(results.reached(1))),
         "epochs at full length": (_count, results.config.epochs),
         "trials at full length": (_count, len(complete)),
-        "best at full length": (Objective.show, goal.best(complete) if complete else None),
+        "best at full length": (Objective.show, goal.best(good) if good else None),
     }
     if epoch is not None:
-        values = [value for trial in results.trials if (value := trial.at(epoch)) is not None]
+        reached = results.reached(epoch)
+        values = [trial.values[epoch - 1] for trial in reached]
+        good = [trial.values[epoch - 1] for trial in reached if results.keeps(trial, epoch)]
         rows |= {
             f"trials that reached epoch {epoch}": (_count, len(values)),
-            f"best at epoch {epoch}": (Objective.show, goal.best(values)),
+            f"best at epoch {epoch}": (Objective.show, goal.best(good) if good else None),
             f"median at epoch {epoch}": (Objective.show, statistics.median(values)),
         }
     return rows | {
@@ -98,7 +102,7 @@ def _warnings(results: Results, other: Results) -> list[Block]:
         ))  # fmt: skip
     changed = tuple(differences(_unnamed(results.config), _unnamed(other.config)))
     if not changed:
-        return [*found, Text("Nothing that decides on results differs between them.")]
+        return [*found, Text("Nothing that says what is searched, and by which rules, differs between them.")]
     return [*found, Text("Settings that differ:"), Table(("setting", results.name, other.name), changed)]
 
 

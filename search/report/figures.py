@@ -77,6 +77,17 @@ def edge(span: tuple[float, float], goal: Objective) -> float:
     return low + room if goal.direction == "maximize" else high - room
 
 
+def _best_so_far(results: Results, trials: Sequence[TrialResult]) -> list[float | None]:
+    """The best last value of trials that keep the limits, up to each; None: none has come yet."""
+    found: list[float | None] = []
+    for trial in trials:
+        best = found[-1] if found else None
+        if results.keeps(trial):
+            best = trial.values[-1] if best is None else results.config.goal.best([best, trial.values[-1]])
+        found.append(best)
+    return found
+
+
 def history(results: Results) -> go.Figure:
     """Values at full length, and the best so far; trials that failed, and values far off, at the edge."""
     figure, goal, trials = go.Figure(), results.config.goal, results.of("complete")
@@ -86,9 +97,8 @@ def history(results: Results) -> go.Figure:
         x=[trial.number for trial in trials], y=values, mode="markers", name="at full length",
         marker={"color": BLUE, "size": 7}, hovertemplate="trial %{x}: %{y:.4g}<extra></extra>",
     )  # fmt: skip
-    better = max if goal.direction == "maximize" else min
     figure.add_scatter(
-        x=[trial.number for trial in trials], y=list(accumulate(values, better)), mode="lines", name="best so far",
+        x=[trial.number for trial in trials], y=_best_so_far(results, trials), mode="lines", name="best so far",
         line={"color": AMBER, "shape": "hv"}, hoverinfo="skip",
     )  # fmt: skip
     far = [trial for trial in trials if not span[0] <= trial.values[-1] <= span[1]]
@@ -197,12 +207,11 @@ def distributions(searches: Sequence[Results], epoch: int) -> go.Figure:
 def best_by_epochs(searches: Sequence[Results]) -> go.Figure:
     """The best last value of any trial so far, over the epochs that the trials up to there have trained."""
     figure, goal = go.Figure(), searches[0].config.goal
-    better = max if goal.direction == "maximize" else min
     for results in searches:
         trials = [trial for trial in results.trials if trial.epochs]
         figure.add_scatter(
             x=list(accumulate(trial.epochs for trial in trials)), name=results.name, mode="lines",
-            y=list(accumulate((trial.values[-1] for trial in trials), better)), line={"shape": "hv", "width": 2},
+            y=_best_so_far(results, trials), line={"shape": "hv", "width": 2},
         )  # fmt: skip
     figure.update_layout(
         xaxis_title="epochs trained by all trials so far", yaxis_title=f"best {goal.title} so far", showlegend=True

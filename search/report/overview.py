@@ -95,6 +95,8 @@ def command(config: SearchConfig) -> str:
         value = getattr(config, name)
         if value != SearchConfig.model_fields[name].default:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if config.space.budget.objective and "--objective" not in words:  # else the space's own would be taken
+        words += ["--objective", config.objective]
     for limit in config.limit:
         words += ["--limit", limit]
     if config.cold:
@@ -103,6 +105,8 @@ def command(config: SearchConfig) -> str:
         words += ["--experience", ",".join(config.experience) or "none"]
     if config.warm_start:
         words += ["--warm-start", ",".join(config.warm_start)]
+    for name in config.parts:
+        words += ["--use", name]
     return shlex.join(words)
 
 

@@ -85,7 +85,8 @@ def rungs(results: Results) -> Section:
     return Section(title, [
         *blocks,
         note(f"Counts all trials that reached a rung, by their value at its epoch; at the last, the full length, "
-             f"promoted means completed. Other outcomes: diverged, failed, or still under way, at rest too. "
+             f"promoted means completed. Other outcomes: diverged, failed, or still under way, at rest too; best and "
+             f"median leave these out, and look at no limit. "
              f"{SCHEDULERS[results.config.scheduler].note(results.config)}"),
     ])  # fmt: skip
 

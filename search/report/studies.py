@@ -67,7 +67,7 @@ def best_trials(count: int) -> int:
 
 def _evaluator(study: optuna.Study) -> PedAnovaImportanceEvaluator:
     count = counted(study)
-    return PedAnovaImportanceEvaluator(target_quantile=best_trials(count) / count)
+    return PedAnovaImportanceEvaluator(target_quantile=(best_trials(count) - 0.5) / count)  # rounded up
 
 
 @contextmanager

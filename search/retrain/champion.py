@@ -10,6 +10,7 @@ from search.hints import command
 from search.registries import OBJECTIVES
 from search.retrain.model_version import version_of, version_of_final
 from search.retrain.registered import champion_of, ours
+from search.tracking.store import write
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -65,6 +66,8 @@ def register_final(exporter: "RunExporter", folder: "RetrainFolder", result: "Re
     client, name = exporter.client, folder.search.name
     if ours(client, name) is None:
         raise ConfigError(f"there is no model {name!r}: the same command without --final registers the winner first")
+    mark = {names.TAG_RETRAIN_OF: name, names.TAG_ID: folder.search.id or "", names.TAG_NAME: f"{name}/{names.FINAL}"}
+    write(client, exporter.run, tags=mark)  # by which it is renamed and deleted with the search
     mine = version_of_final(exporter, folder, result)
     said = f"models:/{name}/{mine.version} (final fit, {exporter.config.final_fit})"
     if not force and (stays := _present_one_stays(client, mine, folder, result)):

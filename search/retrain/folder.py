@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -28,13 +29,13 @@ from search.store.trial_folder import TrialFolder
 from search.store.trials_folder import TrialsFolder
 from search.tracking import best
 
-FORMAT = 1  # of plan.json and retrain.json
+FORMAT: Literal[1] = 1  # of plan.json and retrain.json
 
 
 class Plan(Config):
     """Which configurations are trained with which seeds."""
 
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
     search: str
     trials: tuple[int, ...] = Field(description="of the search, the best first")
     configs: tuple[RunConfig, ...] = Field(description="theirs, as they are trained but for the seed")

@@ -156,9 +156,8 @@ def _judged(folder: RetrainFolder, config: SearchConfig) -> RetrainResult:
     plan, goal = folder.plan, front.roles(config.goals).quality if folder.plan.front else config.goal
     ranking = verdict.ranked(plan.trials, [it.id for it in plan.configs], folder.values(goal), goal)
     means = _means(folder, config)
-    if plan.front:
-        named = front.keeping(ranking, means, config.goals)
-        ranking.sort(key=lambda it: it.trial not in named)
+    named = front.keeping(ranking, means, config.goals)
+    ranking.sort(key=lambda it: it.trial not in named)
     winner = ranking[0]
     device = resolve_device(config.device)
     opened_before = len(list(folder.others_tested()))

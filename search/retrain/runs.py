@@ -11,6 +11,7 @@ from search.retrain.verdict import RetrainResult
 from search.store.trial_folder import TrialFolder
 from search.tracking.exporter import Exporter
 from search.tracking.search_exporter import export_search
+from search.tracking.store import all_runs
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -73,5 +74,6 @@ class RetrainExporter(Exporter):
 
     def _searchs(self) -> str | None:
         mine = f"tags.`{names.TAG_SEARCH}` = '{self.search.name}' AND tags.`{names.TAG_KIND}` = 'search'"
-        runs = self.client.search_runs([self.experiment], mine, order_by=["attributes.start_time ASC"], max_results=1)
-        return str(runs[0].info.run_id) if runs else None
+        runs = all_runs(self.client, self.experiment, mine)
+        own = (run for run in runs if run.data.tags.get(names.TAG_ID) in (None, self.search.id))
+        return next((str(run.info.run_id) for run in own), None)

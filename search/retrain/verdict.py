@@ -3,7 +3,7 @@ what the test set gave for it alone."""
 
 import statistics
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from rich.console import Console
@@ -56,7 +56,7 @@ class Tested(Config):
 class RetrainResult(Config):
     """retrain.json."""
 
-    format: int = 1
+    format: Literal[1] = 1
     search: str
     objective: Annotated[str, OBJECTIVES] = objectives.DEFAULT
     epochs: int
@@ -149,9 +149,13 @@ def words(result: RetrainResult) -> list[str]:
     said, winner, test = [], result.winner, result.test
     if (second := result.lead) is not None:
         share = OBJECTIVES[result.objective].is_share
-        by = f"{100 * second.difference:.2f} points" if share else f"{second.difference:.4g}"
+        size = abs(second.difference)
+        by = f"{100 * size:.2f} points" if share else f"{size:.4g}"
         ahead = f"trial {winner.trial} is {by} ahead of trial {second.trial}"
-        if second.p is None:
+        if second.difference < 0:
+            why = "which breaks a limit" if result.ranking[1].whole else "which failed with a seed"
+            said.append(f"trial {winner.trial} is {by} behind trial {second.trial}, {why}")
+        elif second.p is None:
             said.append(f"{ahead}; from so few seeds nothing can be said of chance: take more --seeds")
         elif second.noise:
             said.append(f"{ahead}: within noise (paired t-test over seeds, p = {second.p:.2g} >= {LEVEL:g})")

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ffsnn.parts import own
-from ffsnn.validation import parse
+from ffsnn.validation import ConfigError, parse
 from search.config import SearchConfig
 from search.forecast.surface import Surface
 from search.pareto.goals import Goals
@@ -103,6 +103,10 @@ def _search(pair: tuple[str, str], seed: int, plan: Plan) -> Course:
     answers = _answers(plan.objective)
     config = config_of(answers.surface, pair, plan, seed)
     steps = simulate(answers, config, plan.slots, plan.stop_at, plan.spend)
+    if not steps:
+        raise ConfigError(
+            f"{' + '.join(pair)} with seed {seed} trained no epoch: give its searches more than {plan.trials} trials"
+        )
     return yardstick(answers, config, plan.reference).course(steps, seed % len(answers.surface.seeds))
 
 

@@ -136,25 +136,27 @@ def median(values: Sequence[float]) -> Estimate:
 
 
 def mean(values: Array) -> tuple[Array, Array]:
-    """Mean of (R, B) over R, and half of its t interval, (B,)."""
+    """Mean of (R, B) over R, and half of its t interval, (B,); nan: one alone has none."""
     count = len(values)
-    half = t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(0, ddof=1) / math.sqrt(count) if count > 1 else 0.0
+    if count < 2:
+        return values.mean(0), np.full(values.shape[1:], np.nan)
+    half = t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(0, ddof=1) / math.sqrt(count)
     return values.mean(0), np.broadcast_to(half, values.shape[1:])
 
 
 def ratio(
     values: Sequence[float] | Array, others: Sequence[float] | Array, middle: Callable[[Array], Any] | None = None
 ) -> Estimate:  # fmt: skip
-    """Ratio of two medians, or other middles, over the same seeds, with the interval of its bootstrap; nan: the other
-    was never seen."""
+    """Ratio of two medians, or other middles, over the same seeds, with the interval of its bootstrap, in which 0 says
+    that the other was not seen; nan: there is no ratio, for it was not seen in all."""
     middle = middle or _middle
-    pairs = np.array([values, np.where(np.isinf(others), np.nan, others)])  # over what was not seen there is no ratio
+    pairs = np.array([values, others], float)
     draws = np.random.default_rng(0).integers(pairs.shape[1], size=(RESAMPLES, pairs.shape[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = np.sort([middle(pairs[0][draw]) / middle(pairs[1][draw]) for draw in draws])
         whole = middle(pairs[0]) / middle(pairs[1])
     drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
+    if not len(drawn) or np.isinf(middle(pairs[1])):
         return Estimate(math.nan, math.nan, math.nan)
     low, high = (drawn[min(int(q * len(drawn)), len(drawn) - 1)] for q in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Estimate(float(whole), float(low), float(high))

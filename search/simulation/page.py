@@ -100,6 +100,7 @@ def curves(measure: Yardstick, pairs: Sequence[Pair], over: str) -> go.Figure:
         values = [c.after_epochs(budget) if over == "epochs" else c.after_seconds(budget) for c in pair.courses]
         drawn, least = measure.drawn(np.array(values))
         middle, half = mean(drawn)
+        half = np.nan_to_num(half)  # of one search there is none
         low, high = np.maximum(middle - half, least), middle + half
         figure.add_scatter(
             x=[*budget, *budget[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=color,

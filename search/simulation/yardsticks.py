@@ -83,13 +83,14 @@ class Best(Yardstick):
         scale, digits = (100, ".2f") if self.goal.is_share else (1, ".4g")
         last, spread = mean(np.array([course.value[-1:] for course in courses]))
         return {
-            f"regret over {budget:,} epochs": f"{middle[0] * scale:{digits}}\u00a0±\u00a0{half[0] * scale:{digits}}",
-            "best in the end": f"{self.goal.show(float(last[0]))} ±\u00a0{spread[0] * scale:{digits}}",
+            f"regret over {budget:,} epochs": f"{middle[0] * scale:{digits}}{_within(half[0] * scale, digits)}",
+            "best in the end": f"{self.goal.show(float(last[0]))}{_within(spread[0] * scale, digits)}",
         }
 
     def drawn(self, values: Array) -> tuple[Array, float]:
         sign = -1 if self.goal.direction == "maximize" else 1
-        least = np.abs(np.diff(np.sort(self.answers.final)[[-2, -1]]))[0] / 2  # half a step: there is no zero here
+        steps = np.abs(self.answers.final - self.best)
+        least = steps[steps > 0].min(initial=1.0) / 2  # half a step from the best: there is no zero here
         return sign * values - self.goal.cost(self.best), least
 
     def notes(self, first: str) -> tuple[str, str]:
@@ -174,7 +175,12 @@ def yardstick(answers: Answers, config: SearchConfig, reference: Sequence[str] =
 
 def _mean(values: Array) -> str:
     middle, half = mean(values[:, None])
-    return f"{middle[0]:.3f}\u00a0±\u00a0{half[0]:.3f}"
+    return f"{middle[0]:.3f}{_within(half[0], '.3f')}"
+
+
+def _within(half: float, form: str) -> str:
+    """` ± 0.12`; nothing where there is no interval."""
+    return "" if math.isnan(half) else f"\u00a0±\u00a0{half:{form}}"
 
 
 def shown(estimate: Estimate, form: str = ",.0f") -> str:

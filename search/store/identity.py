@@ -43,14 +43,16 @@ class IdentifiedFolder(TrialsFolder):
         """
         tree = self.read()
         before = tree["config"]["name"]
-        copied = self.id is None
-        if before == self.name and not copied:
+        copied = self._is_a_copy(tree)
+        if before == self.name and self.id is not None:
             return None
         former = self.former_names
         self._write(tree | {
             "id": self.id or uuid.uuid4().hex, "former_names": former, "folder": str(self.path.resolve()),
             "config": tree["config"] | {"name": self.name},
         })  # fmt: skip
+        if before == self.name and not copied:  # an earlier version's, which had no id
+            return None
         if copied:
             return f"this is a copy of the search {before!r}, and from now on one of its own"
         return f"this search was {before!r} before its folder was renamed: it goes on as {self.name!r}"

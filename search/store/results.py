@@ -84,6 +84,10 @@ class Results:
     def reached(self, epoch: int) -> list[TrialResult]:
         return [trial for trial in self.trials if trial.epochs >= epoch]
 
+    def keeps(self, trial: TrialResult, epoch: int | None = None) -> bool:
+        """True if a trial keeps all limits after an epoch of its own; None: after its last."""
+        return not self.config.goals.violation(trial.last if epoch is None else trial.measured[epoch - 1])
+
     def ranked(self) -> list[TrialResult]:
         """Those with a result, as `SearchFolder.ranked` has them."""
         there = self.reached(1)

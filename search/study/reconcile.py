@@ -191,6 +191,9 @@ def _contradiction(folder: SearchFolder, config: SearchConfig, study: optuna.Stu
     """Reason why the study cannot stay: it says anything of a trial that its folder does not. It might lack what the
     folder has: then this is empty."""
     known, differ, go_on = study.get_trials(deepcopy=False), "its trials differ from their folders", 0
+    there = {trial.number for trial in folder.trials()}
+    if any(frozen.state.is_finished() and frozen.number not in there for frozen in known):
+        return differ
     for trial in folder.trials():
         if trial.number >= len(known):
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
-from search.forecast.experience import LEARNT_FROM
+from search.forecast.experience import LEARNT_FROM, RECORDED
 from search.forecast.surface import Surface
 from search.store.folder import SearchFolder
 from spaces import presets
@@ -44,7 +44,7 @@ def starts(home: Path, config: SearchConfig) -> tuple[list[Sample], list[str]]:
         dropped = f"; {outside} other points of theirs lie outside this space" if outside else ""
         names = ", ".join(config.warm_start)
         said.append(f"warm start: the best {before} points of {names} are tried first{dropped}")
-    if config.experience:
+    if config.experience and any(it.name in RECORDED for it in config.goals.objectives):
         count = sum(min(len(Surface.load(name).samples), LEARNT_FROM) for name in config.experience)
         recorded = f"{count:,} recorded configurations of {', '.join(config.experience)}"
         said.append(f"begins with what {recorded} taught (without it: --experience none)")

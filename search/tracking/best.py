@@ -17,7 +17,7 @@ from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search import environment, objectives
 from search.cluster.servers import tracking_store
-from search.names import EXPERIMENT, TAG_EPOCHS, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
+from search.names import EXPERIMENT, TAG_EPOCHS, TAG_ID, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
 from search.objectives import Objective
 from search.pareto.front import ranking
 from search.pareto.goals import Goals, Values
@@ -60,8 +60,8 @@ def best(home: Path, name: str, top: int, tracking_uri: str | None, say: Callabl
         return from_folder(SearchFolder.open(home, name), top)
     uri = tracking_store(tracking_uri)
     assert uri is not None
-    former = SearchFolder.open(home, name).former_names if SearchFolder.exists(home, name) else []
-    return from_mlflow(uri, name, top, say, former)
+    folder = SearchFolder.open(home, name) if SearchFolder.exists(home, name) else None
+    return from_mlflow(uri, name, top, say, folder.former_names if folder else [], folder.id if folder else None)
 
 
 def from_folder(folder: SearchFolder, top: int) -> list[Best]:
@@ -108,9 +108,11 @@ def table(found: Sequence[Best]) -> str:
     )
 
 
-def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None], former: Sequence[str] = ()) -> list[Best]:
+def from_mlflow(
+    uri: str, name: str, top: int, say: Callable[[str], None], former: Sequence[str] = (), id_: str | None = None
+) -> list[Best]:  # fmt: skip
     """From the runs that bear the search's name, else a former one; one without a configuration is passed over, and
-    said."""
+    said. Of several searches of the name it is the one with the id, else the newest."""
     environment.prepare()
     from mlflow.exceptions import MlflowException
 
@@ -120,11 +122,20 @@ def from_mlflow(uri: str, name: str, top: int, say: Callable[[str], None], forme
         runs = next(filter(None, named), [])
         if not runs:
             raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))
-        return _best_of(client, name, runs, top, say)
+        return _best_of(client, name, _of_one(runs, id_, say), top, say)
     except MlflowException as error:
         raise ConfigError(
             redacted(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}")
         ) from error
+
+
+def _of_one(runs: list["Run"], id_: str | None, say: Callable[[str], None]) -> list["Run"]:
+    """The runs of one search, of those that bear a name; they are the oldest first."""
+    ids = [run.data.tags[TAG_ID] for run in runs if TAG_TRIAL not in run.data.tags and TAG_ID in run.data.tags]
+    wanted = id_ if id_ in ids or not ids else ids[-1]
+    if id_ is None and len(set(ids)) > 1:
+        say(f"{len(set(ids))} searches have this name there: these are of the newest")
+    return [run for run in runs if run.data.tags.get(TAG_ID) in (None, wanted)]
 
 
 def _runs(client: "MlflowClient", query: str) -> list["Run"]:
@@ -145,7 +156,11 @@ def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say
     full = int(search.data.tags.get(TAG_EPOCHS) or search.data.params.get("epochs") or 0) if search else 0
     named = search.data.tags.get(TAG_OBJECTIVE, objectives.DEFAULT) if search else objectives.DEFAULT
     limits = json.loads(search.data.tags.get(TAG_LIMIT, "[]")) if search else []
-    goals, entries, their, seen = Goals.parse(objectives.canonical(named), limits), [], list["Run"](), set[int]()
+    try:
+        goals = Goals.parse(objectives.canonical(named), limits)
+    except ValueError as error:
+        raise ConfigError(f"search {name!r} is after {named}, but the objective {error}") from error
+    entries, their, seen = [], list["Run"](), set[int]()
     for run in runs:
         tags, metrics = run.data.tags, run.data.metrics
         there = all(it.name in metrics for it in goals.measured)

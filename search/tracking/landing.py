@@ -5,6 +5,7 @@ written in its place stays.
 """
 
 import math
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -57,7 +58,7 @@ def prepare(client: "MlflowClient", experiment: str) -> str:
 def describe(client: "MlflowClient", experiment: str) -> None:
     """The experiment's description: a table of the searches, and how to look at one."""
     there = client.get_experiment(experiment).tags.get(names.TAG_NOTE, "")
-    if there and not there.startswith(TITLE):
+    if there and not there.startswith(TITLE.split(" ")[0]):
         return
     rows = tuple(_row(run) for run in reversed(all_runs(client, experiment, FOUND)))
     for shown in range(min(LISTED, len(rows)), -1, -1):
@@ -73,7 +74,9 @@ def describe(client: "MlflowClient", experiment: str) -> None:
 
 def _row(run: "Run") -> tuple[str, ...]:
     tags, metrics = run.data.tags, run.data.metrics
-    first = objectives.canonical(tags.get(names.TAG_OBJECTIVE, objectives.DEFAULT)).split(",")[0].split(":")[0]
+    first = tags.get(names.TAG_OBJECTIVE, objectives.DEFAULT).split(",")[0].split(":")[0]
+    with suppress(ValueError):  # one of one's own, that this process does not know
+        first = objectives.canonical(first)
     goal: Objective | None = OBJECTIVES.get(first)
     best = metrics.get(names.BEST_PREFIX + first)
     seconds = metrics.get(names.SECONDS)

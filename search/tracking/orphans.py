@@ -6,6 +6,7 @@ For the latter only the store in `mlruns/` is looked at: a server's runs may be 
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -25,31 +26,41 @@ if TYPE_CHECKING:
 
 
 def gone(home: Path) -> list[str]:
-    """Names of searches that the local store has, and no folder; there is none where there is no store."""
+    """Names of searches that the local store has, and that no folder bears; there is none where there is no store."""
     if not (home / DATABASE).exists():
         return []
     return _gone(home, *open_store(home))
 
 
 def _gone(home: Path, client: "MlflowClient", experiment: str) -> list[str]:
-    ids, known = set[str | None](), set[str]()
+    ids, known, found = _ids(home), set[str](), []
     for folder in all_searches(home):
-        try:
-            ids.add(folder.read().get("id"))
-            known |= {folder.name, *folder.former_names}
-        except ConfigError:  # a damaged one is there all the same
-            known.add(folder.name)
-    found = []
+        known.add(folder.name)
+        with suppress(ConfigError):  # a damaged one is there all the same
+            known.update(folder.former_names)
     for run in all_runs(client, experiment, f"tags.`{names.TAG_KIND}` = 'search'"):
         name, id_ = run.data.tags.get(names.TAG_SEARCH, ""), run.data.tags.get(names.TAG_ID)
-        if id_ not in ids if id_ is not None else name not in known:
-            found.append(name)
+        if (id_ not in ids if id_ is not None else name not in known) and not SearchFolder.exists(home, name):
+            found.append(name)  # those of a name that was taken again go with the search that has it now
     return list(dict.fromkeys(found))
 
 
+def _ids(home: Path) -> set[str | None]:
+    """Ids of the searches that have a folder; a damaged one does not say."""
+    found = set[str | None]()
+    for folder in all_searches(home):
+        with suppress(ConfigError):
+            found.add(folder.read().get("id"))
+    return found
+
+
 def remark(home: Path) -> str | None:
-    """Words on them for who looks at the store; None: there are none."""
-    if not (left := gone(home)):
+    """Words on them for who looks at the store, or on why it cannot be looked at; None: there are none."""
+    try:
+        left = gone(home)
+    except ConfigError as error:
+        return str(error)
+    if not left:
         return None
     shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
     return f"MLflow has runs of {shown}, whose folders are gone: {command('delete', left[0])} removes them"
@@ -59,9 +70,8 @@ def ids_of(home: Path, name: str) -> list[str | None]:
     """Ids of the searches of a name that the local store has, and no folder; None: of an earlier version's."""
     client, experiment = open_store(home)
     runs = all_runs(client, experiment, f"tags.`{names.TAG_KIND}` = 'search' AND tags.`{names.TAG_SEARCH}` = '{name}'")
-    folders = [folder.read().get("id") for folder in all_searches(home)]
-    ids = (run.data.tags.get(names.TAG_ID) for run in runs)
-    return [id_ for id_ in dict.fromkeys(ids) if id_ is None or id_ not in folders]
+    ids, there = (run.data.tags.get(names.TAG_ID) for run in runs), _ids(home)
+    return [id_ for id_ in dict.fromkeys(ids) if id_ is None or id_ not in there]
 
 
 def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: str | None) -> int:
@@ -80,15 +90,18 @@ def remove(home: Path, name: str, id_: str | None, former: Sequence[str], uri: s
     client, experiment = open_store(home, uri)
     runs = [run for it in (name, *former) for run in _runs_of(client, experiment, it, id_)]
     ids = {run.info.run_id for run in runs}
-    if is_ours(registered_model(client, name)) and _is_registered_from(client, name, ids):
-        client.delete_registered_model(name)
+    names_of_it = [it for it in (name, *former) if it == name or not SearchFolder.exists(home, it)]
+    for it in names_of_it:
+        if is_ours(registered_model(client, it)) and _is_registered_from(client, it, ids):
+            client.delete_registered_model(it)
     for model in _logged_models(client, experiment, ids):
         client.delete_logged_model(model.model_id)
         _without_files(home, model.artifact_location)
     for run in runs:
         client.delete_run(run.info.run_id)
         _without_files(home, run.info.artifact_uri)
-    forget_page(client, experiment, name)
+    for it in names_of_it:
+        forget_page(client, experiment, it)
     landing.describe(client, experiment)
     return len(ids)
 

@@ -82,7 +82,7 @@ def totals(trial: TrialFolder, history: list[EpochMetrics], objective: Objective
         return values
     config, rates = trial.config(), history[-1].firing_rate
     values |= {
-        names.BEST_PREFIX + objective.name: objective.best(trial.values(objective, history)),
+        names.BEST_PREFIX + objective.name: objective.best([*map(objective.ranked, trial.values(objective, history))]),
         names.SECONDS: sum(epoch.seconds for epoch in history),
         names.SPEED: len(history) / sum(1 / epoch.images_per_second for epoch in history),
         names.SPIKES: spikes_of(config, rates),

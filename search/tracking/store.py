@@ -14,10 +14,11 @@ from urllib.parse import unquote, urlsplit
 from ffsnn.validation import ConfigError
 from search import environment
 from search.display.sentences import remark
+from search.hints import command
 from search.names import ARTIFACTS, CHAMPION, DATABASE, EXPERIMENT, TAG_KIND, TAG_KIND_OF_EXPERIMENT
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Experiment, Metric, Run
     from mlflow.entities.model_registry import RegisteredModel
     from mlflow.tracking import MlflowClient
 
@@ -56,7 +57,7 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
     if not uri and not (home / DATABASE).exists():
         _create(home)
     client = client_of(uri or store_uri(home))
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = _experiment(client) if uri else _of_file(client, home)
     if experiment is None:
         kind = {TAG_KIND_OF_EXPERIMENT: MACHINE_LEARNING}
         return client, client.create_experiment(EXPERIMENT, None if uri else (home / ARTIFACTS).as_uri(), kind)
@@ -64,6 +65,28 @@ def open_store(home: Path, uri: str | None = None) -> tuple["MlflowClient", str]
         client.restore_experiment(experiment.experiment_id)
         remark(f"the experiment {EXPERIMENT!r} had been deleted in MLflow: it is restored, with its runs")
     return client, experiment.experiment_id
+
+
+def _experiment(client: "MlflowClient") -> "Experiment | None":
+    return client.get_experiment_by_name(EXPERIMENT)
+
+
+def _of_file(client: "MlflowClient", home: Path) -> "Experiment | None":
+    """The experiment in the local store.
+
+    Raises:
+        ConfigError: its file is damaged, or of another version of MLflow.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _experiment(client)
+    except MlflowException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{home / DATABASE} cannot be opened ({reason}): move it away, and {command('sync')} with a search's name "
+            "brings that into a new one"
+        ) from error
 
 
 def client_of(uri: str) -> "MlflowClient":

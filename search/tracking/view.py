@@ -24,6 +24,7 @@ from spaces.parameter import Sample
 from spaces.space import Space
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 COMPARED = 20  # runs side by side
@@ -49,25 +50,25 @@ def prepare(home: Path, name: str, uri: str | None) -> dict[str, str]:
                 remark(said)
             export_search(home, search, uri)
     client, experiment = open_store(home, uri)
-    found = _found(client, experiment, search)
+    trials = _trials(client, experiment, search)
+    found = _by_number(trials)
     if not found:
         mend = search.how_to_go_on() if search.runner() else f"bring it there by {command('sync', name)}"
         raise ConfigError(f"MLflow at {uri or store_uri(home)} has no trial of {name!r} yet: {mend}")
     when, space, goals = runs.span(search)[0], search.config.space, search.config.goals
-    shared(client, experiment, name, view(name, space, layers(search), goals, len(found)), when)
+    own = search.id if all(names.TAG_ID in run.data.tags for run in trials) else None
+    shared(client, experiment, name, view(name, space, layers(search), goals, len(found), own), when)
     best = _best(search, found)
-    shared(client, experiment, name + BEST, side_by_side(space, goals, best), when)
+    if best:
+        shared(client, experiment, name + BEST, side_by_side(space, goals, best), when)
     page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={name}"
     if len(found) > LOADED:
         remark(
             f"MLflow's page loads the best {LOADED} of {len(found)} trials, and more by 'Load more' at the end of its "
             f"list; all are in the report: {command('report', name)}"
         )
-    return {
-        "charts": f"{page}&compareRunsMode=CHART",
-        "table": f"{page}&compareRunsMode=TABLE",
-        f"best {len(best)}": f"{page}{quote(BEST)}&compareRunsMode=CHART",
-    }
+    pages = {"charts": f"{page}&compareRunsMode=CHART", "table": f"{page}&compareRunsMode=TABLE"}
+    return pages | ({f"best {len(best)}": f"{page}{quote(BEST)}&compareRunsMode=CHART"} if best else {})
 
 
 def layers(search: SearchFolder) -> int:
@@ -75,7 +76,7 @@ def layers(search: SearchFolder) -> int:
     return max(len(search.config.space.apply(sample).network.widths) for sample in search.config.space.probes())
 
 
-def view(name: str, space: Space, layers: int, goals: Goals, trials: int) -> dict[str, Any]:
+def view(name: str, space: Space, layers: int, goals: Goals, trials: int, id_: str | None = None) -> dict[str, Any]:
     """The state of MLflow's page: trials by the objective, all of them shown; of several, each against the first.
 
     Args:
@@ -84,6 +85,7 @@ def view(name: str, space: Space, layers: int, goals: Goals, trials: int) -> dic
         layers: of its deepest network.
         goals: what it is after.
         trials: that MLflow has of it.
+        id_: the search's own, by which another one of its name is left out; None: its runs do not say it.
     """
     goal, *others = goals.objectives
     shown = (
@@ -98,7 +100,9 @@ def view(name: str, space: Space, layers: int, goals: Goals, trials: int) -> dic
         ("Goodness and firing rate of layers by epoch", 3, 300,
          [_curve(f"{of}_{n}") for n in range(layers) for of in LAYERED]),
     ]  # fmt: skip
-    state = filtered(_trials_of(name), f"metrics.`{goal.name}`", goal.direction == "minimize", _columns(space, goals))
+    state = filtered(
+        _trials_of(name, id_), f"metrics.`{goal.name}`", goal.direction == "minimize", _columns(space, goals)
+    )
     return _with_charts(state, sections)
 
 
@@ -171,18 +175,23 @@ def _scatter(x: str, y: str) -> Card:
     return {"type": "SCATTER", "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
 
 
-def _trials_of(name: str) -> str:
+def _trials_of(name: str, id_: str | None = None) -> str:
     """The filter that finds the runs of a search's trials."""
-    return f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'"
+    own = f" AND tags.`{names.TAG_ID}` = '{id_}'" if id_ else ""
+    return f"tags.`{names.TAG_SEARCH}` = '{name}' AND tags.`{names.TAG_KIND}` = 'trial'{own}"
 
 
-def _found(client: "MlflowClient", experiment: str, search: SearchFolder) -> dict[int, str]:
-    """The runs of a search's trials that MLflow has, by the trials' numbers; not those of a deleted one of its name."""
-    trials = [
+def _trials(client: "MlflowClient", experiment: str, search: SearchFolder) -> "list[Run]":
+    """The runs of a search's trials that MLflow has, oldest first; not those of another one of its name."""
+    return [
         run for run in all_runs(client, experiment, _trials_of(search.name))
         if names.TAG_TRIAL in run.data.tags and run.data.tags.get(names.TAG_ID, search.id) == search.id
     ]  # fmt: skip
-    return {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}  # of two, the first
+
+
+def _by_number(trials: "list[Run]") -> dict[int, str]:
+    """Ids of runs by the trials' numbers; of two the first."""
+    return {int(run.data.tags[names.TAG_TRIAL]): run.info.run_id for run in reversed(trials)}
 
 
 def _best(search: SearchFolder, found: dict[int, str]) -> dict[str, Sample]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from ffsnn.parts import own
 from ffsnn.training.run_folder import CONFIG
 from ffsnn.validation import ConfigError
 from search.display.fitted import columns, fitted
@@ -20,7 +21,7 @@ from search.retrain.folder import newest_result
 from search.store.folder import SearchFolder, all_searches
 from search.upkeep.stopping import running
 
-State = Literal["running", "retraining", "stopped", "finished", "damaged"]
+State = Literal["running", "retraining", "stopped", "finished", "needs its parts", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ def _listed(folder: SearchFolder) -> ListedSearch:
     try:
         config = folder.config
         done = sum(1 for trial in folder.trials() if trial.end())
-        ranked = folder.ranked()
+        measured = folder.measured()
     except ConfigError:
-        return ListedSearch(folder.name, "damaged", size, begun)
+        return _unreadable(folder, size, begun)
     result = None
     with suppress(ConfigError):  # a damaged one is as good as none, here
         result = newest_result(folder)
@@ -89,11 +90,24 @@ def _listed(folder: SearchFolder) -> ListedSearch:
         by, since = active.runner(), active.run_since()
     first = result.ranking[0] if result else None
     objective = result.objective if result else config.goal.name
+    at = {it.name: place for place, it in enumerate(config.goals.measured)}.get(objective, 0)
     return ListedSearch(
         folder.name, state, size, begun, config.space_name, config.base.data.dataset, done, config.trials,
-        objective, ranked[0][0] if ranked else None, first.mean if first else None,
+        objective, measured[0][0][at] if measured else None, first.mean if first else None,
         first.low if first else None, first.high if first else None, by, since,
     )  # fmt: skip
+
+
+def _unreadable(folder: SearchFolder, size: int, begun: float) -> ListedSearch:
+    """One whose results cannot be said: parts of one's own are not at hand, or it is damaged."""
+    with suppress(ConfigError, KeyError, TypeError):
+        said = folder.read()["config"]
+        if own.lacking(folder.own_parts):
+            return ListedSearch(
+                folder.name, "needs its parts", size, begun, said["space_name"], said["base"]["data"]["dataset"],
+                sum(1 for trial in folder.trials() if trial.end()), said["trials"],
+            )  # fmt: skip
+    return ListedSearch(folder.name, "damaged", size, begun)
 
 
 def size_of(path: Path) -> int:

@@ -1,6 +1,7 @@
 """`ffsnn rename`: a search's folder, its runs and model in MLflow, and its study in a database get another name.
 
-The folder comes first, and decides: what a fault leaves undone, the next `sync` or search of it does.
+The folder comes first, and decides: what a fault leaves undone, the next `sync` or search of it does; but for the study
+under the former name, which goes with the next renaming, or with the search.
 """
 
 import os
@@ -12,6 +13,7 @@ from search.cluster.servers import check_reachable
 from search.config import SearchConfig, problem_of_name
 from search.names import DATABASE, SEARCHES
 from search.store.folder import SearchFolder
+from search.study import database
 from search.study.reconcile import reconcile
 from search.study.study_store import delete_study
 from search.tracking.search_exporter import export_search
@@ -40,6 +42,8 @@ def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None
     refuse_running(before, "rename it")
     if config.tracking_uri:
         check_reachable(config.tracking_uri)
+    if config.storage:
+        database.check_reachable(config.storage)
     with before.lease(), merged(home, config.tracking_uri):
         before.settle()
         os.rename(before.path, home / SEARCHES / new)
@@ -47,7 +51,8 @@ def rename(home: Path, config: SearchConfig, new: str, say: Callable[[str], None
         search.settle()
         if config.storage:
             reconcile(search, config.model_copy(update={"name": new}), say)
-            delete_study(config.storage, name, search.id)
+            for former in search.former_names:
+                delete_study(config.storage, former, search.id)
         if config.tracking_uri or (home / DATABASE).exists():
             export_search(home, search, config.tracking_uri)
     return search

@@ -47,8 +47,11 @@ def delete(home: Path, config: SearchConfig, say: Say) -> None:
         if own:
             say(own)
         runs = orphans.remove(home, search.name, search.id, search.former_names, config.tracking_uri)
+        if not config.tracking_uri:  # an earlier search of its name may have left some
+            runs += sum(orphans.remove(home, search.name, id_, [], None) for id_ in orphans.ids_of(home, search.name))
         if config.storage:
-            delete_study(config.storage, search.name, search.id)
+            for name in (search.name, *search.former_names):
+                delete_study(config.storage, name, search.id)
         shutil.rmtree(search.path)
     say(f"deleted: {search.path}, and {runs} runs in MLflow")
     if runs and config.tracking_uri:

@@ -33,8 +33,8 @@ def refuse_running(search: SearchFolder, then: str) -> None:
         raise ConfigError(f"search {search.name!r} is being run by {folder.runner()}: stop it, then {then}")
 
 
-def stop(search: SearchFolder, say: Callable[[str], None]) -> None:
-    """Ask what runs of a search to stop, and wait until it has: running trials finish their epoch.
+def stop(search: SearchFolder, say: Callable[[str], None]) -> list[TrialsFolder]:
+    """Ask what runs of a search to stop, and wait until it has: running trials finish their epoch. What it was.
 
     Raises:
         ConfigError: nothing runs, or not on this machine, or it is another user's.
@@ -56,6 +56,7 @@ def stop(search: SearchFolder, say: Callable[[str], None]) -> None:
         say(f"{runner} is asked to stop: running trials finish their epoch")
         while folder.runner() == runner:
             time.sleep(LOOK_S)
+    return folders
 
 
 def _process(folder: TrialsFolder, runner: str) -> psutil.Process:

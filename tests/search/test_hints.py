@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from search import hints
+from search.cli import app
 from search.retrain.champion import uses
 from tests.search.conftest import FFSNN
 from tests.search.test_best import finished
@@ -45,6 +47,37 @@ def test_the_program_is_named_as_it_was_typed(monkeypatch, tmp_path):
 def test_the_home_is_repeated_as_it_was_given(arguments, said):
     with hints.typed([FFSNN, "search", *arguments]):
         assert hints.command("best", "a") == said
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked", "said"),
+    [
+        (["search", "--use", "my parts.py", "--use=b.py"], ["best", "a"], "best a --use 'my parts.py' --use=b.py"),
+        (["train", "--trust", "--out", "r"], ["show", "r"], "show r --trust"),
+        (["best", "a", "--trust"], ["train", "best.yaml", "--use", "p.py"], "train best.yaml --use p.py"),
+        (["search", "--use", "p.py"], ["spaces"], "spaces"),
+        (["ui", "a", "--tracking-uri", "http://me:x@h:1"], ["sync", "a"], "sync a --tracking-uri http://me@h:1"),
+        (
+            ["train", "--tracking-uri=http://h:1"],
+            ["train", "r/config.json"],
+            "train r/config.json --tracking-uri=http://h:1",
+        ),
+        (["train", "--tracking-uri", "http://h:1"], ["show", "r"], "show r"),
+    ],
+)
+def test_parts_and_the_address_go_with_it_where_the_command_takes_them(typed, asked, said):
+    with hints.typed([FFSNN, *typed]):
+        assert hints.command(*asked) == f"ffsnn {said}"
+
+
+def test_the_commands_that_take_what_is_carried():
+    commands = typer.main.get_command(app).commands
+    options = {name: {option for it in command.params for option in it.opts} for name, command in commands.items()}
+    del options["seed-table"]  # a hidden name of another one
+    for option, takes in hints.CARRIED.items():
+        given = {name for name in options if takes(name)}
+        assert given <= (takers := {name for name, its in options.items() if option in its})
+        assert given == takers or option == "--tracking-uri"
 
 
 def test_where_a_champion_is_used(monkeypatch):

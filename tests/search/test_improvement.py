@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from search.pareto.hypervolume import hypervolume
-from search.pareto.improvement import BEST, WORST, dominates, log_expected, spread
+from search.pareto.improvement import WORST, best, dominates, log_expected, spread
 
+BEST = best(6)
 SIDE = WORST - BEST
 
 
@@ -27,6 +29,14 @@ def test_it_is_the_mean_of_what_drawn_results_add(objectives: int) -> None:
         drawn = generator.normal(mean, deviation, (200, objectives))
         added = [volume(np.vstack([known, row])) - volume(known) for row in drawn]
         assert told == pytest.approx(np.mean(added), abs=0.02)
+
+
+def test_an_extreme_that_is_better_than_all_of_many_trials_counts() -> None:
+    ranks = np.random.default_rng(0).permuted(np.tile(np.arange(600), (2, 1)), axis=1).T
+    scores = norm.ppf((ranks + 0.5) / 600)
+    at = int(np.where(scores[:, 1] < 0, scores[:, 0], np.inf).argmin())
+    further = log_expected(np.array([[-6.0, scores[at, 1]]]), np.full((1, 2), 0.01), dominates(scores))
+    assert further[0] > -20
 
 
 def test_parents_are_spread_along_the_front_and_none_is_useless() -> None:

@@ -24,7 +24,7 @@ from search.study.reconcile import report_to_study
 from search.study.sampling import suggest
 from search.tracking.search_exporter import export_search
 from search.tracking.store import open_store
-from search.tracking.view import _best, _found
+from search.tracking.view import _best, _by_number, _trials
 from spaces.space import Space
 from tests.search.conftest import open_study
 
@@ -195,7 +195,8 @@ def test_one_rule_says_which_trial_is_the_best(tmp_path: Path):
     client, experiment = open_store(tmp_path)
     runs = {run.info.run_id: run for run in client.search_runs([experiment], "tags.`ffsnn.kind` = 'trial'")}
     assert [
-        int(runs[run].data.tags["ffsnn.trial"]) for run in _best(folder, _found(client, experiment, folder))
+        int(runs[run].data.tags["ffsnn.trial"])
+        for run in _best(folder, _by_number(_trials(client, experiment, folder)))
     ] == order
 
 

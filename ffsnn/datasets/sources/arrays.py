@@ -124,7 +124,7 @@ def read_parquet(path: Path, options: Options) -> Raw:
         )
     raws = [held["bytes"] if isinstance(held, dict) else held for held in table[image]]
     colour = not options.grey and any(
-        (it[..., :1] != it).any() for it in (picture(path, raw, None, colour=True) for raw in raws[:100])
+        (it[..., :1] != it).any() for it in (picture(path, raw, None, colour=True) for raw in raws)
     )
     held = [picture(f"{path}, row {n}", raw, None, colour, options.side) for n, raw in enumerate(raws)]
     if len({it.shape for it in held}) > 1:

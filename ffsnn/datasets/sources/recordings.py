@@ -57,6 +57,8 @@ def read(path: Path, options: Options) -> Raw:
 def _of_classes(root: Path, classes: list[str], ending: str) -> tuple[list[Events], list[int]]:
     held, labels = [], []
     for label, name in enumerate(classes):
+        if not (root / name).is_dir():  # a class that only the other part has: `add` says what that means
+            continue
         files = sorted((root / name).glob(f"*{ending}"))
         if not files:
             raise DataError(f"{root / name} must hold {ending} recordings of its class, but holds none")
