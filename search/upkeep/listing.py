@@ -102,9 +102,10 @@ def _unreadable(folder: SearchFolder, size: int, begun: float) -> ListedSearch:
     """One whose results cannot be said: parts of one's own are not at hand, or it is damaged."""
     with suppress(ConfigError, KeyError, TypeError):
         said = folder.read()["config"]
+        dataset = said["space"]["base"]["data"]["dataset"]
         if own.lacking(folder.own_parts):
             return ListedSearch(
-                folder.name, "needs its parts", size, begun, said["space_name"], said["base"]["data"]["dataset"],
+                folder.name, "needs its parts", size, begun, said["space_name"], dataset,
                 sum(1 for trial in folder.trials() if trial.end()), said["trials"],
             )  # fmt: skip
     return ListedSearch(folder.name, "damaged", size, begun)

@@ -3,8 +3,10 @@
 import csv
 import gzip
 import io
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from ffsnn.config import RunConfig
 from ffsnn.config.data import DataConfig
 from ffsnn.datasets import data
 from ffsnn.datasets.add import add
 from ffsnn.datasets.dataset import Images
-from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, read_card, remove, share
+from ffsnn.datasets.images import of_array
+from ffsnn.datasets.own import Card, Events, Series, bring, found, own_file, read_card, remove, share, write
 from ffsnn.datasets.sources.raw import Options
 from ffsnn.parts.registry import DATASETS
 from ffsnn.validation import ConfigError
@@ -142,6 +146,48 @@ def test_a_table_whose_features_are_scaled_each_by_itself(tmp_path: Path) -> Non
     train = DATASETS["table"].train(None)
     assert isinstance(train, Images)
     assert (train.x.amin(0).tolist(), train.x.amax(0).tolist()) == ([0, 0], [255, 255])
+
+
+def test_a_learned_scale_is_kept_for_what_is_predicted(tmp_path: Path) -> None:
+    x = np.stack([np.linspace(0.2, 0.3, 12), np.linspace(-5, 400, 12)], 1)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=LABELS, x_test=x, y_test=LABELS)
+    add("rows", str(tmp_path / "a.npz"))
+    config, train = DataConfig(dataset="rows"), DATASETS["rows"].train(None)
+    assert isinstance(train, Images)
+    scale = data.scale_of(config)
+    assert scale is not None
+    assert torch.equal(of_array(x, config.facts.shape, "x", scale), train.x)
+    with pytest.raises(ConfigError, match="x must hold rows of 2 numbers, but has the shape 12x3"):
+        of_array(np.zeros((12, 3)), config.facts.shape, "x", scale)
+    with pytest.raises(ConfigError, match="x must hold finite numbers"):
+        of_array(np.full((12, 2), np.nan), config.facts.shape, "x", scale)
+    own_file("rows").unlink()
+    with pytest.raises(ConfigError, match="the scale of the data set rows is needed, but"):
+        data.scale_of(config)
+    class_folders(tmp_path / "pictures", GREY)
+    add("pictures", str(tmp_path / "pictures"))
+    assert data.scale_of(DataConfig(dataset="pictures")) is None
+
+
+def test_a_card_of_before_scales_were_kept_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=DRAW.random((12, 2)), y=LABELS)
+    card = add("rows", str(tmp_path / "a.npz"))
+    config = DataConfig(dataset="rows")
+    write(replace(card, low=(), high=()), load_file(own_file("rows")))
+    with pytest.raises(ConfigError, match="the data set rows was added before its scale was kept: remove rows, and"):
+        data.scale_of(config)
+
+
+def test_labels_may_be_bytes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY, y=np.array([b"no", b"yes"])[np.arange(12) % 2])
+    assert add("mine", str(tmp_path / "a.npz")).names == ("no", "yes")
+
+
+def test_a_class_may_lack_in_the_test_folder_of_recordings(tmp_path: Path) -> None:
+    nmnist(tmp_path / "camera", "train")
+    nmnist(tmp_path / "camera", "test")
+    shutil.rmtree(tmp_path / "camera" / "test" / "1")
+    assert "the class '1' has no recording in the test" in add("camera", str(tmp_path / "camera")).remarks
 
 
 def test_without_test_files_a_share_is_drawn_by_a_fixed_seed_and_said(tmp_path: Path) -> None:
@@ -358,6 +404,7 @@ def text(name: str, content: str) -> Callable[[Path], str]:
         (broken_class, "dog must hold PNG or JPEG images of its class, but holds none"),
         (broken_image, "cannot read images from .*ant/0.png"),
         (two_sizes, r"ant/3.png is 5x4, but 0.png 3x4: bring all images to one size with --side, e.g. --side 3"),
+        (saved(x_train=GREY, y_train=LABELS, x_test=GREY / 255, y_test=LABELS), "training values are bytes of"),
         (saved(x=GREY, y=LABELS * 0), r"two classes at least must be there, but there is 1 \(0\)"),
         (saved(x=GREY, y=[0, 1] * 5 + [0, 2]), "the class '2' must have 3 recordings at least, .* but has 1"),
         (saved(x=np.where(GREY > 250, np.nan, 1.0), y=LABELS), r"must be finite, but \d+ rows hold NaN or infinity"),

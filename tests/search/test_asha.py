@@ -57,3 +57,14 @@ def test_what_is_no_number_stays_out_of_the_rungs(tmp_path: Path):
     scheduler.on_trial_add(None, trial)
     scheduler.on_trial_complete(None, trial, {EPOCH: 1, "val_accuracy": float("nan")})
     assert rungs(scheduler) == {9: {}, 3: {}, 1: {}}
+
+
+def test_a_trial_that_is_handed_out_again_stands_once_in_a_rung(tmp_path: Path):
+    scheduler = FolderASHA(CONFIG, print)
+    first, again = Trial("a", {NUMBER: 2}), Trial("b", {NUMBER: 2})
+    scheduler.on_trial_add(None, first)
+    scheduler.on_trial_result(None, first, {"training_iteration": 1, EPOCH: 1, "val_accuracy": 0.9})
+    assert rungs(scheduler)[1] == {"a": 0.9}
+    scheduler.on_trial_error(None, first)
+    scheduler.on_trial_add(None, again)
+    assert rungs(scheduler)[1] == {"b": 0.9}

@@ -187,6 +187,22 @@ def test_a_prior_draws_the_first_points_and_fades() -> None:
     assert np.allclose(Beliefs(Encoding(SPACE)).log_density(uniform), 0)
 
 
+def test_a_prior_has_no_say_where_its_parameter_does_not_exist() -> None:
+    tree = SPACE.model_dump(mode="json")
+    conditional = next(path for path, it in tree["parameters"].items() if it["when"])
+    tree["parameters"][conditional]["prior"] = {
+        "centre": tree["parameters"][conditional]["float"][0],
+        "confidence": 0.9,
+    }
+    encoding = Encoding(Space.parse(tree))
+    places = np.random.default_rng(0).random((200, 6))
+    density = Beliefs(encoding).log_density(places)
+    there = encoding.present(encoding.values(places))[conditional]
+    assert there.any()
+    assert not density[~there].any()
+    assert density[there].all()
+
+
 def test_what_a_study_tells_is_what_it_has_also_when_trials_go_on_and_end() -> None:
     study = optuna.create_study(direction="maximize")
     for number in range(4):

@@ -6,6 +6,7 @@ from rich.console import Console
 from ffsnn.validation import ConfigError
 from search import preflight
 from search.cluster.gpu_packing import bytes_of_trial, free_bytes, refuse_full, trials_per_gpu
+from search.cluster.node_report import gpus
 from search.cluster.nodes import Node
 from search.config import SearchConfig
 from spaces.space import Space
@@ -59,3 +60,14 @@ def test_nothing_is_worked_out_unless_it_is_asked_for(monkeypatch):
 )
 def test_never_more_than_cpus_or_trials(cpus, cards, settings, most, monkeypatch):
     assert asked(monkeypatch, cpus, cards, gpus_per_trial="auto", **settings) == most
+
+
+def test_only_the_cards_that_the_process_may_use_are_looked_at(tmp_path, monkeypatch):
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "--id" not in gpus()[0]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    assert gpus()[0].endswith(" --id=1,3")

@@ -15,6 +15,7 @@ from ffsnn.datasets import data
 from ffsnn.training.run import Run
 from ffsnn.validation import ConfigError
 from search.cli import networks
+from search.cli.train_options import parse_train_options
 from search.config import SearchConfig
 from search.report.compared_runs import compared, differing, document, results
 from search.report.document import markdown
@@ -117,6 +118,16 @@ def test_a_page_replaces_none_but_the_one_that_is_named(home, tmp_path, monkeypa
     networks.compare(["first", "second"], write=Path("compare.html"))
     assert "What differs" in (tmp_path / "compare.html").read_text()
     assert "ends in .html or .md, but got x.csv" in refused("compare", "first", "second", "--write", "x.csv", home=home)
+    assert "ends in .html or .md, but got x.csv" in refused("simulate", "digits", "--write", "x.csv", home=home)
+    assert "cannot write" in refused("simulate", "digits", "--keep", "nowhere/x.npz", home=home)
+
+
+def test_options_of_train_are_read_as_they_are_typed():
+    asked = parse_train_options(["--data-dir", "/mnt/disk #2/data", "--tau=2", "-amp"])
+    assert asked.changes == {"data_dir": "/mnt/disk #2/data", "network.tau": 2, "learning.precision": "bfloat16"}
+    assert parse_train_options(["--data-dir", "null"]).changes == {"data_dir": None}
+    with pytest.raises(ConfigError, match="--amp takes no value, but got --amp=false"):
+        parse_train_options(["--amp=false"])
 
 
 def test_a_search_whose_server_is_down_says_so_unless_the_local_store_is_meant(home, tmp_path):

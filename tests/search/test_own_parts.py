@@ -1,5 +1,6 @@
 """A search with parts of one's own: it takes them along, and runs no copy that nobody has named."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import search
 from ffsnn.parts import own
 from ffsnn.validation import ConfigError
 from search.store.folder import SearchFolder
-from tests.search.conftest import ffsnn, refused
+from search.tracking import landing
+from search.tracking.store import open_store
+from tests.search.conftest import ffsnn, refused, within
 
 MAX = """
 from ffsnn import goodness
@@ -72,6 +75,19 @@ def test_the_copies_and_their_sums_stand_in_the_folder(home: Path) -> None:
 def test_no_command_runs_the_copy_unless_it_is_named(command: list[str], home: Path) -> None:
     assert NEEDED in refused(*command, home=home)
     assert own.used() == []
+
+
+def test_it_is_looked_after_without_its_parts_and_with_them(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    (listed,) = json.loads(within("list", "--json", home=tmp_path / "home").stdout)
+    assert (listed["state"], listed["done"], listed["trials"], listed["best"]) == ("needs its parts", 3, 3, None)
+    assert NEEDED in refused("status", "own", home=tmp_path / "home")
+    assert "3/3 trials" in ffsnn("status", "own", "--trust", home=tmp_path / "home").stdout
+    client, experiment = open_store(tmp_path / "home" / "mlruns")
+    landing.describe(client, experiment)  # in a process that does not know the objective
+    assert "| own | - |" in client.get_experiment(experiment).tags["mlflow.note.content"]
+    assert ffsnn("rename", "own", "other", "--trust", home=tmp_path / "home").returncode == 0
+    assert ffsnn("delete", "other", "--yes", "--trust", home=tmp_path / "home").returncode == 0
 
 
 def test_it_is_read_with_the_file_or_with_trust(home: Path) -> None:

@@ -277,3 +277,12 @@ def test_a_trial_that_fell_back_and_was_stopped_loses_what_mlflow_had_of_it(fold
         (run,) = client.search_runs(["1"], "tags.`ffsnn.trial` = '3'")
         assert [metric.step for metric in client.get_metric_history(run.info.run_id, "val_accuracy")] == [1]
         assert run.info.status == "FINISHED"
+
+
+def test_an_ended_trial_whose_folder_is_gone_is_trained_again(folder):
+    shutil.rmtree(folder.trial(1).path)
+    said = []
+    study, waiting = reconcile(folder, CONFIG, said.append)
+    assert any("differ from their folders" in line for line in said)
+    assert 1 in waiting
+    assert not study.trials[1].state.is_finished()

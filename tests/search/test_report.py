@@ -15,7 +15,7 @@ from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.forecast.surface import Surface
 from search.report import at_one_epoch, figures
-from search.report.comparison import common_epoch
+from search.report.comparison import _numbers, common_epoch
 from search.report.document import Code, Document, Section, Table, Text, markdown
 from search.report.importance import epoch_of_importance
 from search.report.over_parameters import parallel, slices
@@ -423,3 +423,18 @@ def test_the_command_and_what_is_imported_before_it(tmp_path):
     heavy = "{'optuna', 'plotly', 'ray', 'mlflow', 'pandas'} & set(sys.modules)"
     code = f"import sys, search, search.cli, search.api; assert not {heavy}, {heavy}"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_best_so_far_are_those_that_keep_the_limits(tmp_path):
+    trials = tuple(Written((value,) * 9, End("complete", "finished")) for value in (0.9, 0.7, 0.8))
+    results = Results(write(tmp_path, trials, objective="val_accuracy", limit=["accuracy<=85%"], scheduler="promotion"))
+    line = next(it for it in figures.history(results).data if it.name == "best so far")
+    assert line.y == (None, 0.7, 0.8)
+    assert _numbers(results, 9)["best at full length"][1] == 0.8
+
+
+def test_the_command_names_the_objective_that_is_not_the_spaces_and_own_parts(tmp_path):
+    space = Space.load("mnist_cheap")
+    config = SearchConfig(name="a", space=space, space_name="mnist_cheap", trials=1, epochs=1, parts={"p.py": "0"})
+    assert "--objective val_accuracy" in command(config)
+    assert command(config).endswith("--use p.py")

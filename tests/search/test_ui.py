@@ -44,7 +44,8 @@ def test_a_view_is_written_once_and_holds_no_run(home):
     assert tags == MlflowClient(f"sqlite:///{mlruns}/mlflow.db").get_experiment("1").tags
     envelope = json.loads(tags["mlflow.sharedViewState.done"])
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
-    assert state == view("done", CONFIG.space, 2, Goals.parse("val_accuracy"), 4)
+    own = SearchFolder.open(mlruns, "done").id
+    assert state == view("done", CONFIG.space, 2, Goals.parse("val_accuracy"), 4, own)
     assert list(pages) == ["charts", "table", "best 4"]
 
 

@@ -222,6 +222,25 @@ def test_a_search_whose_folder_is_gone_is_deleted_from_mlflow(home):
     assert orphans.gone(home / "mlruns") == []
 
 
+def test_runs_of_a_search_whose_name_was_taken_again_go_with_that_one(home):
+    mlruns = home / "mlruns"
+    kept = mlruns / "searches" / "done" / "search.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"id": "another"}))
+    (mlruns / "searches" / "broken").mkdir()
+    (mlruns / "searches" / "broken" / "search.json").write_text("{")
+    assert "folders are gone" not in within("list", home=home).stdout
+    assert "5 runs" in ffsnn("delete", "done", "--yes", home=home).stdout
+    assert runs(home, "done") == 0
+
+
+def test_a_store_that_is_no_store_is_one_line(home):
+    (home / "mlruns" / "mlflow.db").write_text("no database")
+    listed = within("list", home=home)
+    assert listed.returncode == 0
+    assert "mlflow.db cannot be opened" in listed.stdout
+    assert "mlflow.db cannot be opened" in refused("ui", "done", home=home)
+
+
 def test_it_asks_before_it_deletes(home):
     before = all_files(home)
     asked = ffsnn("delete", "done", home=home)  # nobody answers

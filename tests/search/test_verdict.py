@@ -42,6 +42,7 @@ def test_all_failed():
         (([0.9, 0.92], [0.8, 0.81]), "more than noise (paired t-test over seeds, p = 0.03 < 0.05)"),
         (([0.9, 0.92], [0.91, 0.9]), "within noise (paired t-test over seeds, p = 0.8 >= 0.05)"),
         (([0.9], [0.8]), "nothing can be said of chance"),
+        (([0.9, 0.91], [0.95, None]), "trial 10 is 5.00 points behind trial 11, which failed with a seed"),
     ],
 )
 def test_words(accuracies, said):

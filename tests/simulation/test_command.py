@@ -47,3 +47,5 @@ def test_medians_and_ratios_hold_where_some_never_came_to_it() -> None:
     assert ratio([2.0] * 5, [4.0] * 5).value == 0.5
     lost = ratio([2.0] * 5, [float("inf")] * 5)
     assert lost.value != lost.value  # nothing to compare with
+    often = ratio([70.0] * 20, [100.0] * 11 + [float("inf")] * 9)
+    assert (often.value, often.low, often.high) == (0.7, 0.0, 0.7)  # in some draws the other was not seen: far better
