@@ -76,6 +76,11 @@ def parse(model: type[M], tree: Mapping[str, Any]) -> M:
         raise ConfigError("; ".join(one_line(item, model) for item in told)) from error
 
 
+def brief(error: BaseException, most: int = 200) -> str:
+    """The message of a library's error, in one line of so many characters at most; its name where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def one_line(item: Any, model: type[BaseModel] | None = None) -> str:
     """One of pydantic's errors: where, the rule, the value; for a field that `model` does not have, the nearest."""
     where = ".".join(str(part) for part in item["loc"])

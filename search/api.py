@@ -41,7 +41,7 @@ class Search:
         """
         ranked = self.folder.ranked()
         if not ranked:
-            raise ConfigError(f"no trial of {self.name} has finished an epoch yet; {self.folder.how_to_go_on()}")
+            raise self.folder.no_result()
         return ranked[0][1].config()
 
     def table(self) -> "pandas.DataFrame":

@@ -31,6 +31,7 @@ REPORT, REPORT_PAGE, REPORT_MARKDOWN, REPORT_CSV = "report", "report.html", "rep
 DATABASE, ARTIFACTS, EXPERIMENT = "mlflow.db", "artifacts", "ffsnn"
 MODEL, PICTURES = "model", "pictures"  # folders among a run's artifacts
 TAG_SEARCH, TAG_TRIAL, TAG_KIND = "ffsnn.search", "ffsnn.trial", "ffsnn.kind"
+IS_SEARCH = f"tags.`{TAG_KIND}` = 'search'"  # the filter that finds the searches' own runs
 TAG_OBJECTIVE, TAG_LIMIT = "ffsnn.objective", "ffsnn.limit"
 TAG_EPOCHS = "ffsnn.epochs"  # of a trial at full length, on a search's own run; MLflow changes no parameter
 TAG_PARETO = "ffsnn.pareto"  # 1 on runs of the front

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffsnn.config import RunConfig
-from ffsnn.validation import ConfigError, nearest, parse
+from ffsnn.validation import ConfigError, parse
+from spaces import shipped
 
 if TYPE_CHECKING:
     from ffsnn.reproduction.published import Published
@@ -15,7 +16,7 @@ PUBLISHED = "published.json"  # beside them: test accuracies, by preset
 
 
 def names() -> list[str]:
-    return sorted(file.stem for file in PRESETS.glob("*.yaml"))
+    return shipped.names(PRESETS)
 
 
 def description(name: str) -> str:
@@ -30,11 +31,7 @@ def file_of(name: str) -> Path:
     Raises:
         ConfigError: none has that name.
     """
-    if name not in names():
-        near = nearest(name, names())
-        hint = f"did you mean {near}? Else " if near else ""
-        raise ConfigError(f"there is no configuration {name!r}: {hint}give a YAML file, or one of {', '.join(names())}")
-    return PRESETS / f"{name}.yaml"
+    return shipped.file_of(PRESETS, name, "configuration")
 
 
 def published(name: str) -> "Published":

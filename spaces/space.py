@@ -25,8 +25,8 @@ from pydantic import Field, model_validator
 from ffsnn.config import RunConfig
 from ffsnn.fields import field_of, field_value, path_of
 from ffsnn.parts import own
-from ffsnn.validation import Config, ConfigError, nearest, parse, read_yaml
-from spaces import checks
+from ffsnn.validation import Config, ConfigError, parse, read_yaml
+from spaces import checks, shipped
 from spaces.parameter import AnyParameter, Choice, Int, Parameter, Sample, Value, as_list, as_text
 
 SPACES = Path(__file__).parent
@@ -48,7 +48,7 @@ def description(name: str) -> str:
 
 def names() -> list[str]:
     """The spaces that come with the package."""
-    return sorted(file.stem for file in SPACES.glob("*.yaml"))
+    return shipped.names(SPACES)
 
 
 def file_of(name: str) -> Path:
@@ -57,11 +57,7 @@ def file_of(name: str) -> Path:
     Raises:
         ConfigError: none has that name.
     """
-    if name not in names():
-        near = nearest(name, names())
-        hint = f"did you mean {near}? Else " if near else ""
-        raise ConfigError(f"there is no space {name!r}: {hint}give a YAML file, or one of {', '.join(names())}")
-    return SPACES / f"{name}.yaml"
+    return shipped.file_of(SPACES, name, "space")
 
 
 class Budget(Config):

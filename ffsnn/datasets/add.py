@@ -23,7 +23,7 @@ from ffsnn.datasets.scale import Scale
 from ffsnn.datasets.sources import arrays, events, folders, published, recordings, series
 from ffsnn.datasets.sources.raw import Array, Options, Raw, array_of, images
 from ffsnn.parts.registry import DATASETS
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, brief
 
 TEST_SHARE, SEED = 0.2, 0  # of the recordings, where a source has no test of its own; of that draw
 NAMED: dict[str, Callable[[str, Options], Raw]] = {  # before a colon
@@ -99,8 +99,7 @@ def read(source: str, options: Options) -> Raw:
     except ConfigError:
         raise
     except Exception as error:  # a damaged file makes its library raise errors of ten kinds and more
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"cannot read {source}: {reason}") from error
+        raise DataError(f"cannot read {source}: {brief(error)}") from error
 
 
 def _read(source: str, options: Options) -> Raw:

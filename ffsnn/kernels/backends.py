@@ -11,6 +11,7 @@ import torch
 from ffsnn.config import RunConfig
 from ffsnn.hardware.memory import ran_out
 from ffsnn.parts.registry import GOODNESS, LOSSES, SURROGATES
+from ffsnn.validation import brief
 
 PLAIN_COSTS = "5 to 9 times slower"  # 784-500-500, T=4 and T=20, one CPU thread
 
@@ -33,8 +34,9 @@ def compiled(device: torch.device) -> bool:
     except Exception as error:  # whatever a broken compiler may raise: training goes on without it
         if ran_out(error):  # which is not the compiler's fault
             raise
-        reason = " ".join(str(error).split())[:200]
-        warnings.warn(f"{compiler} cannot compile ({reason}): training takes the plain path, {cost}", stacklevel=2)
+        warnings.warn(
+            f"{compiler} cannot compile ({brief(error)}): training takes the plain path, {cost}", stacklevel=2
+        )
         return False
     return True
 

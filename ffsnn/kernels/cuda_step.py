@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ffsnn.hardware.memory import ran_out
+from ffsnn.validation import brief
 
 WARM_UP = 3  # steps: as many as torch's notes on CUDA graphs advise
 WARM = 1  # of a second size: moments and most kernels are there
@@ -70,8 +71,7 @@ class CapturedSteps:
         except RuntimeError as error:
             if ran_out(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
-            warnings.warn(f"no CUDA graph ({reason}): kernels are launched one by one, slower", stacklevel=4)
+            warnings.warn(f"no CUDA graph ({brief(error)}): kernels are launched one by one, slower", stacklevel=4)
             size.generators.clear()  # a capture that failed may have left them in its hands
             self.possible = False
 

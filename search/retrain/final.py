@@ -11,7 +11,7 @@ from pathlib import Path
 from ffsnn.config import RunConfig
 from ffsnn.training import final_fit
 from ffsnn.training.run_folder import RunFolder
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, brief
 from search import names
 from search.retrain import champion
 from search.retrain.folder import RetrainFolder
@@ -93,5 +93,6 @@ def register(home: Path, fit: FinalFit, trained: TrackedRun, force: bool) -> str
     except ConfigError:
         raise
     except Exception as error:  # whatever a store may raise
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(f"MLflow does not take the final fit ({reason}): the same command tries again") from error
+        raise ConfigError(
+            f"MLflow does not take the final fit ({brief(error)}): the same command tries again"
+        ) from error

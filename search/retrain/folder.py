@@ -91,7 +91,7 @@ def planned(
         if len(chosen) == top:
             break
     if not chosen:
-        raise ConfigError(f"no trial of {search.name} has finished an epoch yet; {search.how_to_go_on()}")
+        raise search.no_result()
     numbers, configs = zip(*chosen.values(), strict=True)
     own = [(config.seed + 1 + turn) % 2**31 for turn in range(seeds)]
     return Plan(search=search.name, trials=numbers, configs=configs, seeds=tuple(own), front=top is None)

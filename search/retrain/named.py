@@ -94,7 +94,7 @@ def _model(mlruns: Path, search: SearchFolder, uri: str | None) -> str | None:
 def _best_trial(search: SearchFolder, say: Callable[[str], None]) -> Path:
     ranked = search.ranked()
     if not ranked:
-        raise ConfigError(f"no trial of {search.name} has finished an epoch yet; {search.how_to_go_on()}")
+        raise search.no_result()
     value, trial = ranked[0]
     goal = search.config.goal
     say(f"{search.name}: its best trial, {trial.number} ({goal.title} {goal.show(value)})")

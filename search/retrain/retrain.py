@@ -23,7 +23,7 @@ from ffsnn.network import Network
 from ffsnn.parts import own
 from ffsnn.training import run_folder
 from ffsnn.training.run_folder import bytes_on_disk
-from ffsnn.validation import ConfigError, parse
+from ffsnn.validation import ConfigError, brief, parse
 from search import preflight
 from search.config import SearchConfig
 from search.display.live_table import watching
@@ -239,7 +239,6 @@ def _published(
     except ConfigError:
         raise
     except Exception as error:  # whatever a store may raise
-        reason = " ".join(str(error).split())[:200]
-        return Outcome(1, f"MLflow does not take the result ({reason}); the same command tries again")
+        return Outcome(1, f"MLflow does not take the result ({brief(error)}); the same command tries again")
     console.print(said)
     return Outcome(0)

@@ -73,7 +73,7 @@ class RetrainExporter(Exporter):
         return there
 
     def _searchs(self) -> str | None:
-        mine = f"tags.`{names.TAG_SEARCH}` = '{self.search.name}' AND tags.`{names.TAG_KIND}` = 'search'"
+        mine = f"tags.`{names.TAG_SEARCH}` = '{self.search.name}' AND {names.IS_SEARCH}"
         runs = all_runs(self.client, self.experiment, mine)
         own = (run for run in runs if run.data.tags.get(names.TAG_ID) in (None, self.search.id))
         return next((str(run.info.run_id) for run in own), None)

@@ -91,6 +91,10 @@ class SearchFolder(IdentifiedFolder):
         more = ("--time-budget", f"{2 * budget:g}") if budget and self.is_out_of_time else ()
         return f"go on with: {command('search', '--resume', self.name, *more)}"
 
+    def no_result(self) -> ConfigError:
+        """The error of who wants a result where no trial has one."""
+        return ConfigError(f"no trial of {self.name} has finished an epoch yet; {self.how_to_go_on()}")
+
     @property
     def is_out_of_time(self) -> bool:
         """True if its time budget, in minutes, is spent."""

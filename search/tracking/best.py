@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ffsnn.config import RunConfig
 from ffsnn.training.run_folder import CONFIG
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, brief
 from search import environment, objectives
 from search.cluster.servers import tracking_store
-from search.names import EXPERIMENT, TAG_EPOCHS, TAG_ID, TAG_KIND, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
+from search.names import EXPERIMENT, IS_SEARCH, TAG_EPOCHS, TAG_ID, TAG_LIMIT, TAG_OBJECTIVE, TAG_SEARCH, TAG_TRIAL
 from search.objectives import Objective
 from search.pareto.front import ranking
 from search.pareto.goals import Goals, Values
@@ -90,7 +90,7 @@ def _found(folder: SearchFolder, ranked: Sequence[tuple[Values, TrialFolder]]) -
         Best(folder.name, trial.number, values, len(trial.history()), goals, trial.config()) for values, trial in ranked
     ]
     if not found:
-        raise ConfigError(f"no trial of {folder.name} has finished an epoch yet; {folder.how_to_go_on()}")
+        raise folder.no_result()
     return found
 
 
@@ -121,12 +121,10 @@ def from_mlflow(
         named = (_runs(client, f"tags.`{TAG_SEARCH}` = '{it}'") for it in (name, *reversed(former)) if "'" not in it)
         runs = next(filter(None, named), [])
         if not runs:
-            raise ConfigError(_unknown(uri, name, _runs(client, f"tags.`{TAG_KIND}` = 'search'")))
+            raise ConfigError(_unknown(uri, name, _runs(client, IS_SEARCH)))
         return _best_of(client, name, _of_one(runs, id_, say), top, say)
     except MlflowException as error:
-        raise ConfigError(
-            redacted(f"{uri} does not answer as MLflow does: {' '.join(str(error).split())[:200]}")
-        ) from error
+        raise ConfigError(redacted(f"{uri} does not answer as MLflow does: {brief(error)}")) from error
 
 
 def _of_one(runs: list["Run"], id_: str | None, say: Callable[[str], None]) -> list["Run"]:
@@ -177,7 +175,7 @@ def _best_of(client: "MlflowClient", name: str, runs: list["Run"], top: int, say
         try:
             found.append(Best(name, number, values, epochs, goals, _config(client, their[at])))
         except Exception as error:  # of the artifact store or the file
-            say(f"trial {number} is passed over: its run has no configuration ({' '.join(str(error).split())[:120]})")
+            say(f"trial {number} is passed over: its run has no configuration ({brief(error, 120)})")
     if not found:
         raise ConfigError(f"no run of {name} has both a configuration and a value of {goals.objectives[0].name}")
     return found

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 KEY = "all searches"  # of the prepared view: no search can have that name
 TITLE = "**Searches** with their best, the latest first: the arrow at the right opens the table."
 LISTED, LONGEST = 30, 4500  # searches in the description; characters, of the 5,000 that MLflow takes
-FOUND = f"tags.`{names.TAG_KIND}` = 'search'"
 COLUMNS = (names.TAG_SPACE, names.TAG_DATASET, names.TAG_OBJECTIVE)
 
 
@@ -43,14 +42,14 @@ def totals(search: SearchFolder) -> dict[str, float]:
 
 def prepare(client: "MlflowClient", experiment: str) -> str:
     """Write the view of all searches; what comes after a server's address."""
-    searches = all_runs(client, experiment, FOUND)
+    searches = all_runs(client, experiment, names.IS_SEARCH)
     best = dict.fromkeys(name for run in searches for name in run.data.metrics if name.startswith(names.BEST_PREFIX))
     columns = [
         *(f"metrics.`{name}`" for name in (*best, names.TRIAL_COUNT, names.EPOCHS, names.SECONDS)),
         *(f"tags.`{name}`" for name in COLUMNS),
     ]
     begun = max((run.info.start_time for run in searches), default=0)
-    shared(client, experiment, KEY, filtered(FOUND, "attributes.`Created`", False, columns), begun)
+    shared(client, experiment, KEY, filtered(names.IS_SEARCH, "attributes.`Created`", False, columns), begun)
     page = f"/#/experiments/{experiment}/runs?{MACHINE_LEARNING}&viewStateShareKey={quote(KEY)}"
     return f"{page}&compareRunsMode=TABLE"
 
@@ -60,7 +59,7 @@ def describe(client: "MlflowClient", experiment: str) -> None:
     there = client.get_experiment(experiment).tags.get(names.TAG_NOTE, "")
     if there and not there.startswith(TITLE.split(" ")[0]):
         return
-    rows = tuple(_row(run) for run in reversed(all_runs(client, experiment, FOUND)))
+    rows = tuple(_row(run) for run in reversed(all_runs(client, experiment, names.IS_SEARCH)))
     for shown in range(min(LISTED, len(rows)), -1, -1):
         table = Table(("search", "best", "trials", "epochs", "ran for", "space", "begun"), rows[:shown])
         left = f" {len(rows) - shown} older ones: ffsnn list." if shown < len(rows) else ""

@@ -38,7 +38,7 @@ def _gone(home: Path, client: "MlflowClient", experiment: str) -> list[str]:
         known.add(folder.name)
         with suppress(ConfigError):  # a damaged one is there all the same
             known.update(folder.former_names)
-    for run in all_runs(client, experiment, f"tags.`{names.TAG_KIND}` = 'search'"):
+    for run in all_runs(client, experiment, names.IS_SEARCH):
         name, id_ = run.data.tags.get(names.TAG_SEARCH, ""), run.data.tags.get(names.TAG_ID)
         if (id_ not in ids if id_ is not None else name not in known) and not SearchFolder.exists(home, name):
             found.append(name)  # those of a name that was taken again go with the search that has it now
@@ -69,7 +69,7 @@ def remark(home: Path) -> str | None:
 def ids_of(home: Path, name: str) -> list[str | None]:
     """Ids of the searches of a name that the local store has, and no folder; None: of an earlier version's."""
     client, experiment = open_store(home)
-    runs = all_runs(client, experiment, f"tags.`{names.TAG_KIND}` = 'search' AND tags.`{names.TAG_SEARCH}` = '{name}'")
+    runs = all_runs(client, experiment, f"{names.IS_SEARCH} AND tags.`{names.TAG_SEARCH}` = '{name}'")
     ids, there = (run.data.tags.get(names.TAG_ID) for run in runs), _ids(home)
     return [id_ for id_ in dict.fromkeys(ids) if id_ is None or id_ not in there]
 

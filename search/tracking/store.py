@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, brief
 from search import environment
 from search.display.sentences import remark
 from search.hints import command
@@ -82,10 +82,9 @@ def _of_file(client: "MlflowClient", home: Path) -> "Experiment | None":
     try:
         return _experiment(client)
     except MlflowException as error:
-        reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"{home / DATABASE} cannot be opened ({reason}): move it away, and {command('sync')} with a search's name "
-            "brings that into a new one"
+            f"{home / DATABASE} cannot be opened ({brief(error)}): move it away, and {command('sync')} with a "
+            "search's name brings that into a new one"
         ) from error
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from ffsnn.validation import brief
 from search.settings import origins
 from search.tracking.search_exporter import SearchExporter
 
@@ -116,6 +117,7 @@ class Tracker(threading.Thread):
     def _complain(self, error: Exception) -> None:
         if not self.complained:
             self.complained = True
-            reason = " ".join(str(error).split())[:200]
             note = origins(self.uri or "")
-            self.say(f"MLflow does not answer ({reason}); what runs goes on, and catches up" + (note and f" ({note})"))
+            self.say(
+                f"MLflow does not answer ({brief(error)}); what runs goes on, and catches up" + (note and f" ({note})")
+            )

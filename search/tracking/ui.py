@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from ffsnn.validation import ConfigError
+from ffsnn.validation import ConfigError, brief
 from search import environment
 from search.display.sentences import remark
 from search.names import ARTIFACTS
@@ -82,8 +82,7 @@ def _prepared(home: Path, name: str | None, uri: str | None) -> tuple[str | None
             remark(left)
         return uri, {"": landing.prepare(*open_store(home, uri))}
     except MlflowException as error:
-        said = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{uri or store_uri(home)} does not answer as MLflow does: {said}") from None
+        raise ConfigError(f"{uri or store_uri(home)} does not answer as MLflow does: {brief(error)}") from None
 
 
 def _free(host: str, port: int) -> int:

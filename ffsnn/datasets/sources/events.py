@@ -11,6 +11,7 @@ import numpy as np
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import cache_folder
 from ffsnn.datasets.sources.raw import Array, Options, Part, Raw, since_first
+from ffsnn.validation import brief
 
 COCHLEA = 700  # channels
 LONGEST_S = 2147  # of a recording, whose microseconds are 31 bits
@@ -87,6 +88,7 @@ def read_tonic(name: str, options: Options) -> Raw:
                 labels.append(label)
             parts.append(Part(held, labels))
     except Exception as error:  # whatever a download raises
-        said = " ".join(str(error).split())[:200]
-        raise DataError(f"tonic cannot give {name} ({said}): is there a network? or name files of your own") from error
+        raise DataError(
+            f"tonic cannot give {name} ({brief(error)}): is there a network? or name files of your own"
+        ) from error
     return Raw("events", (sensor[2], sensor[1], sensor[0]), parts[0], parts[1], names or None)

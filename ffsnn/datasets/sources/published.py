@@ -9,6 +9,7 @@ from PIL import Image
 from ffsnn.datasets.fetch import DataError
 from ffsnn.datasets.folder import cache_folder
 from ffsnn.datasets.sources.raw import Options, Part, Raw, Shape, images
+from ffsnn.validation import brief
 
 
 def read_torchvision(name: str, options: Options) -> Raw:
@@ -45,8 +46,7 @@ def read_torchvision(name: str, options: Options) -> Raw:
         try:
             held = kind(**given)
         except Exception as error:  # whatever a download raises
-            said = " ".join(str(error).split())[:200]
-            raise DataError(f"torchvision cannot give {name} ({said}): is there a network?") from error
+            raise DataError(f"torchvision cannot give {name} ({brief(error)}): is there a network?") from error
         names = getattr(held, "classes", None)
         shape, read = _part(held, options, f"torchvision:{name}")
         if parts and shape != parts[0][0]:
