@@ -29,6 +29,7 @@ from search.simulation.virtual import Step
 Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 RESAMPLES = 2000  # of the bootstrap
+FEWEST = 6  # values whose least and largest hold a median with that confidence
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,11 @@ class Estimate:
 
 
 def median(values: Sequence[float]) -> Estimate:
-    """Median with the interval of its order statistics, which holds for any distribution; inf: later than was seen."""
+    """Median with the interval of its order statistics, which holds for any distribution; inf: later than was seen,
+    nan: so few have none."""
     ordered = np.sort(values)
+    if len(ordered) < FEWEST:
+        return Estimate(float(_median(ordered)), math.nan, math.nan)
     below = max(int(binom.ppf((1 - CONFIDENCE) / 2, len(ordered), 0.5)) - 1, 0)
     return Estimate(float(_median(ordered)), float(ordered[below]), float(ordered[len(ordered) - 1 - below]))
 
@@ -192,10 +196,12 @@ def answer_errors(answers: Answers, objective: Objective, epochs: Sequence[int])
     nearest, found = away.argmin(1), []
     for epoch in epochs:
         values = answers.by_objective[objective.name][:, :, epoch - 1]  # (C, S)
-        first = values[:, 0]
-        apart = np.abs(values[:, 1:] - values[:, :1]).mean() if len(surface.seeds) > 1 else math.nan
-        anyone = np.abs(first[:, None] - first[None]).mean()
-        found.append(AnswerError(epoch, float(np.abs(first - first[nearest]).mean()), float(apart), float(anyone)))
+        trained = (values != objective.worst).all(1)  # what diverged has no value that could be near another
+        first, both = values[:, 0], trained & trained[nearest]
+        apart = np.abs(values[trained, 1:] - values[trained, :1]).mean() if len(surface.seeds) > 1 else math.nan
+        anyone = np.abs(first[trained, None] - first[None, trained]).mean()
+        near = np.abs(first - first[nearest])[both].mean()
+        found.append(AnswerError(epoch, float(near), float(apart), float(anyone)))
     return found
 
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ffsnn.training.epoch_metrics import SINGLE_PRECISION
-from ffsnn.training.run_folder import CONFIG
+from ffsnn.training.run_folder import CONFIG, HISTORY
 from ffsnn.validation import ConfigError
 from search.config import SearchConfig
 from search.forecast.told import told_values, write_values
@@ -119,6 +119,11 @@ def study_values(trial: TrialFolder, end: End, goals: Goals) -> dict[int, Values
 
 def _repair_all(folder: SearchFolder, known: list[FrozenTrial], config: SearchConfig, say: Say) -> None:
     """Make the trials' folders whole, with what the study knows of them."""
+    for frozen in known:
+        trial = folder.trial(frozen.number)
+        if (trial.path / HISTORY).exists() and not (trial.path / CONFIG).exists() and _is_whole(frozen, config.space):
+            trial.rewrite_config(config.space.apply(frozen.params, config.base))
+            say(f"trial {trial.number}: its config.json was lost, and is written anew from the study")
     for trial in folder.trials():
         _repair(trial, known[trial.number] if trial.number < len(known) else None, config, say)
 

@@ -286,3 +286,13 @@ def test_an_ended_trial_whose_folder_is_gone_is_trained_again(folder):
     assert any("differ from their folders" in line for line in said)
     assert 1 in waiting
     assert not study.trials[1].state.is_finished()
+
+
+def test_a_configuration_that_is_lost_is_written_anew_from_the_study(folder):
+    config = folder.trial(3).config()
+    (folder.trial(3).path / "config.json").unlink()
+    said = []
+    _, waiting = reconcile(folder, CONFIG, said.append)
+    assert "trial 3: its config.json was lost, and is written anew from the study" in said
+    assert folder.trial(3).config() == config
+    assert 3 in waiting
