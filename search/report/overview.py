@@ -94,11 +94,11 @@ def command(config: SearchConfig) -> str:
     ):  # fmt: skip
         value = getattr(config, name)
         if value != SearchConfig.model_fields[name].default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            words += [f"--{name.replace('_', '-')}", f"{value:.12g}" if isinstance(value, float) else str(value)]
     if config.space.budget.objective and "--objective" not in words:  # else the space's own would be taken
         words += ["--objective", config.objective]
-    for limit in config.limit:
-        words += ["--limit", limit]
+    for limit in config.goals.limits:
+        words += ["--limit", str(limit)]
     if config.cold:
         words.append("--cold")
     if config.experience != usual_experience(config.sampler, config.cold):

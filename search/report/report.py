@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ffsnn import atomic
 from ffsnn.validation import ConfigError
-from search.hints import command
 from search.names import REPORT, REPORT_CSV, REPORT_MARKDOWN, REPORT_PAGE
 from search.progress import clock
 from search.report import at_one_epoch, comparison, front, overview, sections
@@ -81,5 +80,5 @@ def _state(results: Results) -> str:
         f"{counts['pruned']} pruned, {counts['failed']} failed."
     )
     if ended < results.config.trials:
-        state += f" The search is under way or was stopped; {command('search', '--resume', results.name)} goes on."
+        state += f" The search has not ended: {results.folder.how_to_go_on()}"
     return state

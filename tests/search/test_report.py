@@ -120,7 +120,7 @@ def test_the_page_loads_nothing_and_its_contents_lead_somewhere(made, tmp_path):
 def test_what_it_says(made, tmp_path):
     shown, text = written(tmp_path)
     assert "5 of 10 trials have ended, 1 at full length, 3 pruned, 1 failed." in shown.words
-    assert "ffsnn search --resume made goes on" in shown.words
+    assert "The search has not ended: go on with: ffsnn search --resume made" in shown.words
     best = table(section(text, "Best trials"))
     assert [row[:4] for row in best[:5]] == [
         ["1", "0", "85.00%", "9"], ["2", "2", "95.00%", "3"], ["3", "5", "60.00%", "3"],
