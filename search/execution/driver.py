@@ -52,11 +52,10 @@ def drive(session: Session) -> None:
 
 
 def _loop(session: Session) -> str:
-    """Ray's start, Tune's loop and Ray's end, once; why it ended. What is to end the search, too, asks it to stop."""
+    """Tune's loop and Ray's end, once; why it ended. What is to end the search, too, asks it to stop."""
     from search.cluster import ray_cluster  # once Ray can read the environment
 
     try:
-        _start_ray(session)
         _tune(session)
         return "it ended before the search"
     except (KeyboardInterrupt, SystemExit):  # the latter is how Ray answers SIGTERM while it starts
@@ -99,7 +98,8 @@ def _start_ray(session: Session) -> None:
 
 
 def _tune(session: Session) -> None:
-    """Tune's loop, once Ray is there."""
+    """Ray's start, and Tune's loop, once."""
+    _start_ray(session)
     from ray import tune
 
     from search.cluster.ray_private import quick_start

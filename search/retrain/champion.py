@@ -96,7 +96,7 @@ def _why_it_stays(before: "ModelVersion", folder: "RetrainFolder", result: "Retr
         result: with the winner.
     """
     if names.TAG_VALIDATION not in before.tags:
-        return "ffsnn retrain did not make it"
+        return "it is no retrained network"
     if names.TAG_FINAL in before.tags and before.tags[names.TAG_RETRAIN] == folder.name:
         return "it is the final fit of the same retraining"
     goal = folder.search.config.goal.name  # by which it was chosen, where it does not say: an earlier ffsnn's
