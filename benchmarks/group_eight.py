@@ -63,7 +63,6 @@ CASES = (
     Case(batches=8),
     Case(batches=8, iterations=10, rounds=10),
     Case(batches=100, iterations=1),
-    Case(batches=100, iterations=10),
 )
 
 
