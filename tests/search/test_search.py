@@ -146,7 +146,7 @@ def test_a_search_whose_time_is_up_goes_on_with_more(tmp_path: Path):
     trials = list(SearchFolder.open(tmp_path / "mlruns", "brief").trials())
     before = {trial.number: trial.history() for trial in trials if trial.end() is None}
     assert before
-    result = ffsnn("search", "--resume", "brief", "--time-budget", "20", home=tmp_path)
+    result = ffsnn("search", "--resume", "brief", "--time-budget", "20", home=tmp_path, timeout=600)
     assert result.returncode == 0, result.stderr
     assert broken_promises(tmp_path, "brief", trials=4) == []
     assert all(trials[number].history()[: len(history)] == history for number, history in before.items())
