@@ -4,8 +4,7 @@ A sampler that is shown last values takes an early stop for a bad configuration;
 alone learns from one trial in ten. Here each trial counts, with its last value and the gains that others had from that
 epoch on, a mean an epoch: so trials that came to the same epoch keep their order. That is so of shares, such as an
 accuracy; a cost (spikes, energy) spans decades from network to network and changes little within a training, so that
-its last value says more than any mean of others' changes (on the recorded surfaces 1 to 20 % of the trials that keep a
-limit would be taken to break it, with such gains 35 to 90 %).
+its last value says more than any mean of others' changes, by which many that keep a limit would seem to break it.
 """
 
 from collections.abc import Mapping, Sequence
